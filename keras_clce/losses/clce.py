@@ -1,0 +1,184 @@
+"""CLCE: cross-entropy of the logits joined with a contrastive loss of the embeddings."""
+
+from collections.abc import Mapping
+from numbers import Real
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_clce.losses.contrastive import ContrastiveLoss, LACLNLoss, reduce_anchors
+from keras_clce.losses.functional import class_ids
+
+
+@keras.saving.register_keras_serializable(package="keras_clce")
+class CLCELoss(keras.losses.Loss):
+    """Cross-entropy and a contrastive loss, `(1 - w) * cross_entropy + w * contrastive`.
+
+    Args:
+        contrastive_weight: The weight w (λ in the paper) within [0, 1]: 0 is cross-entropy alone,
+            1 the contrastive loss alone. Defaults to 0.9.
+        contrastive: A loss of `keras_clce.losses`: `LACLNLoss` for CLCE, `SupConLoss` for
+            CE + SupCon, `HSCLLoss` for CE + H-SCL. Defaults to `None`, which is `LACLNLoss()`.
+        label_smoothing: Within [0, 1), of the cross-entropy alone. Defaults to 0.0.
+        reduction: As in `keras.losses.Loss`, and the same as of `contrastive`. Defaults to
+            `"sum_over_batch_size"`: cross-entropy's mean over all rows, the contrastive loss's
+            over the rows that have a positive.
+        name: Name of the loss. Defaults to `"clce_loss"`.
+        dtype: Dtype of the result; the computation is in float32. Defaults to `None`.
+
+    Call arguments:
+        y_true: Integer classes `(batch,)` or `(batch, 1)`, or one-hot rows `(batch, classes)`.
+            A class outside the logits' range makes the loss NaN, on every backend.
+        y_pred: A dict with `"embedding"` `(batch, dim)` and `"logits"` `(batch, classes)`.
+        sample_weight: Optional weights `(batch,)`, applied to both parts.
+
+    Returns:
+        The reduced loss: a scalar, or `(batch,)` with `reduction="none"`.
+
+    Raises:
+        ValueError: If an argument is out of its range, or shapes or keys do not fit.
+
+    Reference:
+        - [CLCE](https://arxiv.org/abs/2402.14551)
+
+    Example:
+    ```python
+    rng = np.random.default_rng(0)
+    outputs = {"embedding": rng.normal(size=(4, 8)), "logits": rng.normal(size=(4, 2))}
+    CLCELoss()(np.array([0, 0, 1, 1]), outputs)
+    ```
+    """
+
+    def __init__(
+        self,
+        contrastive_weight: float = 0.9,
+        contrastive: ContrastiveLoss | None = None,
+        label_smoothing: float = 0.0,
+        reduction: str = "sum_over_batch_size",
+        name: str = "clce_loss",
+        dtype: Any = None,
+    ) -> None:
+        if not isinstance(contrastive_weight, Real) or not 0 <= contrastive_weight <= 1:
+            raise ValueError(
+                "`contrastive_weight` must be within [0, 1]. "
+                f"Received: contrastive_weight={contrastive_weight}"
+            )
+        if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing < 1:
+            raise ValueError(
+                f"`label_smoothing` must be within [0, 1). Received: label_smoothing={label_smoothing}"
+            )
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if contrastive is None:
+            contrastive = LACLNLoss(reduction=self.reduction)
+        if not isinstance(contrastive, ContrastiveLoss):
+            raise ValueError(
+                "`contrastive` must be None or a contrastive loss of `keras_clce.losses`. "
+                f"Received: contrastive={contrastive}"
+            )
+        if contrastive.reduction != self.reduction:
+            raise ValueError(
+                f"`contrastive` must have the same reduction as the whole loss, {self.reduction!r}. "
+                f"Received: contrastive.reduction={contrastive.reduction!r}"
+            )
+        self.contrastive_weight = contrastive_weight
+        self.contrastive = contrastive
+        self.label_smoothing = label_smoothing
+
+    def parts(
+        self, y_true: Any, y_pred: Mapping[str, Any], sample_weight: Any = None
+    ) -> dict[str, tuple[Any, Any]]:
+        """Both parts before they are weighted and joined, each with how many rows it counts.
+
+        Args:
+            y_true: Labels as in a call.
+            y_pred: Outputs as in a call.
+            sample_weight: Weights as in a call. Defaults to `None`.
+
+        Returns:
+            `{"cross_entropy": (value, rows), "contrastive": (value, rows)}`.
+
+        Raises:
+            ValueError: If shapes or keys do not fit.
+
+        Example:
+        ```python
+        value, rows = CLCELoss().parts(labels, outputs)["contrastive"]
+        ```
+        """
+        if not isinstance(y_pred, Mapping) or not {"embedding", "logits"} <= set(y_pred):
+            received = sorted(y_pred) if isinstance(y_pred, Mapping) else type(y_pred).__name__
+            raise ValueError(
+                "`y_pred` must be a dict with 'embedding' (batch, dim) and 'logits' "
+                f"(batch, classes). Received: y_pred={received}"
+            )
+        entropy = self._cross_entropy(y_true, y_pred["logits"])
+        values, counted = self.contrastive.anchor_values(y_true, y_pred["embedding"])
+        everyone = ops.ones_like(counted)
+        return {
+            "cross_entropy": (
+                reduce_anchors(entropy, everyone, sample_weight, self.reduction),
+                ops.sum(everyone),
+            ),
+            "contrastive": (
+                reduce_anchors(values, counted, sample_weight, self.reduction),
+                ops.sum(counted),
+            ),
+        }
+
+    def join(self, parts: dict[str, tuple[Any, Any]]) -> Any:
+        """The weighted sum of what `parts` returned, in the dtype of the loss."""
+        weight = self.contrastive_weight
+        joined = (1.0 - weight) * parts["cross_entropy"][0] + weight * parts["contrastive"][0]
+        return ops.cast(joined, self.dtype)
+
+    def call(self, y_true: Any, y_pred: Mapping[str, Any]) -> Any:
+        """Loss of each row, `[batch]`."""
+        entropy = self._cross_entropy(y_true, y_pred["logits"])
+        values = self.contrastive.call(y_true, y_pred["embedding"])
+        return (1.0 - self.contrastive_weight) * entropy + self.contrastive_weight * values
+
+    def __call__(self, y_true: Any, y_pred: Mapping[str, Any], sample_weight: Any = None) -> Any:
+        """Reduced loss; each part has its own mean, so Keras's single one does not serve."""
+        with ops.name_scope(self.name):
+            return self.join(self.parts(y_true, y_pred, sample_weight))
+
+    def _cross_entropy(self, y_true, logits):
+        logits = ops.cast(logits, "float32")
+        if len(logits.shape) != 2:
+            raise ValueError(
+                "`y_pred['logits']` must have shape (batch, classes). "
+                f"Received: logits of shape {tuple(logits.shape)}"
+            )
+        classes = logits.shape[1]
+        labels = class_ids(y_true, logits.shape[0])
+        shape = tuple(ops.shape(y_true))
+        if len(shape) == 2 and shape[1] != 1:
+            if shape[1] != classes:
+                raise ValueError(
+                    f"One-hot `labels` must have as many columns as the logits, {classes}. "
+                    f"Received: labels of shape {shape}"
+                )
+            target = ops.cast(y_true, "float32")
+        else:
+            target = ops.one_hot(labels, classes)
+        values = keras.losses.categorical_crossentropy(
+            target, logits, from_logits=True, label_smoothing=self.label_smoothing
+        )
+        in_range = ops.logical_and(labels >= 0, labels < classes)
+        return ops.where(in_range, values, float("nan"))
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, from which `from_config` rebuilds the loss."""
+        return {
+            **super().get_config(),
+            "contrastive_weight": self.contrastive_weight,
+            "contrastive": keras.saving.serialize_keras_object(self.contrastive),
+            "label_smoothing": self.label_smoothing,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "CLCELoss":
+        """Rebuild the loss from `get_config`'s dict."""
+        contrastive = keras.saving.deserialize_keras_object(config["contrastive"])
+        return cls(**{**config, "contrastive": contrastive})

@@ -1,0 +1,268 @@
+"""The contrastive losses as pure functions: one value an anchor, before any reduction."""
+
+import math
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+# Stands for log(0). Finite, because -inf turns gradients into NaN.
+_LOG_ZERO = -1e30
+
+POSITIVE_SUMS = ("outside", "inside")
+
+
+def lacln(
+    labels: Any,
+    embeddings: Any,
+    temperature: float = 0.5,
+    hardness: float = 1.0,
+    positive_sum: str = "outside",
+) -> tuple[Any, Any]:
+    """Label-aware contrastive loss with hard negatives (LACLN) of each anchor.
+
+    Args:
+        labels: Integer classes `[batch]` or `[batch, 1]`, or one-hot rows `[batch, classes]`.
+        embeddings: Embeddings `[batch, dim]`; rows are normalised here.
+        temperature: Softmax temperature τ, above 0. Defaults to 0.5.
+        hardness: Concentration β of the weights on similar negatives, at least 0; 0 weights all
+            negatives alike, which is SupCon. Defaults to 1.0.
+        positive_sum: `"outside"` averages log-probabilities over the positives (L_out),
+            `"inside"` averages probabilities within the logarithm (L_in). Defaults to `"outside"`.
+
+    Returns:
+        Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
+        for each anchor that has a positive, else 0.
+
+    Raises:
+        ValueError: If an argument is out of its range or shapes do not fit.
+
+    Reference:
+        - [CLCE](https://arxiv.org/abs/2402.14551)
+        - [Supervised contrastive learning](https://arxiv.org/abs/2004.11362)
+
+    Example:
+    ```python
+    embeddings = np.random.default_rng(0).normal(size=(4, 8))
+    values, has_positive = lacln(np.array([0, 0, 1, 1]), embeddings)
+    ```
+    """
+    check_temperature(temperature)
+    check_hardness(hardness)
+    check_positive_sum(positive_sum)
+    cosines, positives, negatives = _pairs(labels, embeddings)
+    similarities = cosines / temperature
+    positive_lse = _masked_logsumexp(similarities, positives)
+    denominator = _logaddexp(
+        positive_lse,
+        _hard_negatives(similarities, negatives, hardness) + _log_count(negatives),
+    )
+    count = ops.sum(positives, axis=1)
+    has_positive = ops.cast(count > 0, "float32")
+    divisor = ops.maximum(count, 1.0)
+    if positive_sum == "outside":
+        numerator = ops.sum(similarities * positives, axis=1) / divisor
+    else:
+        numerator = positive_lse - ops.log(divisor)
+    return ops.where(count > 0, denominator - numerator, 0.0), has_positive
+
+
+def hscl(
+    labels: Any,
+    embeddings: Any,
+    temperature: float = 0.5,
+    hardness: float = 1.0,
+    threshold: float | None = None,
+) -> tuple[Any, Any]:
+    """Hard-negative supervised contrastive loss (H-SCL) of each anchor.
+
+    Args:
+        labels: Integer classes `[batch]` or `[batch, 1]`, or one-hot rows `[batch, classes]`.
+        embeddings: Embeddings `[batch, dim]`; rows are normalised here.
+        temperature: Softmax temperature τ, above 0. Defaults to 0.5.
+        hardness: Concentration β of the exponential weights on similar negatives, at least 0.
+            Not used with `threshold`. Defaults to 1.0.
+        threshold: If given, the other hardening function: negatives whose cosine similarity
+            reaches it weigh alike and the rest nothing (all alike where none reaches it).
+            Within [-1, 1]. Defaults to `None`.
+
+    Returns:
+        Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
+        for each anchor that has a positive, else 0.
+
+    Raises:
+        ValueError: If an argument is out of its range or shapes do not fit.
+
+    Reference:
+        - [Hard negative sampling for supervised contrastive learning](https://arxiv.org/abs/2209.00078)
+
+    Example:
+    ```python
+    embeddings = np.random.default_rng(0).normal(size=(4, 8))
+    values, has_positive = hscl(np.array([0, 0, 1, 1]), embeddings, threshold=0.2)
+    ```
+    """
+    check_temperature(temperature)
+    check_hardness(hardness)
+    check_threshold(threshold)
+    cosines, positives, negatives = _pairs(labels, embeddings)
+    similarities = cosines / temperature
+    if threshold is None:
+        hard = _hard_negatives(similarities, negatives, hardness)
+    else:
+        reaching = negatives * ops.cast(cosines >= threshold, "float32")
+        none_reaches = ops.sum(reaching, axis=1, keepdims=True) == 0
+        hard = _hard_negatives(similarities, ops.where(none_reaches, negatives, reaching), 0.0)
+    others = ops.maximum(ops.cast(ops.shape(cosines)[0], "float32") - 2.0, 1.0)
+    denominators = _logaddexp(similarities, ops.expand_dims(hard + ops.log(others), 1))
+    count = ops.sum(positives, axis=1)
+    total = ops.sum((denominators - similarities) * positives, axis=1)
+    has_positive = ops.cast(count > 0, "float32")
+    return total / ops.maximum(count, 1.0), has_positive
+
+
+def class_ids(labels: Any, batch_size: int | None = None) -> Any:
+    """Integer classes of any accepted form of labels.
+
+    Args:
+        labels: Integer classes `[batch]` or `[batch, 1]` (floats that hold whole numbers count,
+            as Keras may cast them), or one-hot rows `[batch, classes]`.
+        batch_size: The number of rows expected, where it is known. Defaults to `None`.
+
+    Returns:
+        An int32 tensor `[batch]`.
+
+    Raises:
+        ValueError: If the shape is another one, or values that can be seen are no whole numbers.
+
+    Example:
+    ```python
+    class_ids(np.array([[0, 1], [1, 0]]))  # [1, 0]
+    ```
+    """
+    expected = (
+        "`labels` must hold integers of shape (batch,) or (batch, 1), or one-hot rows "
+        "(batch, classes)"
+    )
+    if isinstance(labels, (list, tuple, np.ndarray)):
+        labels = np.asarray(labels)
+        if labels.dtype.kind not in "biuf":
+            raise ValueError(f"{expected}. Received: labels of dtype {labels.dtype}")
+        if labels.ndim < 2 and not np.array_equal(labels, np.floor(labels)):
+            raise ValueError(f"{expected}. Received: labels={labels}")
+    labels = ops.convert_to_tensor(labels)
+    shape = tuple(labels.shape)
+    if len(shape) not in (1, 2):
+        raise ValueError(f"{expected}. Received: labels of shape {shape}")
+    if batch_size is not None and shape[0] is not None and shape[0] != batch_size:
+        raise ValueError(
+            f"{expected}, one row an embedding ({batch_size}). Received: labels of shape {shape}"
+        )
+    if len(shape) == 2 and shape[1] == 1:
+        labels = ops.squeeze(labels, axis=1)
+    elif len(shape) == 2:
+        labels = ops.argmax(labels, axis=1)
+    return ops.cast(labels, "int32")
+
+
+def unit_rows(x: Any) -> Any:
+    """Rows divided by their Euclidean norm, in float32, safe for any size of row.
+
+    Args:
+        x: A tensor `[batch, dim]`.
+
+    Returns:
+        A float32 tensor `[batch, dim]` of unit rows; a zero row stays zero and passes no gradient.
+
+    Example:
+    ```python
+    unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))  # [[0.6, 0.8], [0, 0]]
+    ```
+    """
+    x = ops.cast(x, "float32")
+    # A row's direction does not depend on its size, so a constant factor keeps both the value and
+    # the gradient, while the squares of very long and very short rows stay within range.
+    largest = ops.stop_gradient(ops.max(ops.abs(x), axis=1, keepdims=True))
+    nonzero = largest > 0
+    x = x / ops.where(nonzero, largest, 1.0)
+    squares = ops.where(nonzero, ops.sum(ops.square(x), axis=1, keepdims=True), 1.0)
+    return x * ops.where(nonzero, ops.rsqrt(squares), 0.0)
+
+
+def check_temperature(temperature: float) -> None:
+    """Refuse a temperature that is not a finite number above 0."""
+    if not isinstance(temperature, Real) or not 0 < temperature < math.inf:
+        raise ValueError(
+            f"`temperature` must be a finite number above 0. Received: temperature={temperature}"
+        )
+
+
+def check_hardness(hardness: float) -> None:
+    """Refuse a hardness that is not a finite number of at least 0."""
+    if not isinstance(hardness, Real) or not 0 <= hardness < math.inf:
+        raise ValueError(
+            f"`hardness` must be a finite number of at least 0. Received: hardness={hardness}"
+        )
+
+
+def check_positive_sum(positive_sum: str) -> None:
+    """Refuse an unknown place of the mean over positives."""
+    if positive_sum not in POSITIVE_SUMS:
+        raise ValueError(
+            f"`positive_sum` must be one of {POSITIVE_SUMS}. Received: positive_sum={positive_sum}"
+        )
+
+
+def check_threshold(threshold: float | None) -> None:
+    """Refuse a threshold that no cosine similarity can have."""
+    if threshold is not None and not (isinstance(threshold, Real) and -1 <= threshold <= 1):
+        raise ValueError(
+            f"`threshold` must be None or within [-1, 1]. Received: threshold={threshold}"
+        )
+
+
+def _pairs(labels, embeddings):
+    """Cosine similarities and the masks of positives and of negatives, each `[batch, batch]`."""
+    embeddings = ops.convert_to_tensor(embeddings)
+    shape = tuple(embeddings.shape)
+    if len(shape) != 2:
+        raise ValueError(
+            f"`embeddings` must have shape (batch, dim). Received: embeddings of shape {shape}"
+        )
+    labels = class_ids(labels, shape[0])
+    embeddings = unit_rows(embeddings)
+    cosines = ops.matmul(embeddings, ops.transpose(embeddings))
+    same = ops.cast(ops.expand_dims(labels, 1) == ops.expand_dims(labels, 0), "float32")
+    rows = ops.arange(ops.shape(labels)[0])
+    itself = ops.cast(ops.expand_dims(rows, 1) == ops.expand_dims(rows, 0), "float32")
+    return cosines, same - itself, 1.0 - same
+
+
+def _masked_logsumexp(x, mask):
+    """Log of the sum of exponentials over a row's entries whose mask is 1, `_LOG_ZERO` if none."""
+    inside = mask > 0
+    filled = ops.any(inside, axis=1)
+    largest = ops.max(ops.where(inside, x, _LOG_ZERO), axis=1, keepdims=True)
+    largest = ops.stop_gradient(ops.where(ops.expand_dims(filled, 1), largest, 0.0))
+    total = ops.sum(ops.exp(ops.where(inside, x - largest, _LOG_ZERO)), axis=1)
+    value = ops.squeeze(largest, axis=1) + ops.log(ops.where(filled, total, 1.0))
+    return ops.where(filled, value, _LOG_ZERO)
+
+
+def _logaddexp(a, b):
+    # `ops.logaddexp` gives the whole gradient to one side where both are equal.
+    largest = ops.stop_gradient(ops.maximum(a, b))
+    return largest + ops.log(ops.exp(a - largest) + ops.exp(b - largest))
+
+
+def _hard_negatives(similarities, negatives, hardness):
+    """Log of the mean of e^s over a row's negatives, weighted by e^(hardness · s)."""
+    # The weights themselves are never formed: their normaliser is subtracted in log space.
+    weighted = _masked_logsumexp((1.0 + hardness) * similarities, negatives)
+    normaliser = _masked_logsumexp(hardness * similarities, negatives)
+    return ops.where(weighted > _LOG_ZERO, weighted - normaliser, _LOG_ZERO)
+
+
+def _log_count(mask):
+    return ops.log(ops.maximum(ops.sum(mask, axis=1), 1.0))

@@ -1,0 +1,328 @@
+"""`CLCEModel`: an encoder with two heads that trains on two views of every image."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_clce import backend
+from keras_clce.losses import CLCELoss
+from keras_clce.models.backbones import build_backbone
+from keras_clce.models.heads import EmbeddingAndLogits
+
+
+@keras.saving.register_keras_serializable(package="keras_clce")
+class CLCEModel(keras.Model):
+    """An image encoder with an embedding and a softmax head, trained on two views an image.
+
+    Training stacks both views of a batch into one batch of twice the size and hands it to
+    Keras's own training step, so compiled steps, mixed precision, callbacks and distribution work
+    as for any Keras model. Logs have `loss`, `cross_entropy`, `contrastive` and what `metrics` of
+    `compile` adds, each with `val_` for validation data. Prediction and evaluation use one view.
+
+    Args:
+        backbone: A Keras model from images `(batch, height, width, channels)` to feature maps or
+            to vectors `(batch, channels)`.
+        num_classes: Number of classes, at least 1.
+        augmenter: A Keras layer from images to randomly changed images of the same shape, called
+            twice on every training batch, as `keras_clce.data.two_view_augmenter` makes it. Not
+            used where the data holds pairs. Defaults to `None`: images are trained on as they
+            come, once, and an anchor's positives are the other images of its class.
+        embedding_dim: Size of a linear projection before the embedding's norm. Defaults to `None`,
+            no projection, as in the paper.
+        **kwargs: As in `keras.Model`.
+
+    Call arguments:
+        inputs: Images `(batch, height, width, channels)`, or a pair of views of which the
+            first is used.
+        training: Whether layers such as dropout behave as in training. Defaults to `False`.
+
+    Returns:
+        A dict: `"embedding"` `(batch, dim)` unit rows, `"logits"` and `"probabilities"`
+        `(batch, num_classes)`.
+
+    Raises:
+        ValueError: If an argument is out of its range, if labels lie outside `[0, num_classes)`,
+            or if arrays given to `fit` or `evaluate` are empty or hold values that are not finite.
+            Labels and images that stream from a data set are not searched: a class out of range or
+            a pixel that is not finite makes the loss NaN.
+
+    Reference:
+        - [CLCE](https://arxiv.org/abs/2402.14551)
+
+    Example:
+    ```python
+    model = CLCEModel.from_backbone(
+        "small_resnet", num_classes=10, image_size=32, augmenter=two_view_augmenter(32)
+    )
+    model.compile("adam", loss=CLCELoss(), metrics=["accuracy"])
+    model.fit(images, labels, validation_data=(val_images, val_labels))
+    embeddings = model.predict(images)["embedding"]
+    ```
+    """
+
+    def __init__(
+        self,
+        backbone: keras.Model,
+        num_classes: int,
+        augmenter: keras.layers.Layer | None = None,
+        embedding_dim: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if not isinstance(backbone, keras.Model):
+            raise ValueError(
+                "`backbone` must be a Keras model; `CLCEModel.from_backbone` builds one by name. "
+                f"Received: backbone={backbone!r}"
+            )
+        self.heads = EmbeddingAndLogits(num_classes, embedding_dim, name="heads")
+        self.backbone = backbone
+        self.num_classes = num_classes
+        self.augmenter = augmenter
+        self.embedding_dim = embedding_dim
+        self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
+        self.contrastive_tracker = keras.metrics.Mean(name="contrastive")
+        if backbone.built:
+            self.build(backbone.input_shape)
+
+    @classmethod
+    def from_backbone(
+        cls,
+        name: str,
+        num_classes: int,
+        image_size: int = 224,
+        weights: str | None = None,
+        augmenter: keras.layers.Layer | None = None,
+        embedding_dim: int | None = None,
+    ) -> "CLCEModel":
+        """Build the model on a named encoder.
+
+        Args:
+            name: A name of `keras_clce.models.list_backbones`, `app:NAME` for a class of
+                `keras.applications`, `hub:PRESET` for a keras-hub image backbone, or the path of
+                a `.keras` file.
+            num_classes: Number of classes, at least 1.
+            image_size: Height and width of the images in pixels. Defaults to 224.
+            weights: `"imagenet"` or the path of the encoder's weights. Defaults to `None`, random.
+            augmenter: As in the constructor. Defaults to `None`.
+            embedding_dim: As in the constructor. Defaults to `None`.
+
+        Returns:
+            A `CLCEModel` that takes RGB images in 0..255; the encoder's own scaling is inside.
+
+        Raises:
+            ValueError: If an argument is not valid; the message lists what is.
+
+        Example:
+        ```python
+        model = CLCEModel.from_backbone("resnet101", num_classes=102, weights="imagenet")
+        ```
+        """
+        backbone = build_backbone(name, image_size=image_size, weights=weights)
+        return cls(backbone, num_classes, augmenter=augmenter, embedding_dim=embedding_dim)
+
+    def build(self, input_shape: tuple | Sequence[tuple]) -> None:
+        """Create the weights for images, or pairs of views, of this shape."""
+        if input_shape and isinstance(input_shape[0], (tuple, list)):
+            input_shape = input_shape[0]
+        if not self.backbone.built:
+            self.backbone.build(input_shape)
+        self.heads.build(self.backbone.compute_output_shape(input_shape))
+        self.built = True
+
+    def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
+        """Embedding, logits and probabilities of a batch of images."""
+        images = inputs[0] if isinstance(inputs, (tuple, list)) else inputs
+        return self.heads(self.backbone(images, training=training))
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: CLCELoss | None = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Configure training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: As in Keras. Defaults to `"rmsprop"`.
+            loss: A `CLCELoss`, which covers cross-entropy alone (`contrastive_weight=0`) and a
+                contrastive loss alone (`contrastive_weight=1`). Defaults to `None`, `CLCELoss()`.
+            metrics: As in Keras, of the probabilities `(batch, num_classes)`. Defaults to `None`.
+            weighted_metrics: As in Keras. Defaults to `None`.
+            **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss`,
+                as in Keras.
+
+        Raises:
+            ValueError: If `loss` is not a `CLCELoss` that reduces to a scalar.
+
+        Example:
+        ```python
+        model.compile(keras.optimizers.AdamW(1e-3), loss=CLCELoss(), metrics=["accuracy"])
+        ```
+        """
+        loss = CLCELoss() if loss is None else loss
+        if not isinstance(loss, CLCELoss) or loss.reduction in (None, "none"):
+            raise ValueError(
+                "`loss` must be a keras_clce.losses.CLCELoss that reduces to a scalar: "
+                "CLCELoss(contrastive_weight=0) is cross-entropy alone, CLCELoss(1, contrastive=…) "
+                f"a contrastive loss alone. Received: loss={loss!r}"
+            )
+        # Keras would flatten the outputs and look for a loss of each; `compute_loss` gives all
+        # of them to the one loss instead.
+        super().compile(
+            optimizer=optimizer,
+            loss=None,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            **kwargs,
+        )
+        self.loss = loss
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Arguments of `compile`, serialized, for a saved model."""
+        config = super().get_compile_config()
+        if config:
+            config["loss"] = keras.saving.serialize_keras_object(self.loss)
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile with what `get_compile_config` gave, optimizer variables included."""
+        config = keras.saving.deserialize_keras_object(config)
+        config.pop("loss_weights", None)
+        self.compile(**config)
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, *args: Any) -> Any:
+        """Keras's own training step, on both views stacked into one batch."""
+        return backend.train_step_on(self, super().train_step, self._stack_views, args)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The loss of `compile` plus the layers' own losses; updates the logged parts."""
+        if y is None:
+            raise ValueError("`y` must hold the labels of the images. Received: y=None")
+        parts = self.loss.parts(y, y_pred, sample_weight)
+        self.cross_entropy_tracker.update_state(*parts["cross_entropy"])
+        self.contrastive_tracker.update_state(*parts["contrastive"])
+        total = self.loss.join(parts)
+        for loss in self.losses:
+            total = total + ops.sum(ops.cast(loss, total.dtype))
+        return total
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Metrics of `compile`, on the probabilities."""
+        return super().compute_metrics(x, y, y_pred["probabilities"], sample_weight)
+
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train, as `keras.Model.fit` does, after a look at the arrays.
+
+        Args:
+            x: Images `(examples, height, width, channels)`, a pair of such arrays, or anything
+                that Keras trains on and that yields `(images, labels)` or
+                `((view_1, view_2), labels)`, optionally with sample weights.
+            y: Labels `(examples,)`, `(examples, 1)` or one-hot `(examples, num_classes)`, where
+                `x` is not a data set. Defaults to `None`.
+            *args: As in Keras.
+            **kwargs: As in Keras.
+
+        Returns:
+            A `keras.callbacks.History`.
+
+        Raises:
+            ValueError: If arrays are empty, hold values that are not finite, or labels lie
+                outside `[0, num_classes)`.
+
+        Example:
+        ```python
+        history = model.fit(images, labels, validation_split=0.1, epochs=5)
+        ```
+        """
+        self._check_arrays(x, y)
+        validation_data = kwargs.get("validation_data")
+        if isinstance(validation_data, (tuple, list)):
+            self._check_arrays(*validation_data[:2])
+        return super().fit(x, y, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate one view of every image, as `keras.Model.evaluate` does."""
+        self._check_arrays(x, y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def _stack_views(self, data):
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        if isinstance(x, (tuple, list)):
+            if len(x) != 2:
+                raise ValueError(
+                    "`x` must be images or a pair of views. "
+                    f"Received: x with {len(x)} tensors"
+                )
+            views = x
+        elif self.augmenter is not None:
+            views = [self.augmenter(x, training=True) for _ in range(2)]
+        else:
+            return data
+        expected = tuple(x[0].shape if isinstance(x, (tuple, list)) else x.shape)
+        for view in views:
+            if tuple(view.shape)[:1] != expected[:1] or len(view.shape) != len(expected):
+                raise ValueError(
+                    "`augmenter` and pairs of views must keep the number of images, "
+                    f"{expected[0]}. Received: images of shape {expected} and a view of shape "
+                    f"{tuple(view.shape)}"
+                )
+        x = ops.concatenate([ops.cast(view, self.compute_dtype) for view in views])
+        y = None if y is None else ops.concatenate([y, y])
+        if sample_weight is not None:
+            sample_weight = ops.concatenate([sample_weight, sample_weight])
+        return x, y, sample_weight
+
+    def _check_arrays(self, x, y):
+        for images in x if isinstance(x, (tuple, list)) else (x,):
+            if isinstance(images, np.ndarray):
+                if not len(images):
+                    raise ValueError(
+                        "`x` must hold at least one image. "
+                        f"Received: x of shape {images.shape}"
+                    )
+                if images.dtype.kind == "f" and not np.isfinite([images.min(), images.max()]).all():
+                    raise ValueError(
+                        "`x` must hold finite pixels. Received: x with NaN or infinite values"
+                    )
+        if not isinstance(y, np.ndarray) or (y.ndim == 2 and y.shape[1] > 1):
+            return
+        outside = y[(y < 0) | (y >= self.num_classes)]
+        if outside.size:
+            raise ValueError(
+                f"`y` must hold classes within [0, {self.num_classes}). "
+                f"Received: {outside.size} other values, such as y={outside.flat[0]}"
+            )
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, from which `from_config` rebuilds the model."""
+        serialize = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "backbone": serialize(self.backbone),
+            "num_classes": self.num_classes,
+            "augmenter": None if self.augmenter is None else serialize(self.augmenter),
+            "embedding_dim": self.embedding_dim,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "CLCEModel":
+        """Rebuild the model from `get_config`'s dict."""
+        deserialize = keras.saving.deserialize_keras_object
+        parts = {key: deserialize(config[key]) for key in ("backbone", "augmenter") if config[key]}
+        return cls(**{**config, **parts})

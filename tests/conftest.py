@@ -1,0 +1,38 @@
+"""Shared fixtures: where the real images are, and which tests one backend's run leaves out."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(config, items):
+    """Run backend-free tests once, in the TensorFlow run, rather than three times."""
+    if keras.backend.backend() == "tensorflow":
+        return
+    once = [item for item in items if item.get_closest_marker("any_backend")]
+    items[:] = [item for item in items if item not in once]
+    config.hook.pytest_deselected(items=once)
+
+
+@pytest.fixture(autouse=True)
+def _fresh_state():
+    """Give every test the same random start and the default dtype policy."""
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy("float32")
+    keras.backend.clear_session()
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real images beside the project; the test skips where it is absent."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the folder of real images, ../shared/data, is not beside this checkout")
+    return folder
