@@ -34,3 +34,8 @@ def train_step_on(
         data = prepare(data)
     non_trainable = [scope.get_current_value(variable) for variable in variables]
     return step((trainable, non_trainable, *others), data)
+
+
+def backend_name() -> str:
+    """Name of the backend that runs, for reports; Keras offers it, but one file shall ask."""
+    return keras.backend.backend()

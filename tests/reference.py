@@ -131,9 +131,7 @@ def central_differences(function, x, step=1e-6):
 def _lacln(labels, x, temperature, hardness, positive_sum):
     s = cosines(x) / temperature
     values, counted, slopes = np.zeros(len(s)), np.zeros(len(s), dtype=bool), np.zeros_like(s)
-    for i, (positives, negatives) in enumerate(
-        zip(*positives_and_negatives(labels), strict=True)
-    ):
+    for i, (positives, negatives) in enumerate(zip(*positives_and_negatives(labels), strict=True)):
         if not positives:
             continue
         counted[i] = True
@@ -164,19 +162,19 @@ def _lacln(labels, x, temperature, hardness, positive_sum):
 def _hscl(labels, x, temperature, hardness, threshold):
     cosine = cosines(x)
     s = cosine / temperature
+    if threshold is not None:
+        hardness = 0.0  # the weights are constants: they have no slope of their own
     values, counted, slopes = np.zeros(len(s)), np.zeros(len(s), dtype=bool), np.zeros_like(s)
-    for i, (positives, negatives) in enumerate(
-        zip(*positives_and_negatives(labels), strict=True)
-    ):
+    for i, (positives, negatives) in enumerate(zip(*positives_and_negatives(labels), strict=True)):
         if not positives:
             continue
         counted[i] = True
         row = s[i].tolist()
-        tilt = {k: math.exp(hardness * row[k]) for k in negatives}
-        if threshold is not None:
+        if threshold is None:
+            tilt = {k: math.exp(hardness * row[k]) for k in negatives}
+        else:
             reaching = [k for k in negatives if cosine[i, k] >= threshold] or negatives
             tilt = {k: float(k in reaching) for k in negatives}
-            hardness = 0.0
         total_tilt = sum(tilt.values())
         terms = {k: (len(s) - 2) * tilt[k] / total_tilt * math.exp(row[k]) for k in negatives}
         total_terms = sum(terms.values())

@@ -1,0 +1,15 @@
+"""Data sets, and two augmented views of every image."""
+
+from keras_clce.data.catalog import DatasetSpec, list_datasets
+from keras_clce.data.dataset import ImageDataset, ImageSplit
+from keras_clce.data.sources import load_dataset
+from keras_clce.data.views import VIEW_POLICIES
+
+__all__ = [
+    "VIEW_POLICIES",
+    "DatasetSpec",
+    "ImageDataset",
+    "ImageSplit",
+    "list_datasets",
+    "load_dataset",
+]

@@ -125,9 +125,7 @@ class LACLNLoss(ContrastiveLoss):
 
     def anchor_values(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
-        return functional.lacln(
-            y_true, y_pred, self.temperature, self.hardness, self.positive_sum
-        )
+        return functional.lacln(y_true, y_pred, self.temperature, self.hardness, self.positive_sum)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the loss."""

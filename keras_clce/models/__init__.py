@@ -1,1 +1,1 @@
-""""""
+"""Models: the registry of encoders and the heads on them."""

@@ -77,8 +77,9 @@ class CLCEModel(keras.Model):
                 "`backbone` must be a Keras model; `CLCEModel.from_backbone` builds one by name. "
                 f"Received: backbone={backbone!r}"
             )
-        self.heads = EmbeddingAndLogits(num_classes, embedding_dim, name="heads")
+        heads = EmbeddingAndLogits(num_classes, embedding_dim, name="heads")
         self.backbone = backbone
+        self.heads = heads
         self.num_classes = num_classes
         self.augmenter = augmenter
         self.embedding_dim = embedding_dim
@@ -266,8 +267,7 @@ class CLCEModel(keras.Model):
         if isinstance(x, (tuple, list)):
             if len(x) != 2:
                 raise ValueError(
-                    "`x` must be images or a pair of views. "
-                    f"Received: x with {len(x)} tensors"
+                    f"`x` must be images or a pair of views. Received: x with {len(x)} tensors"
                 )
             views = x
         elif self.augmenter is not None:
@@ -293,8 +293,7 @@ class CLCEModel(keras.Model):
             if isinstance(images, np.ndarray):
                 if not len(images):
                     raise ValueError(
-                        "`x` must hold at least one image. "
-                        f"Received: x of shape {images.shape}"
+                        f"`x` must hold at least one image. Received: x of shape {images.shape}"
                     )
                 if images.dtype.kind == "f" and not np.isfinite([images.min(), images.max()]).all():
                     raise ValueError(

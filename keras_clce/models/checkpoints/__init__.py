@@ -1,1 +1,1 @@
-""""""
+"""Readers of published checkpoints, one module a source."""

@@ -1,0 +1,379 @@
+"""A data set in three splits, and the batches and pairs of views that a split gives."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from keras_clce.data import views
+
+# A split below this size is decoded once and kept; above it, every epoch decodes anew.
+MEMORY_LIMIT_BYTES = 2_000_000_000
+# Training images are kept larger than the views, so that crops of them are not all enlarged.
+TRAIN_ENLARGEMENT = 1.25
+INTERPOLATIONS = ("bilinear", "bicubic")
+
+_ORDER_STREAM, _VIEW_STREAM = 0, 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Records:
+    """Where a split's examples come from, before they are decoded.
+
+    Args:
+        dataset: undecoded records in a fixed order.
+        decode: turns one record into (image of any size, label), inside a `tf.data` graph.
+        num_examples: number of records.
+        shuffle_buffer: how many records are shuffled together where the split streams.
+    """
+
+    dataset: tf.data.Dataset
+    decode: Callable
+    num_examples: int
+    shuffle_buffer: int = 4096
+
+
+class ExampleSource(Protocol):
+    """What a loader hands over for a split: examples that can be chosen from before decoding."""
+
+    @property
+    def num_examples(self) -> int:
+        """Number of examples."""
+
+    def read_labels(self) -> np.ndarray:
+        """Give the int64 labels (examples,) in the order of the records."""
+
+    def select(self, indices: np.ndarray) -> "ExampleSource":
+        """Give the examples at these sorted indices."""
+
+    def records(self) -> Records:
+        """Give the undecoded records."""
+
+
+class ImageSplit:
+    """One split of a data set: square uint8 images and integer labels.
+
+    Splits come from `load_dataset`, or from arrays:
+
+    Args:
+        images: uint8 array (examples, side, side, 3), or None where the split streams.
+        labels: integer array (examples,), or None where the split streams.
+        image_size: side of the images and views that the split gives, in pixels.
+        flip: whether views may be mirrored.
+        interpolation: of resizes, `"bilinear"` or `"bicubic"`.
+        stream: `Records` whose `decode` gives square uint8 images, for a split that is too large
+            for memory; used where `images` is None.
+
+    Raises:
+        ValueError: if `images` is not of that shape and dtype or `labels` do not match.
+
+    Example:
+        >>> split = ImageSplit(np.zeros((8, 10, 10, 3), np.uint8), np.arange(8), image_size=8)
+        >>> (view_1, view_2), labels = next(iter(split.view_pairs(4)))
+        >>> view_1.shape.as_list(), labels.shape.as_list()
+        ([4, 8, 8, 3], [4])
+    """
+
+    def __init__(
+        self,
+        images: np.ndarray | None,
+        labels: np.ndarray | None,
+        image_size: int,
+        flip: bool = True,
+        interpolation: str = "bilinear",
+        stream: Records | None = None,
+    ) -> None:
+        check_image_size(image_size)
+        if images is not None:
+            _check_arrays(images, labels)
+            labels = np.asarray(labels, np.int64)
+        self.image_size = image_size
+        self.flip = flip
+        self.interpolation = interpolation
+        self._images = images
+        self._labels = labels
+        self._stream = stream
+
+    @property
+    def num_examples(self) -> int:
+        """Number of examples."""
+        return len(self._images) if self._images is not None else self._stream.num_examples
+
+    @property
+    def labels(self) -> np.ndarray | None:
+        """The int64 labels (examples,), None where the split streams."""
+        return self._labels
+
+    def batches(self, batch_size: int) -> tf.data.Dataset:
+        """Give the examples once, in order and un-augmented.
+
+        Args:
+            batch_size: images per batch; the last batch may be smaller.
+
+        Returns:
+            A dataset of (float32 images (batch, image_size, image_size, 3) in 0..255, int64 labels
+            (batch,)).
+
+        Raises:
+            ValueError: if `batch_size` is not a positive integer.
+
+        Example:
+            >>> split = ImageSplit(np.zeros((5, 10, 10, 3), np.uint8), np.arange(5), image_size=8)
+            >>> [len(labels) for _, labels in split.batches(2)]
+            [2, 2, 1]
+        """
+        _check_positive("batch_size", batch_size)
+        if self._images is not None:
+            with tf.device("CPU:0"):
+                examples = tf.data.Dataset.from_tensor_slices((self._images, self._labels))
+            batched = examples.batch(batch_size)
+        else:
+            batched = self._stream.dataset.map(
+                self._stream.decode, num_parallel_calls=tf.data.AUTOTUNE
+            ).batch(batch_size)
+
+        def finish(images, labels):
+            return views.resize(images, self.image_size, self.interpolation), labels
+
+        return batched.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+
+    def view_pairs(
+        self, batch_size: int, policy: str = "light", seed: int = 0, initial_epoch: int = 0
+    ) -> tf.data.Dataset:
+        """Give two augmented views of every image, epoch after epoch without end.
+
+        Order and views are a pure function of (seed, epoch, step): a run that starts again with
+        `initial_epoch=k` sees exactly what the uninterrupted run saw from epoch k on. Each epoch
+        shuffles anew and drops what does not fill its last batch.
+
+        Args:
+            batch_size: images per batch; each batch has that many pairs.
+            policy: one of `VIEW_POLICIES`.
+            seed: seed of the order and of the views.
+            initial_epoch: epoch to begin with, from 0.
+
+        Returns:
+            A dataset of ((view_1, view_2), labels): float32 views
+            (batch_size, image_size, image_size, 3) in 0..255, int64 labels (batch_size,). An epoch
+            has `num_examples // batch_size` batches.
+
+        Raises:
+            ValueError: if an argument is out of range, or the split is smaller than a batch.
+
+        Example:
+            >>> split = ImageSplit(np.zeros((8, 10, 10, 3), np.uint8), np.arange(8), image_size=8)
+            >>> pairs = split.view_pairs(4, policy="simclr", seed=1)
+            >>> steps_per_epoch = split.num_examples // 4
+        """
+        _check_positive("batch_size", batch_size)
+        views.check_policy(policy)
+        for name, value in (("seed", seed), ("initial_epoch", initial_epoch)):
+            if not _is_integer(value) or value < 0:
+                raise ValueError(
+                    f"`{name}` must be an integer of 0 or more. Received: {name}={value!r}"
+                )
+        if batch_size > self.num_examples:
+            raise ValueError(
+                f"`batch_size` must be at most the number of examples, {self.num_examples}: an "
+                f"epoch drops what does not fill a batch. Received: batch_size={batch_size}"
+            )
+        view = views.make_view(policy, self.image_size, self.flip, self.interpolation)
+        with tf.device("CPU:0"):
+            root = tf.constant([seed % 2**31, seed // 2**31], tf.int32)
+        epoch_batches = (
+            self._epoch_batches_in_memory
+            if self._images is not None
+            else (self._epoch_batches_from_stream)
+        )
+
+        def draw_views(epoch, step, batch):
+            images, labels = batch()
+            key = tf.random.fold_in(_epoch_key(root, epoch, _VIEW_STREAM), step)
+            pair = tuple(view(images, tf.random.fold_in(key, number)) for number in range(2))
+            return pair, labels
+
+        pairs = epoch_batches(batch_size, root, initial_epoch, draw_views)
+        return pairs.prefetch(2)
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray]:
+        """Give the whole split as NumPy arrays.
+
+        Returns:
+            uint8 images (examples, image_size, image_size, 3) and int64 labels (examples,).
+
+        Example:
+            >>> split = ImageSplit(np.zeros((5, 10, 10, 3), np.uint8), np.arange(5), image_size=8)
+            >>> split.arrays()[0].shape
+            (5, 8, 8, 3)
+        """
+        if self._images is not None and self._images.shape[1] == self.image_size:
+            return self._images, self._labels
+        images = np.empty((self.num_examples, self.image_size, self.image_size, 3), np.uint8)
+        labels = np.empty(self.num_examples, np.int64)
+        start = 0
+        for batch, batch_labels in self.batches(256).as_numpy_iterator():
+            stop = start + len(batch)
+            images[start:stop] = np.rint(batch)
+            labels[start:stop] = batch_labels
+            start = stop
+        return images, labels
+
+    def _epoch_batches_in_memory(self, batch_size, root, initial_epoch, draw_views):
+        steps = self.num_examples // batch_size
+        with tf.device("CPU:0"):
+            images = tf.constant(self._images)
+            labels = tf.constant(self._labels)
+
+        def shuffled(epoch):
+            order = tf.random.experimental.stateless_shuffle(
+                tf.range(self.num_examples), _epoch_key(root, epoch, _ORDER_STREAM)
+            )
+            chosen = tf.reshape(order[: steps * batch_size], (steps, batch_size))
+            numbers = tf.range(steps, dtype=tf.int64)
+            return tf.data.Dataset.from_tensor_slices((tf.fill((steps,), epoch), numbers, chosen))
+
+        def draw(epoch, step, chosen):
+            return draw_views(
+                epoch, step, lambda: (tf.gather(images, chosen), tf.gather(labels, chosen))
+            )
+
+        numbered = tf.data.Dataset.range(initial_epoch, 2**31).flat_map(shuffled)
+        return numbered.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+    def _epoch_batches_from_stream(self, batch_size, root, initial_epoch, draw_views):
+        def shuffled(epoch):
+            key = tf.cast(_epoch_key(root, epoch, _ORDER_STREAM), tf.int64)
+            # tf.data mixes the program's global seed in, which this epoch must not depend on.
+            tf.compat.v1.get_default_graph().seed = 0
+            batched = (
+                self._stream.dataset.shuffle(
+                    self._stream.shuffle_buffer, seed=key[0], reshuffle_each_iteration=False
+                )
+                .map(self._stream.decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+                .batch(batch_size, drop_remainder=True)
+            )
+            return batched.enumerate().map(lambda step, batch: (epoch, step, *batch))
+
+        def draw(epoch, step, images, labels):
+            return draw_views(epoch, step, lambda: (images, labels))
+
+        numbered = tf.data.Dataset.range(initial_epoch, 2**31).flat_map(shuffled)
+        return numbered.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+
+
+@dataclasses.dataclass
+class ImageDataset:
+    """A data set in three splits.
+
+    Args:
+        name: its name in the catalog.
+        class_names: name of every class, in the order of the labels.
+        train: the examples to train on.
+        validation: the examples that choose the checkpoint.
+        test: the examples that are read once, at the end.
+        split_note: one sentence that says which examples were really used.
+
+    Example:
+        >>> from keras_clce.data import load_dataset
+        >>> load_dataset("digits", image_size=32).num_classes
+        10
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: ImageSplit
+    validation: ImageSplit
+    test: ImageSplit
+    split_note: str
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes, those without an example included."""
+        return len(self.class_names)
+
+
+def build_split(
+    records: Records,
+    image_size: int,
+    stored_size: int,
+    flip: bool = True,
+    interpolation: str = "bilinear",
+) -> ImageSplit:
+    """Resize every image of `records` to a square and keep them in memory if they fit.
+
+    Args:
+        records: the undecoded examples.
+        image_size: side of what the split gives, in pixels.
+        stored_size: side that the images are kept at, in pixels.
+        flip: whether views may be mirrored.
+        interpolation: of the resize.
+
+    Returns:
+        The split: in memory up to `MEMORY_LIMIT_BYTES`, streaming beyond.
+    """
+
+    def decode(*record):
+        image, label = records.decode(*record)
+        image = views.resize(image, stored_size, interpolation)
+        image = tf.ensure_shape(tf.cast(tf.round(image), tf.uint8), (stored_size, stored_size, 3))
+        return image, tf.cast(label, tf.int64)
+
+    if records.num_examples * stored_size**2 * 3 > MEMORY_LIMIT_BYTES:
+        stream = dataclasses.replace(records, decode=decode)
+        return ImageSplit(None, None, image_size, flip, interpolation, stream)
+    images = np.empty((records.num_examples, stored_size, stored_size, 3), np.uint8)
+    labels = np.empty(records.num_examples, np.int64)
+    start = 0
+    decoded = records.dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    for batch, batch_labels in decoded.batch(64).prefetch(2).as_numpy_iterator():
+        stop = start + len(batch)
+        images[start:stop], labels[start:stop] = batch, batch_labels
+        start = stop
+    if start != records.num_examples:
+        raise ValueError(
+            f"The source announces {records.num_examples} examples but has {start}: prepare it anew"
+        )
+    return ImageSplit(images, labels, image_size, flip, interpolation)
+
+
+def train_size(image_size: int) -> int:
+    """Give the side that training images are kept at, in pixels."""
+    return round(TRAIN_ENLARGEMENT * image_size)
+
+
+def check_image_size(image_size: int) -> None:
+    """Check the side of the images.
+
+    Raises:
+        ValueError: if it is not a positive integer.
+    """
+    _check_positive("image_size", image_size)
+
+
+def _epoch_key(root: tf.Tensor, epoch: tf.Tensor, stream: int) -> tf.Tensor:
+    return tf.random.fold_in(tf.random.fold_in(root, stream), epoch)
+
+
+def _is_integer(value) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _check_positive(name: str, value: int) -> None:
+    if not _is_integer(value) or value < 1:
+        raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
+
+
+def _check_arrays(images: np.ndarray, labels: np.ndarray | None) -> None:
+    shape, dtype = getattr(images, "shape", ()), getattr(images, "dtype", None)
+    if dtype != np.uint8 or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3:
+        raise ValueError(
+            "`images` must be a uint8 array of shape (examples, side, side, 3). Received: "
+            f"images={type(images).__name__} of shape {tuple(shape)} and dtype {dtype}"
+        )
+    if np.shape(labels) != shape[:1]:
+        raise ValueError(
+            f"`labels` must have shape ({shape[0]},), one for each image. Received: labels of "
+            f"shape {np.shape(labels)}"
+        )

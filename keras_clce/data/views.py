@@ -1,0 +1,383 @@
+"""Two augmented views of every image, by keras-cv layers inside `tf.data`.
+
+Every draw is a pure function of a key, so that a batch depends on (seed, epoch, step, view) alone:
+keras-cv's layers own stateful generators and samplers that start anew with each iterator, and both
+are replaced here by one stateless source of random numbers. The layers work on whole batches,
+because keras-cv's image-by-image layers (crop, blur, RandAugment) cannot draw inside
+`tf.vectorized_map` without a stateful generator; their batch forms below keep their geometry.
+"""
+
+import math
+from collections.abc import Callable
+
+import keras
+import keras_cv
+import tensorflow as tf
+
+VIEW_POLICIES = ("none", "light", "simclr", "randaugment")
+
+_VALUE_RANGE = (0, 255)
+_RAND_AUGMENT_LAYERS = 2
+_RAND_AUGMENT_MAGNITUDE = 0.3
+_RAND_AUGMENT_STDDEV = 0.15
+
+
+class KeyedRandom:
+    """A stand-in for `tf.random.Generator` whose draws depend on a key alone.
+
+    keras-cv's layers call `layer._random_generator.uniform(...)`. Here the n-th call of a traced
+    function folds n into the key, so no state is kept and parallel calls cannot disturb each other.
+
+    Example:
+        >>> draws = KeyedRandom()
+        >>> draws.start(tf.constant([1, 2]))
+        >>> first = draws.uniform((2,))
+        >>> draws.start(tf.constant([1, 2]))
+        >>> bool(tf.reduce_all(first == draws.uniform((2,))))
+        True
+    """
+
+    def __init__(self) -> None:
+        self._key = None
+        self._draws = 0
+
+    def start(self, key: tf.Tensor) -> None:
+        """Begin a new sequence of draws from `key`, an integer tensor of shape (2,)."""
+        self._key = key
+        self._draws = 0
+
+    def _next_key(self) -> tf.Tensor:
+        self._draws += 1
+        return tf.random.fold_in(self._key, self._draws)
+
+    def uniform(self, shape, minval=0, maxval=1, dtype=tf.float32) -> tf.Tensor:
+        """Draw uniformly from [minval, maxval)."""
+        return tf.random.stateless_uniform(
+            shape, self._next_key(), minval=minval, maxval=maxval, dtype=dtype
+        )
+
+    def normal(self, shape, mean=0.0, stddev=1.0, dtype=tf.float32) -> tf.Tensor:
+        """Draw from a normal distribution."""
+        return tf.random.stateless_normal(
+            shape, self._next_key(), mean=mean, stddev=stddev, dtype=dtype
+        )
+
+
+class _Uniform(keras_cv.core.FactorSampler):
+    """`UniformFactorSampler` on a `KeyedRandom`."""
+
+    def __init__(self, draws: KeyedRandom, lower: float, upper: float) -> None:
+        self.draws, self.lower, self.upper = draws, lower, upper
+
+    def __call__(self, shape=(), dtype="float32"):
+        return self.draws.uniform(shape, self.lower, self.upper, tf.as_dtype(dtype))
+
+
+class _ClippedNormal(keras_cv.core.FactorSampler):
+    """`NormalFactorSampler` on a `KeyedRandom`."""
+
+    def __init__(self, draws: KeyedRandom, sampler: keras_cv.core.NormalFactorSampler) -> None:
+        self.draws, self.sampler = draws, sampler
+
+    def __call__(self, shape=(), dtype="float32"):
+        drawn = self.draws.normal(shape, self.sampler.mean, self.sampler.stddev, tf.as_dtype(dtype))
+        return tf.clip_by_value(drawn, self.sampler.min_value, self.sampler.max_value)
+
+
+class BatchCropAndResize(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
+    """Crop a random box out of each image of a batch and resize it to a square.
+
+    It draws boxes as keras-cv's `RandomCropAndResize` does, with the aspect ratio uniform in its
+    logarithm (as torchvision and big_vision have it), but all of them in one operation.
+
+    Args:
+        image_size: side of the square, in pixels.
+        area: smallest and largest share of the image's area.
+        aspect_ratio: smallest and largest width / height.
+    """
+
+    def __init__(
+        self, image_size: int, area: tuple[float, float], aspect_ratio: tuple[float, float]
+    ) -> None:
+        super().__init__()
+        self.image_size = image_size
+        self.area = area
+        self.aspect_ratio = aspect_ratio
+
+    def get_random_transformation_batch(self, batch_size, **kwargs):
+        """Draw one box per image, (batch, 4) as y1, x1, y2, x2 in [0, 1]."""
+        draw = self._random_generator.uniform
+        area = draw((batch_size,), *self.area)
+        ratio = tf.exp(
+            draw((batch_size,), *(math.log(side) for side in self.aspect_ratio))
+        )
+        height = tf.minimum(tf.sqrt(area / ratio), 1.0)
+        width = tf.minimum(tf.sqrt(area * ratio), 1.0)
+        top = draw((batch_size,)) * (1.0 - height)
+        left = draw((batch_size,)) * (1.0 - width)
+        return tf.stack([top, left, top + height, left + width], axis=1)
+
+    def augment_images(self, images, transformations, **kwargs):
+        """Cut the boxes out of `images`, any numeric dtype, into float32."""
+        return crop_boxes(images, transformations, self.image_size)
+
+
+class BatchGaussianBlur(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
+    """Blur each image of a batch with its own width, as two products with banded matrices.
+
+    Rows of the matrices are normalised, so that borders keep their brightness.
+
+    Args:
+        image_size: side of the images, in pixels.
+        factor: smallest and largest standard deviation, in pixels.
+        rate: share of the images that are blurred.
+    """
+
+    def __init__(self, image_size: int, factor: tuple[float, float], rate: float) -> None:
+        super().__init__()
+        self.image_size = image_size
+        self.factor = factor
+        self.rate = rate
+
+    def get_random_transformation_batch(self, batch_size, **kwargs):
+        """Draw standard deviations, (batch,) in pixels, 0 for an image left as it is."""
+        sigmas = self._random_generator.uniform((batch_size,), *self.factor)
+        return tf.where(self._random_generator.uniform((batch_size,)) < self.rate, sigmas, 0.0)
+
+    def augment_images(self, images, transformations, **kwargs):
+        """Blur along the rows, then along the columns."""
+        sigmas = tf.maximum(transformations, 1e-3)[:, None, None]
+        places = tf.range(self.image_size, dtype=tf.float32)
+        distances = places[:, None] - places[None, :]
+        weights = tf.nn.softmax(-tf.square(distances) / (2.0 * tf.square(sigmas)), axis=-1)
+        rows = tf.shape(images)
+        flat = tf.reshape(images, (rows[0], self.image_size, self.image_size * 3))
+        images = tf.reshape(tf.matmul(weights, flat), rows)
+        return tf.matmul(weights[:, None], images)
+
+
+class SomeOf(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
+    """Pass a random share of the images through layers, and leave the others as they are.
+
+    Args:
+        layers: keras-cv layers that work on batches.
+        rate: share of the images that pass.
+    """
+
+    def __init__(self, layers: list, rate: float) -> None:
+        super().__init__()
+        self.layers = layers
+        self.rate = rate
+
+    def get_random_transformation_batch(self, batch_size, **kwargs):
+        """Draw which images pass, booleans (batch, 1, 1, 1)."""
+        return self._random_generator.uniform((batch_size, 1, 1, 1)) < self.rate
+
+    def augment_images(self, images, transformations, **kwargs):
+        """Give back the layers' output where `transformations` says so."""
+        return tf.where(transformations, _apply(self.layers, images), images)
+
+
+class OneOf(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
+    """Pass each image through one layer of a list, drawn image by image: a step of RandAugment.
+
+    The batch is divided by the layer drawn, so that each layer works once, on its images only.
+
+    Args:
+        layers: keras-cv layers that work on batches.
+    """
+
+    def __init__(self, layers: list) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def get_random_transformation_batch(self, batch_size, **kwargs):
+        """Draw the number of a layer for each image, (batch,)."""
+        return self._random_generator.uniform((batch_size,), 0, len(self.layers), tf.int32)
+
+    def augment_images(self, images, transformations, **kwargs):
+        """Divide, apply, and put the images back in their order."""
+        count = len(self.layers)
+        parts = tf.dynamic_partition(images, transformations, count)
+        places = tf.dynamic_partition(tf.range(tf.shape(images)[0]), transformations, count)
+        done = [
+            _apply_unless_empty(layer, part) for layer, part in zip(self.layers, parts, strict=True)
+        ]
+        return tf.reshape(tf.dynamic_stitch(places, done), tf.shape(images))
+
+
+def crop_boxes(images: tf.Tensor, boxes: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Cut one box out of each image and resize it bilinearly to a square.
+
+    Args:
+        images: (batch, height, width, 3), any numeric dtype.
+        boxes: (batch, 4): y1, x1, y2, x2 as shares of the image's sides.
+        image_size: side of the square, in pixels.
+
+    Returns:
+        float32 images (batch, image_size, image_size, 3).
+
+    Example:
+        >>> whole = tf.constant([[0.0, 0.0, 1.0, 1.0]])
+        >>> crop_boxes(tf.ones((1, 4, 4, 3)), whole, 2).shape.as_list()
+        [1, 2, 2, 3]
+    """
+    sides = tf.cast(tf.shape(images)[1:3], tf.float32)
+    # `crop_and_resize` puts samples on the corners of a box given in pixel centres; half-pixel
+    # centres, which every resize of the evaluation has, need the box moved by half a sample.
+    scale = tf.concat([sides, sides], axis=0)[None]
+    edges = boxes * scale
+    half = (edges[:, 2:] - edges[:, :2]) / (2.0 * image_size)
+    centres = tf.concat([edges[:, :2] + half, edges[:, 2:] - half], axis=1) - 0.5
+    # Samples outside the outermost centres would be filled with zeros; they repeat the border.
+    last = scale - 1.0
+    normalised = tf.clip_by_value(centres, 0.0, last) / tf.maximum(last, 1.0)
+    return tf.image.crop_and_resize(
+        images, normalised, tf.range(tf.shape(images)[0]), (image_size, image_size)
+    )
+
+
+def _apply(layers: list, images: tf.Tensor) -> tf.Tensor:
+    for layer in layers:
+        drawn = layer.get_random_transformation_batch(tf.shape(images)[0], images=images)
+        images = layer.augment_images(images, transformations=drawn)
+    return images
+
+
+def _apply_unless_empty(layer, images: tf.Tensor) -> tf.Tensor:
+    # keras-cv's equalization counts histograms image by image, which fails for no image at all.
+    return tf.cond(tf.size(images) > 0, lambda: _apply([layer], images), lambda: images)
+
+
+def _bind(layers: list, draws: KeyedRandom) -> list:
+    """Make every random number of keras-cv `layers` come from `draws`."""
+    for layer in layers:
+        layer._random_generator = draws
+        # A mixed-precision policy is about the network, not about pixels.
+        layer.dtype_policy = keras.DTypePolicy("float32")
+        for name, value in list(vars(layer).items()):
+            if isinstance(value, keras_cv.core.UniformFactorSampler):
+                setattr(layer, name, _Uniform(draws, value.lower, value.upper))
+            elif isinstance(value, keras_cv.core.NormalFactorSampler):
+                setattr(layer, name, _ClippedNormal(draws, value))
+        _bind(getattr(layer, "layers", []), draws)
+    return layers
+
+
+def _color_jitter(draws: KeyedRandom, brightness: float, contrast: float, saturation: float):
+    # A degeneration by a negative factor raises the saturation: torchvision's adjust_saturation,
+    # at a third of the cost of keras-cv's RandomSaturation, which goes through HSV.
+    saturate = keras_cv.layers.RandomColorDegeneration(
+        _Uniform(draws, -saturation, saturation), dtype="float32"
+    )
+    return [
+        keras_cv.layers.RandomBrightness(brightness, _VALUE_RANGE),
+        keras_cv.layers.RandomContrast(_VALUE_RANGE, contrast),
+        saturate,
+    ]
+
+
+def _policy_layers(policy: str, image_size: int, flip: bool, draws: KeyedRandom) -> list:
+    smallest_area = 0.08 if policy == "simclr" else 0.25
+    layers = [BatchCropAndResize(image_size, (smallest_area, 1.0), (3 / 4, 4 / 3))]
+    if flip:
+        layers.append(keras_cv.layers.RandomFlip("horizontal"))
+    if policy == "light":
+        layers += _color_jitter(draws, brightness=0.08, contrast=0.15, saturation=0.15)
+    elif policy == "simclr":
+        jitter = _color_jitter(draws, brightness=0.2, contrast=0.4, saturation=0.4)
+        jitter.append(keras_cv.layers.RandomHue(0.2, _VALUE_RANGE))
+        layers += [
+            SomeOf(jitter, rate=0.8),
+            SomeOf([keras_cv.layers.Grayscale(3)], rate=0.2),
+            BatchGaussianBlur(image_size, (0.1, max(0.2, 2.0 * image_size / 224)), rate=0.5),
+        ]
+    elif policy == "randaugment":
+        standard = keras_cv.layers.RandAugment.get_standard_policy(
+            _VALUE_RANGE, _RAND_AUGMENT_MAGNITUDE, _RAND_AUGMENT_STDDEV
+        )
+        layers += [OneOf(standard) for _ in range(_RAND_AUGMENT_LAYERS)]
+    return _bind(layers, draws)
+
+
+def check_policy(policy: str) -> None:
+    """Check the name of a policy.
+
+    Raises:
+        ValueError: if it is not one of `VIEW_POLICIES`.
+    """
+    if policy not in VIEW_POLICIES:
+        raise ValueError(
+            f"`policy` must be one of {', '.join(VIEW_POLICIES)}. Received: policy={policy!r}"
+        )
+
+
+def make_view(
+    policy: str, image_size: int, flip: bool = True, interpolation: str = "bilinear"
+) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """Build the function that draws one view of every image of a batch.
+
+    | policy | what it does |
+    |---|---|
+    | `none` | antialiased resize of the whole image, nothing random |
+    | `light` | random resized crop (area 0.25 to 1, aspect 3:4 to 4:3), flip, mild colour jitter |
+    | `simclr` | crop (area 0.08 to 1), flip, strong jitter (rate 0.8), gray (0.2), blur (0.5) |
+    | `randaugment` | crop of `light`, flip, two keras-cv RandAugment operations of magnitude 0.3 |
+
+    Args:
+        policy: one of `VIEW_POLICIES`.
+        image_size: side of the views, in pixels.
+        flip: whether images may be mirrored.
+        interpolation: of the resize of `"none"`: `"bilinear"` or `"bicubic"`.
+
+    Returns:
+        `view(images, key)`: images (batch, height, width, 3) with values in 0..255 of any dtype and
+        an integer key (2,) give float32 views (batch, image_size, image_size, 3) in 0..255. The
+        same key gives the same views.
+
+    Raises:
+        ValueError: if the policy is unknown.
+
+    Reference:
+        Chen et al. 2020 (SimCLR, arXiv 2002.05709); Khosla et al. 2020 (SupCon, arXiv 2004.11362),
+        whose strengths `simclr` has; Cubuk et al. 2020 (RandAugment, arXiv 1909.13719).
+
+    Example:
+        >>> view = make_view("light", image_size=8)
+        >>> view(tf.zeros((4, 10, 10, 3)), tf.constant([0, 1])).shape.as_list()
+        [4, 8, 8, 3]
+    """
+    check_policy(policy)
+    if policy == "none":
+        return lambda images, key: resize(images, image_size, interpolation)
+    draws = KeyedRandom()
+    layers = _policy_layers(policy, image_size, flip, draws)
+
+    def view(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        draws.start(key)
+        views = _apply(layers, images)
+        return tf.ensure_shape(
+            tf.clip_by_value(views, *map(float, _VALUE_RANGE)),
+            (images.shape[0], image_size, image_size, 3),
+        )
+
+    return view
+
+
+def resize(images: tf.Tensor, image_size: int, interpolation: str) -> tf.Tensor:
+    """Resize whole images to a square, antialiased, without keeping the aspect.
+
+    Args:
+        images: (height, width, 3) or (batch, height, width, 3), values in 0..255, any dtype.
+        image_size: side of the square, in pixels.
+        interpolation: `"bilinear"` or `"bicubic"`.
+
+    Returns:
+        float32 images in 0..255.
+
+    Example:
+        >>> resize(tf.ones((6, 4, 3)), 2, "bilinear").shape.as_list()
+        [2, 2, 3]
+    """
+    resized = tf.image.resize(images, (image_size, image_size), interpolation, antialias=True)
+    return tf.clip_by_value(resized, 0.0, 255.0)

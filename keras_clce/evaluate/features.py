@@ -1,0 +1,100 @@
+"""What a trained encoder's outputs are worth: top-k, nearest neighbour and linear probe."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+
+
+def top_k_accuracy(labels: np.ndarray, scores: np.ndarray, k: int = 1) -> float:
+    """Share of rows whose class is among the k highest scores.
+
+    Args:
+        labels: Integer classes `(examples,)`.
+        scores: Scores `(examples, classes)`.
+        k: How many scores count. With fewer classes than `k` all count. Defaults to 1.
+
+    Returns:
+        A fraction within [0, 1]. Ties count against the model.
+
+    Raises:
+        ValueError: If the arrays do not fit or are empty.
+
+    Example:
+    ```python
+    top_k_accuracy(np.array([1, 0]), np.array([[0.1, 0.9], [0.2, 0.8]]))  # 0.5
+    ```
+    """
+    labels, scores = np.asarray(labels), np.asarray(scores)
+    if not len(labels) or scores.ndim != 2 or len(scores) != len(labels):
+        raise ValueError(
+            "`scores` must have shape (examples, classes) with one row a label. "
+            f"Received: scores of shape {scores.shape}, labels of shape {labels.shape}"
+        )
+    if k < 1:
+        raise ValueError(f"`k` must be at least 1. Received: k={k}")
+    own = scores[np.arange(len(labels)), labels]
+    # A model whose scores are all equal, or NaN, must not be called right.
+    at_least = (~(scores < own[:, None])).sum(axis=1)
+    return float(np.mean(at_least <= min(k, scores.shape[1])))
+
+
+def nearest_neighbor_accuracy(
+    train_embeddings: np.ndarray,
+    train_labels: np.ndarray,
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+) -> float:
+    """Share of examples whose most similar training example, by cosine, has their class.
+
+    Args:
+        train_embeddings: Embeddings `(train examples, dim)` that are searched.
+        train_labels: Their integer classes `(train examples,)`.
+        embeddings: Embeddings `(examples, dim)` that are classified.
+        labels: Their integer classes `(examples,)`.
+
+    Returns:
+        A fraction within [0, 1].
+
+    Example:
+    ```python
+    nearest_neighbor_accuracy(np.eye(2), np.array([0, 1]), np.eye(2), np.array([0, 0]))  # 0.5
+    ```
+    """
+    search = KNeighborsClassifier(n_neighbors=1, metric="cosine", algorithm="brute")
+    return float(search.fit(train_embeddings, train_labels).score(embeddings, labels))
+
+
+def linear_probe(
+    train_embeddings: np.ndarray,
+    train_labels: np.ndarray,
+    validation_embeddings: np.ndarray,
+    validation_labels: np.ndarray,
+    strengths: Sequence[float] = (0.1, 1.0, 10.0, 100.0),
+) -> Any:
+    """Multinomial logistic regression on embeddings, its regularisation chosen on validation.
+
+    Args:
+        train_embeddings: Embeddings `(train examples, dim)`.
+        train_labels: Their integer classes.
+        validation_embeddings: Embeddings that choose the regularisation.
+        validation_labels: Their integer classes.
+        strengths: Inverse regularisation strengths C to choose from. Defaults to
+            `(0.1, 1.0, 10.0, 100.0)`.
+
+    Returns:
+        The fitted `sklearn.linear_model.LogisticRegression` that is best on validation.
+
+    Example:
+    ```python
+    probe = linear_probe(train, train_labels, validation, validation_labels)
+    accuracy = probe.score(test, test_labels)
+    ```
+    """
+    probes = [
+        LogisticRegression(C=strength, max_iter=2000).fit(train_embeddings, train_labels)
+        for strength in strengths
+    ]
+    return max(probes, key=lambda probe: probe.score(validation_embeddings, validation_labels))

@@ -1,0 +1,42 @@
+"""Files that are either whole or absent, open to every package."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file under a temporary name beside it and rename it when it is whole.
+
+    Args:
+        path: Where the file shall be. Its suffix stays the last of the temporary name, since
+            Keras reads the format from it.
+        write: Function that writes to the path that it is given.
+
+    Example:
+    ```python
+    write_atomically(Path("notes.txt"), lambda path: path.write_text("done"))
+    ```
+    """
+    temporary = path.with_name(f".writing-{path.name}")
+    write(temporary)
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, atomically.
+
+    Args:
+        path: Where the file shall be.
+        value: Anything that `json.dumps` takes.
+
+    Example:
+    ```python
+    write_json(Path("metrics.json"), {"top1": 0.9})
+    ```
+    """
+    write_atomically(path, lambda to: to.write_text(json.dumps(value, indent=2) + "\n"))

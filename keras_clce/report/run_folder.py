@@ -1,0 +1,122 @@
+"""A run's folder: what was asked for, what came out, and when it may be touched again."""
+
+import csv
+import io
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from keras_clce.backend import backend_name
+from keras_clce.files import write_atomically, write_json
+
+PACKAGES = ("keras", "tensorflow", "jax", "torch", "keras-cv", "keras-hub", "numpy")
+
+
+class RunFolder:
+    """Files of one run: `config.json`, `history.csv`, `checkpoint/`, `metrics.json`, `model.keras`.
+
+    Args:
+        path: The folder; created by `start`.
+
+    Example:
+    ```python
+    folder = RunFolder(Path("runs/transfer/digits/small_resnet/clce-seed0"))
+    folder.start({"epochs": 3}, data="digits, 1,257 training images")
+    ```
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+        self.config = self.path / "config.json"
+        self.history = self.path / "history.csv"
+        self.metrics = self.path / "metrics.json"
+        self.checkpoint = self.path / "checkpoint"
+        self.model = self.path / "model.keras"
+        self.curves = self.path / "curves.png"
+
+    def check(self, settings: Mapping[str, Any], resume: bool) -> None:
+        """Refuse to start over, or to go on with other settings than the run began with.
+
+        Args:
+            settings: What decides the result: flags and data. Values must be JSON's.
+            resume: Whether the run may go on where it stopped.
+
+        Raises:
+            ValueError: If the folder holds a run and `resume` is false, or settings differ.
+        """
+        if not self.config.is_file():
+            return
+        if not resume:
+            raise ValueError(
+                f"{self.path} already holds a run. Pass --resume to go on with it (a finished run "
+                "is kept as it is), or choose another --output_dir"
+            )
+        before = json.loads(self.config.read_text())["settings"]
+        asked = json.loads(json.dumps(settings))
+        differing = [
+            f"{key}: {before.get(key)!r} then, {asked.get(key)!r} now"
+            for key in sorted({*before, *asked})
+            if before.get(key) != asked.get(key)
+        ]
+        if differing:
+            raise ValueError(
+                f"{self.path} was begun with other settings, so it cannot be resumed: "
+                + "; ".join(differing)
+            )
+
+    def start(self, settings: Mapping[str, Any], data: str) -> None:
+        """Write what the run is made of.
+
+        Args:
+            settings: What decides the result, as for `check`.
+            data: One sentence on the data that was really used.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        config = {
+            "settings": settings,
+            "data": data,
+            "backend": backend_name(),
+            "versions": package_versions(),
+            "commit": git_commit(),
+        }
+        write_json(self.config, config)
+
+    def finished(self) -> dict[str, Any] | None:
+        """Metrics of a finished run, else `None`."""
+        return json.loads(self.metrics.read_text()) if self.metrics.is_file() else None
+
+    def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Write one line an epoch, epochs counted from 1.
+
+        Args:
+            history: One dict of logs an epoch, all with the same keys, `"epoch"` from 0.
+        """
+        text = io.StringIO()
+        writer = csv.DictWriter(text, fieldnames=list(history[0]))
+        writer.writeheader()
+        writer.writerows({**row, "epoch": row["epoch"] + 1} for row in history)
+        write_atomically(self.history, lambda to: to.write_text(text.getvalue()))
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the installed packages that decide a result."""
+    versions = {}
+    for package in PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return versions
+
+
+def git_commit() -> str | None:
+    """Commit of the checkout that this package stands in, or `None`."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,160 @@
+"""Flags that all training recipes share, with checks that run before any data is read."""
+
+from absl import flags
+
+from keras_clce.data import VIEW_POLICIES, list_datasets
+from keras_clce.losses import CLCELoss, HSCLLoss, LACLNLoss, SupConLoss
+from keras_clce.models.backbones import backbone_spec
+from keras_clce.train.optimization import OPTIMIZERS
+
+LOSSES = ("ce", "ce_supcon", "hscl", "clce", "supcon")
+PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
+
+# What may change between a run and its --resume without changing the result.
+NOT_SETTINGS = ("losses", "seeds", "output_dir", "resume", "show_views", "data_dir")
+
+FLAGS = flags.FLAGS
+
+
+def define_training_flags() -> None:
+    """Define the flags of a training recipe."""
+    datasets = [spec.name for spec in list_datasets()]
+    flags.DEFINE_enum("dataset", "digits", datasets, "Data set.")
+    flags.DEFINE_string("data_dir", None, "Folder of the prepared data, or of your own images.")
+    flags.DEFINE_string(
+        "backbone", "small_resnet", "Encoder: a name, app:NAME, hub:PRESET or file."
+    )
+    flags.DEFINE_string("weights", None, "Encoder's weights: imagenet, a path, or none (random).")
+    flags.DEFINE_integer(
+        "image_size", None, "Pixels a side; the encoder's usual size if not given."
+    )
+    flags.DEFINE_list("losses", ["ce", "clce"], f"Losses to compare, of {', '.join(LOSSES)}.")
+    flags.DEFINE_float("contrastive_weight", 0.9, "Weight of the contrastive part (λ).", 0, 1)
+    flags.DEFINE_float("temperature", 0.5, "Temperature of the contrastive part (τ).")
+    flags.DEFINE_float("hardness", 1.0, "Concentration on hard negatives (β).", 0)
+    flags.DEFINE_integer("batch_size", 64, "Images a step, each in two views.", 2)
+    flags.DEFINE_integer("epochs", 30, "Passes over the training images.", 1)
+    flags.DEFINE_enum("optimizer", "adamw", OPTIMIZERS, "Optimizer.")
+    flags.DEFINE_list(
+        "learning_rate", ["1e-3"], "Highest learning rate; or one a loss: ce=1e-3,clce=2e-3."
+    )
+    flags.DEFINE_float("weight_decay", 0.01, "Decoupled weight decay, off biases and norms.", 0)
+    flags.DEFINE_float("warmup_epochs", 3.0, "Epochs of linear warm-up before cosine decay.", 0)
+    flags.DEFINE_enum("augmentation", "light", VIEW_POLICIES, "Policy that makes the two views.")
+    flags.DEFINE_enum("mixed_precision", "float32", PRECISIONS, "Keras dtype policy.")
+    flags.DEFINE_list("seeds", ["0"], "Seeds, each one run a loss.")
+    flags.DEFINE_bool("freeze_backbone", False, "Train the heads alone.")
+    flags.DEFINE_string("output_dir", "runs", "Where run folders go.")
+    flags.DEFINE_bool("resume", False, "Go on with runs that were interrupted, keep finished ones.")
+    flags.DEFINE_bool("quick", False, "One epoch on a few batches, to see that all works.")
+    flags.DEFINE_integer("limit_examples", None, "Use that many training images, balanced.", 1)
+    flags.DEFINE_integer("split_seed", 0, "Seed of splits that the data set does not bring.", 0)
+    flags.DEFINE_bool("strict", False, "Stop at an unreadable image instead of skipping it.")
+    flags.DEFINE_integer("show_views", 0, "Draw that many images with their views.", 0)
+
+    flags.register_validator(
+        "losses",
+        lambda names: names and set(names) <= set(LOSSES) and len(set(names)) == len(names),
+        f"must be different names of: {', '.join(LOSSES)}",
+    )
+    flags.register_validator(
+        "seeds",
+        lambda seeds: seeds and all(s.isdecimal() for s in seeds) and len(set(seeds)) == len(seeds),
+        "must be different whole numbers of at least 0, such as 0,1,2",
+    )
+    flags.register_validator("temperature", lambda value: value > 0, "must be above 0")
+    flags.register_validator(
+        "learning_rate",
+        lambda items: _learning_rates(items) is not None,
+        "must be a number above 0, or one for each loss, such as ce=1e-3,clce=2e-3",
+    )
+    flags.register_validator(
+        "image_size", lambda value: value is None or value >= 8, "must be at least 8"
+    )
+    flags.register_validator("backbone", _known_backbone, "is not a known encoder")
+    flags.register_multi_flags_validator(
+        ["losses", "learning_rate"],
+        lambda values: _covers(values["learning_rate"], values["losses"]),
+        "--learning_rate names some losses but not all of --losses",
+    )
+    flags.register_multi_flags_validator(
+        ["epochs", "warmup_epochs", "quick"],
+        lambda values: values["quick"] or values["warmup_epochs"] < values["epochs"],
+        "--warmup_epochs must be below --epochs",
+    )
+
+
+def build_loss(name: str) -> CLCELoss:
+    """The loss of a name in `LOSSES`, with the weights and temperatures of the flags.
+
+    Args:
+        name: One of `LOSSES`.
+
+    Returns:
+        A `CLCELoss`.
+    """
+    lacln = LACLNLoss(FLAGS.temperature, FLAGS.hardness)
+    contrastive = {
+        "ce": lacln,
+        "ce_supcon": SupConLoss(FLAGS.temperature),
+        "hscl": HSCLLoss(FLAGS.temperature, FLAGS.hardness),
+        "clce": lacln,
+        "supcon": SupConLoss(FLAGS.temperature),
+    }[name]
+    weight = {"ce": 0.0, "supcon": 1.0}.get(name, FLAGS.contrastive_weight)
+    return CLCELoss(weight, contrastive)
+
+
+def learning_rate(loss: str) -> float:
+    """The learning rate of a loss.
+
+    Args:
+        loss: One of `LOSSES`.
+
+    Returns:
+        The highest learning rate of its schedule.
+    """
+    rates = _learning_rates(FLAGS.learning_rate)
+    return rates[loss] if loss in rates else rates[None]
+
+
+def settings(loss: str, seed: int) -> dict:
+    """All that decides the result of one run, as JSON values.
+
+    Args:
+        loss: One of `LOSSES`.
+        seed: Seed of the run.
+
+    Returns:
+        A dict of the flags of the recipe, its loss, its seed and its own learning rate.
+    """
+    main = FLAGS.flags_by_module_dict()[__name__]
+    values = {flag.name: flag.value for flag in main if flag.name not in NOT_SETTINGS}
+    return {**values, "loss": loss, "seed": seed, "learning_rate": learning_rate(loss)}
+
+
+def _learning_rates(items):
+    rates = {}
+    try:
+        for item in items:
+            name, separator, value = item.rpartition("=")
+            if separator and name not in LOSSES:
+                return None
+            rates[name if separator else None] = float(value)
+    except ValueError:
+        return None
+    valid = rates and len(rates) == len(items) and all(0 < rate < 1e3 for rate in rates.values())
+    return rates if valid else None
+
+
+def _covers(items, losses):
+    rates = _learning_rates(items) or {None: 0}
+    return None in rates or set(losses) <= set(rates)
+
+
+def _known_backbone(name):
+    try:
+        backbone_spec(name)
+    except ValueError as error:
+        raise flags.ValidationError(str(error)) from None
+    return True

@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+from sklearn.metrics import top_k_accuracy_score
+
+from keras_clce.evaluate import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
+
+pytestmark = pytest.mark.any_backend
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_top_k_matches_sklearn(k):
+    rng = np.random.default_rng(k)
+    scores, labels = rng.normal(size=(200, 7)), rng.integers(0, 7, 200)
+    expected = top_k_accuracy_score(labels, scores, k=k, labels=range(7))
+    assert top_k_accuracy(labels, scores, k) == pytest.approx(expected)
+
+
+def test_top_k_gives_nothing_for_equal_scores():
+    assert top_k_accuracy(np.zeros(4, int), np.zeros((4, 3))) == 0.0
+    assert top_k_accuracy(np.zeros(4, int), np.full((4, 3), np.nan)) == 0.0
+
+
+def test_top_k_beyond_the_number_of_classes():
+    assert top_k_accuracy(np.array([0, 1]), np.eye(2), k=5) == 1.0
+
+
+def test_top_k_bad_input():
+    with pytest.raises(ValueError, match=r"`scores`.*Received"):
+        top_k_accuracy(np.zeros(3, int), np.zeros((4, 2)))
+    with pytest.raises(ValueError, match=r"`k`.*Received: k=0"):
+        top_k_accuracy(np.zeros(4, int), np.zeros((4, 2)), k=0)
+
+
+def test_nearest_neighbor_by_loops():
+    rng = np.random.default_rng(1)
+    train, test = rng.normal(size=(30, 5)), rng.normal(size=(20, 5))
+    train_labels, labels = rng.integers(0, 3, 30), rng.integers(0, 3, 20)
+    right = 0
+    for row, label in zip(test, labels, strict=True):
+        cosines = [row @ other / np.linalg.norm(row) / np.linalg.norm(other) for other in train]
+        right += train_labels[int(np.argmax(cosines))] == label
+    assert nearest_neighbor_accuracy(train, train_labels, test, labels) == pytest.approx(right / 20)
+
+
+def test_linear_probe_takes_the_strength_that_validation_likes_best():
+    rng = np.random.default_rng(2)
+    centers = rng.normal(size=(3, 4))
+    labels = np.arange(90) % 3
+    data = centers[labels] + rng.normal(scale=0.3, size=(90, 4))
+    probe = linear_probe(data[:60], labels[:60], data[60:], labels[60:], strengths=(1e-6, 10.0))
+    assert probe.C == 10.0
+    assert probe.score(data[60:], labels[60:]) > 0.8

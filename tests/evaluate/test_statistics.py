@@ -1,0 +1,66 @@
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from keras_clce.evaluate import confidence_interval, paired_t_test
+
+pytestmark = pytest.mark.any_backend
+
+RNG = np.random.default_rng(5)
+
+
+@pytest.mark.parametrize("size", [2, 3, 10, 200])
+@pytest.mark.parametrize("confidence", [0.9, 0.95])
+def test_confidence_interval_matches_scipy(size, confidence):
+    values = RNG.normal(0.8, 0.05, size)
+    low, high = stats.t.interval(
+        confidence, size - 1, loc=np.mean(values), scale=np.std(values, ddof=1) / math.sqrt(size)
+    )
+    assert confidence_interval(values, confidence) == pytest.approx((high - low) / 2, rel=1e-12)
+
+
+def test_interval_covers_the_mean_as_often_as_it_says():
+    draws = np.random.default_rng(0).normal(3.0, 1.0, (4000, 3))
+    covered = [abs(row.mean() - 3.0) <= confidence_interval(row) for row in draws]
+    # Binomial standard deviation of the share is 0.0034.
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.014)
+
+
+def test_one_value_has_no_interval():
+    assert math.isnan(confidence_interval([0.5]))
+
+
+def test_paired_t_test_by_hand():
+    a, b = [0.82, 0.84, 0.83], [0.80, 0.81, 0.81]
+    differences = [0.02, 0.03, 0.02]
+    mean = sum(differences) / 3
+    deviation = math.sqrt(sum((d - mean) ** 2 for d in differences) / 2)
+    statistic = mean / (deviation / math.sqrt(3))
+    result = paired_t_test(a, b)
+    assert result.statistic == pytest.approx(statistic)
+    assert result.p_value == pytest.approx(2 * stats.t.sf(statistic, 2))
+    assert result.mean_difference == pytest.approx(mean)
+    assert result.ci95 == pytest.approx(4.302653 * deviation / math.sqrt(3), rel=1e-5)
+
+
+def test_paired_t_test_of_equal_differences_has_no_p_value():
+    result = paired_t_test([0.5, 0.5], [0.5, 0.5])
+    assert math.isnan(result.p_value)
+    assert result.mean_difference == 0
+
+
+@pytest.mark.parametrize("values", [[], [float("nan")], [1.0, float("inf")], [[1.0, 2.0]]])
+def test_bad_values(values):
+    with pytest.raises(ValueError, match=r"`values`.*Received"):
+        confidence_interval(values)
+
+
+def test_bad_arguments():
+    with pytest.raises(ValueError, match=r"`confidence`.*Received: confidence=95"):
+        confidence_interval([1.0, 2.0], 95)
+    with pytest.raises(ValueError, match=r"equally many.*Received: 2 and 3"):
+        paired_t_test([1.0, 2.0], [1.0, 2.0, 3.0])
+    with pytest.raises(ValueError, match="at least two"):
+        paired_t_test([1.0], [2.0])

@@ -1,0 +1,98 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+from matplotlib import image
+from scipy import stats
+
+from keras_clce.files import write_atomically, write_json
+from keras_clce.report import RunFolder, format_table, plot_curves, summary_table
+
+pytestmark = pytest.mark.any_backend
+
+
+def metrics(loss, seed, top1):
+    test = {"top1": top1, "top5": 0.9, "nearest_neighbor": None, "examples": 10}
+    return {"loss": loss, "seed": seed, "seconds": 2.0, "test": test}
+
+
+def test_summary_table_gives_scipys_figures():
+    ce, clce = [0.80, 0.81, 0.83], [0.82, 0.84, 0.84]
+    runs = [metrics("ce", seed, value) for seed, value in enumerate(ce)]
+    runs += [metrics("clce", seed, value) for seed, value in enumerate(clce)]
+    line = summary_table(runs).splitlines()[-1]
+    half = stats.t.ppf(0.975, 2) * stats.sem(clce)
+    assert f"{100 * np.mean(clce):.2f} ± {100 * half:.2f}" in line
+    assert f"p = {stats.ttest_rel(clce, ce).pvalue:.3f}" in line
+
+
+def test_summary_table_pairs_by_seed_not_by_order():
+    runs = [metrics("ce", 0, 0.5), metrics("ce", 1, 0.6)]
+    runs += [metrics("clce", 1, 0.6), metrics("clce", 0, 0.5)]
+    assert "+0.00" in summary_table(runs).splitlines()[-1]
+
+
+def test_summary_table_of_one_seed_claims_no_interval():
+    table = summary_table([metrics("ce", 0, 0.5), metrics("clce", 0, 0.6)])
+    assert "±" not in table
+    assert "+10.00 (one seed)" in table
+
+
+def test_format_table_aligns():
+    lines = format_table(["a", "bb"], [["xyz", "1"], ["x", "22"]]).splitlines()
+    assert lines == ["a    bb", "---  --", "xyz   1", "x    22"]
+
+
+def test_run_folder_refuses_to_start_over(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    folder.check({"epochs": 3}, resume=False)
+    folder.start({"epochs": 3}, "digits")
+    with pytest.raises(ValueError, match="--resume"):
+        folder.check({"epochs": 3}, resume=False)
+    folder.check({"epochs": 3}, resume=True)
+    with pytest.raises(ValueError, match="epochs: 3 then, 4 now"):
+        folder.check({"epochs": 4}, resume=True)
+
+
+def test_run_folder_says_what_the_run_is_made_of(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.start({"epochs": 3}, "digits, 1,257 images")
+    config = json.loads(folder.config.read_text())
+    assert config["data"] == "digits, 1,257 images"
+    assert config["versions"]["keras"].startswith("3.")
+    assert folder.finished() is None
+    write_json(folder.metrics, {"seed": 0})
+    assert folder.finished() == {"seed": 0}
+
+
+def test_history_counts_epochs_from_one(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.write_history([{"epoch": 0, "loss": 2.0}, {"epoch": 1, "loss": 1.5}])
+    rows = list(csv.DictReader(folder.history.open()))
+    assert rows == [{"epoch": "1", "loss": "2.0"}, {"epoch": "2", "loss": "1.5"}]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "value.json"
+    write_json(path, 1)
+
+    def broken(to):
+        to.write_text("half")
+        raise OSError("No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(path, broken)
+    assert json.loads(path.read_text()) == 1
+
+
+def test_curves_draw_every_run(tmp_path):
+    history = [
+        {"epoch": e, "accuracy": 0.5, "val_accuracy": 0.4, "cross_entropy": 1.0, "contrastive": 3.0}
+        for e in range(3)
+    ]
+    path = tmp_path / "curves.png"
+    plot_curves({"ce, seed 0": history, "clce, seed 0": history[:1]}, path)
+    picture = image.imread(path)
+    assert picture.shape[2] == 4
+    assert len(np.unique(picture.reshape(-1, 4), axis=0)) > 10

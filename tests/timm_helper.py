@@ -1,0 +1,57 @@
+"""timm, the PyTorch oracle of the backbone tests, imported in spite of torchvision."""
+
+import sys
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import torch
+
+
+def import_timm():
+    """Import timm, also where torchvision was built for another torch.
+
+    timm imports torchvision, whose import registers fake kernels for its own compiled operators;
+    where those are not loaded (as on a CPU build of torch) that raises. None of them is used
+    here, so their registration is skipped while timm is imported.
+    """
+    if "timm" in sys.modules:
+        return sys.modules["timm"]
+    register = torch.library.register_fake
+
+    def without_torchvision(operator, *arguments, **options):
+        if isinstance(operator, str) and operator.startswith("torchvision::"):
+            return lambda function: function
+        return register(operator, *arguments, **options)
+
+    with mock.patch.object(torch.library, "register_fake", without_torchvision):
+        import timm
+    return timm
+
+
+def pooled_features(model: torch.nn.Module, pixels: np.ndarray) -> np.ndarray:
+    """Average a timm model's last feature map, of channels-last scaled pixels, in float32."""
+    with torch.no_grad():
+        features = model.forward_features(_channels_first(pixels))
+    return features.mean(dim=(2, 3)).numpy()
+
+
+def logits(model: torch.nn.Module, pixels: np.ndarray) -> np.ndarray:
+    """Apply a timm classifier to channels-last scaled pixels."""
+    with torch.no_grad():
+        return model(_channels_first(pixels)).numpy()
+
+
+def efficientnet_lite(size: int, checkpoint: Path) -> torch.nn.Module:
+    """Load a checkpoint's tensors, in their order in the file, into timm's EfficientNet-Lite."""
+    model = import_timm().create_model(f"tf_efficientnet_lite{size}", pretrained=False)
+    tensors = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    values = [v for k, v in tensors.items() if not k.endswith("num_batches_tracked")]
+    names = [k for k in model.state_dict() if not k.endswith("num_batches_tracked")]
+    assert len(values) == len(names)
+    model.load_state_dict(dict(zip(names, values, strict=True)), strict=False)
+    return model.eval()
+
+
+def _channels_first(pixels):
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype="float32"))

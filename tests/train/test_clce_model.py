@@ -1,0 +1,445 @@
+import keras
+import numpy as np
+import pytest
+from small_models import CLASSES, SHAPE, flips, separable, small_backbone, small_model
+
+from keras_clce import CLCELoss, CLCEModel, HSCLLoss, SupConLoss
+
+
+def compiled(model, learning_rate=1e-2, **kwargs):
+    model.compile(
+        keras.optimizers.Adam(learning_rate), loss=CLCELoss(), metrics=["accuracy"], **kwargs
+    )
+    return model
+
+
+def logs_of(model, *args, **kwargs):
+    history = model.fit(*args, verbose=0, **kwargs).history
+    return {key: values[-1] for key, values in history.items()}
+
+
+def test_fit_learns_and_logs_both_parts():
+    images, labels = separable()
+    model = compiled(small_model(flips()))
+    history = model.fit(
+        images, labels, batch_size=16, epochs=12, validation_data=(images, labels), verbose=0
+    ).history
+    names = {"loss", "cross_entropy", "contrastive", "accuracy"}
+    assert set(history) == names | {f"val_{name}" for name in names}
+    for parts in ({}, {"prefix": "val_"}):
+        prefix = parts.get("prefix", "")
+        joined = 0.1 * np.array(history[f"{prefix}cross_entropy"]) + 0.9 * np.array(
+            history[f"{prefix}contrastive"]
+        )
+        np.testing.assert_allclose(history[f"{prefix}loss"], joined, rtol=1e-4)
+    assert history["val_accuracy"][-1] > 0.9
+    assert history["val_contrastive"][-1] < history["val_contrastive"][0]
+
+
+def test_outputs():
+    images, _ = separable(10)
+    outputs = small_model().predict(images, verbose=0)
+    assert {key: value.shape for key, value in outputs.items()} == {
+        "embedding": (10, 8),
+        "logits": (10, CLASSES),
+        "probabilities": (10, CLASSES),
+    }
+    np.testing.assert_allclose(np.linalg.norm(outputs["embedding"], axis=1), 1, rtol=1e-5)
+    exponentials = np.exp(outputs["logits"] - outputs["logits"].max(axis=1, keepdims=True))
+    expected = exponentials / exponentials.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(outputs["probabilities"], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_embedding_is_the_pooled_features():
+    images, _ = separable(6)
+    model = small_model()
+    maps = model.backbone.predict(images, verbose=0)
+    pooled = maps.mean(axis=(1, 2))
+    expected = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
+    outputs = model.predict(images, verbose=0)
+    np.testing.assert_allclose(outputs["embedding"], expected, rtol=1e-4, atol=1e-6)
+    kernel, bias = model.heads.classifier.get_weights()
+    np.testing.assert_allclose(outputs["logits"], pooled @ kernel + bias, rtol=1e-4, atol=1e-5)
+
+
+def test_embedding_dim_projects_the_embedding_alone():
+    model = CLCEModel(small_backbone(), CLASSES, embedding_dim=5)
+    outputs = model.predict(separable(6)[0], verbose=0)
+    assert outputs["embedding"].shape == (6, 5)
+    assert model.heads.classifier.kernel.shape == (8, CLASSES)
+
+
+def test_vector_backbone():
+    inputs = keras.Input(SHAPE)
+    outputs = keras.layers.Dense(7)(keras.layers.Flatten()(inputs))
+    model = compiled(CLCEModel(keras.Model(inputs, outputs), CLASSES))
+    images, labels = separable(16)
+    assert np.isfinite(logs_of(model, images, labels, batch_size=8)["loss"])
+    assert model.predict(images, verbose=0)["embedding"].shape == (16, 7)
+
+
+def arrays(images, labels):
+    return (images, labels), {"batch_size": 16}
+
+
+def tf_data(images, labels):
+    import tensorflow as tf
+
+    return (tf.data.Dataset.from_tensor_slices((images, labels)).batch(16),), {}
+
+
+def py_dataset(images, labels):
+    class Slices(keras.utils.PyDataset):
+        def __len__(self):
+            return len(images) // 16
+
+        def __getitem__(self, index):
+            rows = slice(16 * index, 16 * index + 16)
+            return images[rows], labels[rows]
+
+    return (Slices(),), {}
+
+
+def data_loader(images, labels):
+    torch = pytest.importorskip("torch")
+    dataset = torch.utils.data.TensorDataset(torch.tensor(images), torch.tensor(labels))
+    return (torch.utils.data.DataLoader(dataset, batch_size=16),), {}
+
+
+@pytest.mark.parametrize("form", [arrays, tf_data, py_dataset, data_loader])
+def test_every_kind_of_data_gives_the_same_step(form):
+    images, labels = separable(64)
+    args, kwargs = form(images, labels)
+    model = compiled(small_model())
+    model.set_weights([np.full(w.shape, 0.02) + 0.01 * w for w in model.get_weights()])
+    start = model.get_weights()
+    logs = logs_of(model, *args, shuffle=False, **kwargs)
+    model.set_weights(start)
+    reference = compiled(model)
+    expected = logs_of(reference, images, labels, batch_size=16, shuffle=False)
+    assert logs["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+
+
+def test_pairs_train_like_their_stacked_batch():
+    images, labels = separable(16)
+    views = images + 0.1, images[:, :, ::-1]
+    paired, stacked = compiled(small_model()), compiled(small_model())
+    stacked.set_weights(paired.get_weights())
+    first = logs_of(paired, views, labels, batch_size=16, shuffle=False)
+    both = np.concatenate(views), np.concatenate([labels, labels])
+    second = logs_of(stacked, *both, batch_size=32, shuffle=False)
+    for key, value in second.items():
+        assert first[key] == pytest.approx(value, rel=1e-4), key
+    for a, b in zip(paired.get_weights(), stacked.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_pairs_from_tf_data_and_evaluation_on_the_first_view():
+    import tensorflow as tf
+
+    images, labels = separable(32)
+    pairs = tf.data.Dataset.from_tensor_slices(((images, -images), labels)).batch(16)
+    model = compiled(small_model())
+    assert np.isfinite(logs_of(model, pairs)["loss"])
+    on_pairs = model.evaluate(pairs, verbose=0, return_dict=True)
+    on_images = model.evaluate(images, labels, batch_size=16, verbose=0, return_dict=True)
+    assert on_pairs["loss"] == pytest.approx(on_images["loss"], rel=1e-5)
+
+
+def test_augmenter_draws_anew_for_each_view_and_step():
+    class Shift(keras.layers.Layer):
+        """Adds a random number, and keeps every number that it drew."""
+
+        def __init__(self):
+            super().__init__()
+            self.seed_generator = keras.random.SeedGenerator(0)
+            self.draws = self.add_weight(shape=(6,), initializer="zeros", trainable=False)
+            self.count = self.add_weight(shape=(), initializer="zeros", trainable=False)
+
+        def call(self, images, training=False):
+            draw = keras.random.uniform((), seed=self.seed_generator)
+            slot = keras.ops.one_hot(keras.ops.cast(self.count, "int32"), 6)
+            self.draws.assign(self.draws + slot * draw)
+            self.count.assign(self.count + 1)
+            return images + draw
+
+    shift = Shift()
+    images, labels = separable(48)
+    model = compiled(small_model(shift))
+    model.fit(images, labels, batch_size=16, epochs=1, verbose=0)
+    draws = keras.ops.convert_to_numpy(shift.draws)
+    assert int(keras.ops.convert_to_numpy(shift.count)) == 6
+    assert len(np.unique(draws)) == 6
+    model.evaluate(images, labels, verbose=0)
+    assert int(keras.ops.convert_to_numpy(shift.count)) == 6
+
+
+@pytest.mark.parametrize("labels_form", ["column", "one-hot"])
+def test_label_forms_give_the_same_loss(labels_form):
+    images, labels = separable(16)
+    other = labels[:, None] if labels_form == "column" else np.eye(CLASSES)[labels]
+    model = compiled(small_model())
+    expected = model.evaluate(images, labels, verbose=0, return_dict=True)
+    received = compiled(model).evaluate(images, other, verbose=0, return_dict=True)
+    for key, value in expected.items():
+        assert received[key] == pytest.approx(value, rel=1e-5), key
+
+
+def test_sample_weight_counts_in_both_parts():
+    images, labels = separable(16)
+    weights = np.linspace(0, 2, 16).astype("float32")
+    model = compiled(small_model())
+    plain = model.loss(labels, model.predict(images, verbose=0), weights)
+    logged = model.evaluate(
+        images, labels, batch_size=16, sample_weight=weights, verbose=0, return_dict=True
+    )
+    assert logged["loss"] == pytest.approx(float(plain), rel=1e-5)
+    doubled = logs_of(model, (images, images), labels, sample_weight=0 * weights, batch_size=16)
+    assert doubled["loss"] == 0
+
+
+def test_class_weight_equals_sample_weight():
+    images, labels = separable(16)
+    weights = {0: 0.5, 1: 1.0, 2: 2.0, 3: 0.0}
+    a, b = compiled(small_model()), compiled(small_model())
+    b.set_weights(a.get_weights())
+    by_class = logs_of(a, (images, images), labels, class_weight=weights, batch_size=16)
+    per_row = np.array([weights[label] for label in labels])
+    by_row = logs_of(b, (images, images), labels, sample_weight=per_row, batch_size=16)
+    assert by_class["loss"] == pytest.approx(by_row["loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision(policy):
+    keras.config.set_dtype_policy(policy)
+    images, labels = separable()
+    model = compiled(small_model(flips()))
+    scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert scaled == (policy == "mixed_float16")
+    logs = logs_of(model, images, labels, batch_size=16, epochs=6)
+    assert np.isfinite(logs["loss"])
+    assert logs["accuracy"] > 0.5
+    assert {v.dtype.name for v in model.predict(images, verbose=0).values()} == {"float32"}
+    assert model.backbone.get_layer("conv").compute_dtype == policy.removeprefix("mixed_")
+
+
+def test_regularizers_join_the_loss():
+    inputs = keras.Input(SHAPE)
+    outputs = keras.layers.Conv2D(4, 3, kernel_regularizer=keras.regularizers.L2(0.5))(inputs)
+    model = compiled(CLCEModel(keras.Model(inputs, outputs), CLASSES))
+    images, labels = separable(16)
+    logs = model.evaluate(images, labels, batch_size=16, verbose=0, return_dict=True)
+    kernel = model.backbone.layers[-1].get_weights()[0]
+    joined = 0.1 * logs["cross_entropy"] + 0.9 * logs["contrastive"]
+    assert logs["loss"] == pytest.approx(joined + 0.5 * np.sum(kernel**2), rel=1e-4)
+
+
+def test_ready_callbacks(tmp_path):
+    images, labels = separable()
+    model = compiled(small_model(flips()))
+    best = tmp_path / "best.keras"
+    callbacks = [
+        keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=1e6),
+        keras.callbacks.ModelCheckpoint(best, monitor="val_accuracy", save_best_only=True),
+        keras.callbacks.BackupAndRestore(tmp_path / "backup"),
+    ]
+    if keras.backend.backend() == "tensorflow":
+        callbacks.append(keras.callbacks.TensorBoard(tmp_path / "logs"))
+    history = model.fit(
+        images, labels, epochs=9, validation_split=0.25, callbacks=callbacks, verbose=0
+    )
+    assert len(history.epoch) == 2
+    assert keras.saving.load_model(best).predict(images, verbose=0)["logits"].shape == (64, CLASSES)
+
+
+def test_save_and_load_goes_on_with_the_optimizers_state(tmp_path):
+    images, labels = separable(32)
+    model = compiled(small_model(flips()))
+    model.fit(images, labels, batch_size=16, epochs=2, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for key, value in model.predict(images, verbose=0).items():
+        np.testing.assert_allclose(loaded.predict(images, verbose=0)[key], value, rtol=1e-5)
+    assert loaded.get_config().keys() == model.get_config().keys()
+    assert loaded.loss.get_config() == model.loss.get_config()
+    pairs = images, images[:, :, ::-1]
+    for each in (model, loaded):
+        each.fit(pairs, labels, batch_size=32, epochs=2, verbose=0)
+    for a, b in zip(model.optimizer.variables, loaded.optimizer.variables, strict=True):
+        np.testing.assert_allclose(
+            keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b), rtol=1e-4, atol=1e-6
+        )
+    for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_saved_loss_keeps_its_parts(tmp_path):
+    model = small_model()
+    loss = CLCELoss(0.3, HSCLLoss(0.2, threshold=0.4), label_smoothing=0.1)
+    model.compile("sgd", loss=loss)
+    model.save(tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").loss.get_config() == loss.get_config()
+
+
+def test_clone_from_config():
+    model = small_model(flips())
+    clone = CLCEModel.from_config(model.get_config())
+    assert [w.shape for w in clone.get_weights()] == [w.shape for w in model.get_weights()]
+    assert isinstance(clone.augmenter, keras.Sequential)
+
+
+def test_summary_names_encoder_and_heads(capsys):
+    small_model().summary()
+    printed = capsys.readouterr().out
+    assert "small_backbone" in printed
+    assert "heads" in printed
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"jit_compile": True}, {"run_eagerly": True}, {"steps_per_execution": 2}],
+    ids=str,
+)
+def test_compile_options_give_the_default_result(options):
+    if keras.backend.backend() == "torch" and "run_eagerly" not in options:
+        pytest.skip("Keras: torch takes one step an execution, and compiles through inductor")
+    images, labels = separable(32)
+    views = images, images[:, :, ::-1]
+    plain, other = compiled(small_model()), compiled(small_model(), **options)
+    other.set_weights(plain.get_weights())
+    expected = logs_of(plain, views, labels, batch_size=16, shuffle=False)
+    received = logs_of(other, views, labels, batch_size=16, shuffle=False)
+    assert received["loss"] == pytest.approx(expected["loss"], rel=1e-4)
+
+
+def test_frozen_backbone_keeps_its_weights():
+    images, labels = separable(32)
+    model = small_model()
+    model.backbone.trainable = False
+    compiled(model)
+    before = model.backbone.get_weights()
+    model.fit((images, images), labels, verbose=0)
+    for a, b in zip(before, model.backbone.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_cross_entropy_alone_matches_plain_keras():
+    """CLCELoss(0) on pairs trains like Keras's own cross-entropy on the stacked batch."""
+    images, labels = separable(16)
+    model = small_model()
+    model.compile(keras.optimizers.SGD(0.1), loss=CLCELoss(contrastive_weight=0))
+    backbone = keras.models.clone_model(model.backbone)
+    pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
+    plain = keras.Model(backbone.input, keras.layers.Dense(CLASSES)(pooled))
+    plain.set_weights(model.get_weights())
+    plain.compile(
+        keras.optimizers.SGD(0.1), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
+    views = images, images[:, ::-1]
+    ours = logs_of(model, views, labels, batch_size=16, shuffle=False)
+    both = np.concatenate(views), np.concatenate([labels, labels])
+    theirs = logs_of(plain, *both, batch_size=32, shuffle=False)
+    assert ours["loss"] == pytest.approx(theirs["loss"], rel=1e-5)
+    for a, b in zip(model.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def test_supcon_alone_leaves_the_classifier_alone():
+    images, labels = separable(16)
+    model = small_model()
+    model.compile(keras.optimizers.SGD(0.1), loss=CLCELoss(1.0, SupConLoss()))
+    before = model.heads.classifier.get_weights()
+    model.fit((images, images), labels, verbose=0)
+    for a, b in zip(before, model.heads.classifier.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+# === What is refused ===
+
+
+@pytest.mark.parametrize("num_classes", [0, -1, 2.5, "ten", None, True])
+def test_bad_num_classes(num_classes):
+    with pytest.raises(ValueError, match=r"`num_classes`.*Received: num_classes="):
+        CLCEModel(small_backbone(), num_classes)
+
+
+def test_bad_constructor_arguments():
+    with pytest.raises(ValueError, match=r"`embedding_dim`.*Received: embedding_dim=0"):
+        CLCEModel(small_backbone(), 3, embedding_dim=0)
+    with pytest.raises(ValueError, match=r"`backbone`.*Received: backbone='resnet50'"):
+        CLCEModel("resnet50", 3)
+    inputs = keras.Input(SHAPE)
+    flat = keras.Model(inputs, keras.layers.Reshape((12, 36))(inputs))
+    with pytest.raises(ValueError, match=r"`features`.*Received"):
+        CLCEModel(flat, 3)
+
+
+@pytest.mark.parametrize("loss", ["mse", SupConLoss(), CLCELoss(reduction="none")], ids=repr)
+def test_bad_loss(loss):
+    with pytest.raises(ValueError, match=r"`loss`.*Received: loss="):
+        small_model().compile("sgd", loss=loss)
+
+
+@pytest.mark.parametrize("label", [-1, CLASSES, 1000])
+def test_labels_out_of_range(label):
+    images, labels = separable(16)
+    labels[3] = label
+    model = compiled(small_model())
+    for call in (model.fit, model.evaluate):
+        with pytest.raises(ValueError, match=rf"`y` must hold classes.*y={label}"):
+            call(images, labels, verbose=0)
+    good = separable(16)
+    with pytest.raises(ValueError, match="`y` must hold classes"):
+        model.fit(*good, validation_data=(images, labels), verbose=0)
+
+
+def test_streamed_labels_out_of_range_make_the_loss_nan():
+    import tensorflow as tf
+
+    images, labels = separable(16)
+    labels[3] = CLASSES
+    data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
+    assert np.isnan(compiled(small_model()).evaluate(data, verbose=0, return_dict=True)["loss"])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_not_finite(value):
+    images, labels = separable(16)
+    images[2, 3, 4, 0] = value
+    with pytest.raises(ValueError, match=r"`x` must hold finite pixels.*Received"):
+        compiled(small_model()).fit(images, labels, verbose=0)
+
+
+def test_no_images():
+    images, labels = separable(16)
+    with pytest.raises(ValueError, match=r"`x` must hold at least one image.*Received"):
+        compiled(small_model()).fit(images[:0], labels[:0], verbose=0)
+
+
+def test_no_labels():
+    with pytest.raises(ValueError, match="`y` must hold the labels"):
+        compiled(small_model()).fit(separable(16)[0], verbose=0)
+
+
+def test_images_of_the_wrong_size():
+    images, labels = separable(16)
+    with pytest.raises(ValueError, match="expected shape"):
+        compiled(small_model()).fit(images[:, :8], labels, verbose=0)
+
+
+def test_three_views():
+    images, labels = separable(16)
+    with pytest.raises(ValueError, match=r"pair of views.*Received: x with 3"):
+        compiled(small_model()).fit((images, images, images), labels, verbose=0)
+
+
+def test_augmenter_that_changes_the_batch_size():
+    class Half(keras.layers.Layer):
+        def call(self, images):
+            return images[:8]
+
+    images, labels = separable(16)
+    with pytest.raises(ValueError, match=r"`augmenter`.*must keep the number of images.*Received"):
+        compiled(small_model(Half()), run_eagerly=True).fit(
+            images, labels, batch_size=16, verbose=0
+        )
