@@ -22,7 +22,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import recipe_flags
-from absl import app, flags
+from absl import app, flags, logging
 
 from keras_clce import CLCEModel
 from keras_clce.backend import backend_name
@@ -45,6 +45,7 @@ def main(argv: list[str]) -> None:
     if argv[1:]:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
     started = time.perf_counter()
+    logging.set_verbosity(logging.WARNING)
     keras.config.set_dtype_policy(FLAGS.mixed_precision)
     image_size = FLAGS.image_size or backbone_spec(FLAGS.backbone).image_size
     home = Path(FLAGS.output_dir, "transfer", FLAGS.dataset, FLAGS.backbone.replace("/", "_"))
@@ -147,6 +148,7 @@ def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset, image_si
             initial_epoch=first_epoch,
             validation_data=batches(dataset.validation),
             callbacks=[checkpoint, EpochReport()],
+            shuffle=False,
             verbose=1 if sys.stdout.isatty() else 0,
         )
     folder.write_history(checkpoint.history)

@@ -1,7 +1,9 @@
 """Data sets, and two augmented views of every image."""
 
+from keras_clce.data.augmenter import two_view_augmenter
 from keras_clce.data.catalog import DatasetSpec, list_datasets
 from keras_clce.data.dataset import ImageDataset, ImageSplit
+from keras_clce.data.show_views import show_views
 from keras_clce.data.sources import load_dataset
 from keras_clce.data.views import VIEW_POLICIES
 
@@ -12,4 +14,6 @@ __all__ = [
     "ImageSplit",
     "list_datasets",
     "load_dataset",
+    "show_views",
+    "two_view_augmenter",
 ]

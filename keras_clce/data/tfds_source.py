@@ -115,13 +115,21 @@ def open_builder(spec: DatasetSpec, data_dir: pathlib.Path | None) -> tfds.core.
     # TFDS, its download manager and the network each raise errors of their own.
     except Exception as error:
         where = "TFDS's own folder, ~/tensorflow_datasets" if data_dir is None else str(data_dir)
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise FileNotFoundError(
-            f"{spec.name} ({spec.download_size}) is not in {where} and could not be downloaded. "
-            f"Either prepare it where the internet can be reached, with `tfds build "
-            f"{spec.tfds_name}` (see {spec.homepage} for what has to be fetched by hand), and pass "
-            f"the folder that has {spec.tfds_name}/ in it as `data_dir` (--data_dir), or bring the "
-            f"images as class folders, with the data set `image_folder`. TFDS said: {reason} "
-            f"Received: name={spec.name!r}, data_dir={data_dir and str(data_dir)!r}"
+            f"{spec.name} ({spec.download_size}) is not in {where} and could not be downloaded: "
+            f"{reason}. {_what_to_do(spec)} Received: name={spec.name!r}, "
+            f"data_dir={data_dir and str(data_dir)!r}"
         ) from error
     return builder
+
+
+def _what_to_do(spec: DatasetSpec) -> str:
+    folder = f"the folder that has {spec.tfds_name}/ in it as `data_dir` (--data_dir)"
+    otherwise = "or bring the images as class folders, with the data set image_folder."
+    if spec.tfds_name not in tfds.list_builders(with_community_datasets=False):
+        return f"Pass {folder}, {otherwise}"
+    return (
+        f"Prepare it where the internet can be reached, with `tfds build {spec.tfds_name}` (see "
+        f"{spec.homepage} for what has to be fetched by hand), and pass {folder}, {otherwise}"
+    )

@@ -108,9 +108,7 @@ class BatchCropAndResize(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
         """Draw one box per image, (batch, 4) as y1, x1, y2, x2 in [0, 1]."""
         draw = self._random_generator.uniform
         area = draw((batch_size,), *self.area)
-        ratio = tf.exp(
-            draw((batch_size,), *(math.log(side) for side in self.aspect_ratio))
-        )
+        ratio = tf.exp(draw((batch_size,), *(math.log(side) for side in self.aspect_ratio)))
         height = tf.minimum(tf.sqrt(area / ratio), 1.0)
         width = tf.minimum(tf.sqrt(area * ratio), 1.0)
         top = draw((batch_size,)) * (1.0 - height)
@@ -130,23 +128,20 @@ class BatchGaussianBlur(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
     Args:
         image_size: side of the images, in pixels.
         factor: smallest and largest standard deviation, in pixels.
-        rate: share of the images that are blurred.
     """
 
-    def __init__(self, image_size: int, factor: tuple[float, float], rate: float) -> None:
+    def __init__(self, image_size: int, factor: tuple[float, float]) -> None:
         super().__init__()
         self.image_size = image_size
         self.factor = factor
-        self.rate = rate
 
     def get_random_transformation_batch(self, batch_size, **kwargs):
-        """Draw standard deviations, (batch,) in pixels, 0 for an image left as it is."""
-        sigmas = self._random_generator.uniform((batch_size,), *self.factor)
-        return tf.where(self._random_generator.uniform((batch_size,)) < self.rate, sigmas, 0.0)
+        """Draw standard deviations, (batch,) in pixels."""
+        return self._random_generator.uniform((batch_size,), *self.factor)
 
     def augment_images(self, images, transformations, **kwargs):
         """Blur along the rows, then along the columns."""
-        sigmas = tf.maximum(transformations, 1e-3)[:, None, None]
+        sigmas = transformations[:, None, None]
         places = tf.range(self.image_size, dtype=tf.float32)
         distances = places[:, None] - places[None, :]
         weights = tf.nn.softmax(-tf.square(distances) / (2.0 * tf.square(sigmas)), axis=-1)
@@ -170,12 +165,14 @@ class SomeOf(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
         self.rate = rate
 
     def get_random_transformation_batch(self, batch_size, **kwargs):
-        """Draw which images pass, booleans (batch, 1, 1, 1)."""
-        return self._random_generator.uniform((batch_size, 1, 1, 1)) < self.rate
+        """Draw which images pass, booleans (batch,)."""
+        return self._random_generator.uniform((batch_size,)) < self.rate
 
     def augment_images(self, images, transformations, **kwargs):
-        """Give back the layers' output where `transformations` says so."""
-        return tf.where(transformations, _apply(self.layers, images), images)
+        """Work on the images drawn only, and put them back in their places."""
+        places = tf.where(transformations)
+        done = _apply(self.layers, tf.gather_nd(images, places))
+        return tf.tensor_scatter_nd_update(images, places, done)
 
 
 class OneOf(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
@@ -287,10 +284,12 @@ def _policy_layers(policy: str, image_size: int, flip: bool, draws: KeyedRandom)
     elif policy == "simclr":
         jitter = _color_jitter(draws, brightness=0.2, contrast=0.4, saturation=0.4)
         jitter.append(keras_cv.layers.RandomHue(0.2, _VALUE_RANGE))
+        # Widths of 0.1 to 2 pixels are for views of 224 pixels.
+        widths = (0.1, max(0.2, 2.0 * image_size / 224))
         layers += [
             SomeOf(jitter, rate=0.8),
             SomeOf([keras_cv.layers.Grayscale(3)], rate=0.2),
-            BatchGaussianBlur(image_size, (0.1, max(0.2, 2.0 * image_size / 224)), rate=0.5),
+            SomeOf([BatchGaussianBlur(image_size, widths)], rate=0.5),
         ]
     elif policy == "randaugment":
         standard = keras_cv.layers.RandAugment.get_standard_policy(

@@ -140,8 +140,7 @@ class CLCELoss(keras.losses.Loss):
 
     def __call__(self, y_true: Any, y_pred: Mapping[str, Any], sample_weight: Any = None) -> Any:
         """Reduced loss; each part has its own mean, so Keras's single one does not serve."""
-        with ops.name_scope(self.name):
-            return self.join(self.parts(y_true, y_pred, sample_weight))
+        return self.join(self.parts(y_true, y_pred, sample_weight))
 
     def _cross_entropy(self, y_true, logits):
         logits = ops.cast(logits, "float32")
@@ -161,7 +160,7 @@ class CLCELoss(keras.losses.Loss):
                 )
             target = ops.cast(y_true, "float32")
         else:
-            target = ops.one_hot(labels, classes)
+            target = ops.one_hot(ops.clip(labels, 0, classes - 1), classes)
         values = keras.losses.categorical_crossentropy(
             target, logits, from_logits=True, label_smoothing=self.label_smoothing
         )

@@ -64,11 +64,8 @@ class ContrastiveLoss(keras.losses.Loss):
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Reduced loss; not Keras's own, which would cast class numbers to the loss's dtype."""
-        with ops.name_scope(self.name):
-            values, counted = self.anchor_values(y_true, y_pred)
-            return ops.cast(
-                reduce_anchors(values, counted, sample_weight, self.reduction), self.dtype
-            )
+        values, counted = self.anchor_values(y_true, y_pred)
+        return ops.cast(reduce_anchors(values, counted, sample_weight, self.reduction), self.dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_clce")

@@ -8,18 +8,21 @@ from pathlib import Path
 
 import keras
 
+from keras_clce.models.builders import (
+    Stages,
+    efficientnet_lite_backbone,
+    efficientnetv2_backbone,
+    hub_resnet_backbone,
+    resnet_backbone,
+    small_resnet_backbone,
+)
 from keras_clce.models.checkpoints import efficientnet_lite as lite_checkpoints
 from keras_clce.models.external import (
     EXTERNAL_FORMS,
     build_external,
-    build_hub,
-    check_config,
     external_pixels,
-    from_preset,
     is_external,
 )
-from keras_clce.models.graphs import pixel_input, plain_model, scale_pixels
-from keras_clce.models.small_resnet import small_resnet
 
 _MIN_IMAGE_SIZE = 8
 
@@ -35,8 +38,8 @@ class BackboneSpec:
         std: per-channel pixel standard deviation, likewise.
         interpolation: how images were resized when its public weights were trained.
         image_size: the usual input size, in pixels.
-        parameters: millions of parameters without a classifier; None where it has to be built
-            to know.
+        parameters: millions of trainable parameters, without a classifier; None where it has to
+            be built to know.
         weights: where pretrained weights come from.
         licence: licence of code and weights.
     """
@@ -186,125 +189,6 @@ def _check_weights(row, weights):
         )
 
 
-# === Builders: (spec, image_size, weights) -> model ===
-
-
-def _build_small_resnet(spec, image_size, weights):
-    pixels = pixel_input(image_size)
-    features = small_resnet(scale_pixels(pixels, spec.mean, spec.std))
-    return plain_model(pixels, features, spec.name)
-
-
-def _build_efficientnet_lite(spec, image_size, weights, *, width, depth):
-    path = lite_checkpoints.checkpoint_path(spec.name) if weights == "imagenet" else weights
-    from keras_cv.models import EfficientNetLiteBackbone
-
-    # keras-cv pads by the size it is built for, so it is built for this one, odd or even.
-    backbone = EfficientNetLiteBackbone(
-        stackwise_kernel_sizes=[3, 3, 5, 3, 5, 5, 3],
-        stackwise_num_repeats=[1, 2, 2, 3, 3, 4, 1],
-        stackwise_input_filters=[32, 16, 24, 40, 80, 112, 192],
-        stackwise_output_filters=[16, 24, 40, 80, 112, 192, 320],
-        stackwise_expansion_ratios=[1, 6, 6, 6, 6, 6, 6],
-        stackwise_strides=[1, 2, 2, 2, 1, 2, 1],
-        width_coefficient=width,
-        depth_coefficient=depth,
-        drop_connect_rate=0.0,
-        include_rescaling=False,
-        input_shape=(image_size, image_size, 3),
-    )
-    model = _from_keras_cv(backbone, spec, image_size)
-    if path is not None:
-        lite_checkpoints.load_efficientnet_lite(model, path)
-    return model
-
-
-def _from_keras_cv(backbone, spec, image_size):
-    """Inline a keras-cv backbone, which is a graph of stock layers and of blocks of them."""
-    from keras_cv.layers import FusedMBConvBlock, MBConvBlock
-
-    pixels = pixel_input(image_size)
-    scaled = scale_pixels(pixels, spec.mean, spec.std)
-    if any(isinstance(layer, (MBConvBlock, FusedMBConvBlock)) for layer in backbone.layers):
-        # EfficientNetV2 is a chain; `call` on a symbolic tensor traces what is inside a block.
-        x = scaled
-        for layer in backbone.layers[1:]:
-            block = isinstance(layer, (MBConvBlock, FusedMBConvBlock))
-            x = layer.call(x) if block else layer(x)
-    else:
-        x = backbone.call(scaled)
-    return plain_model(pixels, x, spec.name)
-
-
-def _keras_cv_backbone(cls, arguments, image_size, weights, preset):
-    """Build a keras-cv backbone from its arguments, or from a preset (public or a folder)."""
-    # The pixel layer is ours, in float32, for every family alike.
-    common = {"include_rescaling": False, "input_shape": (image_size, image_size, 3)}
-    if weights is None:
-        return cls(**arguments, **common)
-    source = preset if weights == "imagenet" else str(weights)
-    backbone = from_preset(cls.from_preset, source, **common)
-    check_config(backbone, arguments, source)
-    return backbone
-
-
-def _build_resnet(spec, image_size, weights, *, version, blocks, block_type, preset):
-    from keras_cv.models import ResNetBackbone, ResNetV2Backbone
-
-    arguments = {
-        "stackwise_filters": [64, 128, 256, 512],
-        "stackwise_blocks": blocks,
-        "stackwise_strides": [1, 2, 2, 2],
-        "block_type": block_type,
-    }
-    cls = ResNetBackbone if version == 1 else ResNetV2Backbone
-    backbone = _keras_cv_backbone(cls, arguments, image_size, weights, preset)
-    return _from_keras_cv(backbone, spec, image_size)
-
-
-def _build_efficientnetv2(spec, image_size, weights, *, stages, width, depth, preset):
-    from keras_cv.models import EfficientNetV2Backbone
-
-    count = len(stages.repeats)
-    arguments = {
-        "stackwise_kernel_sizes": [3] * count,
-        "stackwise_num_repeats": stages.repeats,
-        "stackwise_input_filters": [stages.stem, *stages.filters[:-1]],
-        "stackwise_output_filters": stages.filters,
-        "stackwise_expansion_ratios": [1, 4, 4, 4, 6, 6, 6][:count],
-        "stackwise_squeeze_and_excite_ratios": [0.0, 0.0, 0.0, 0.25, 0.25, 0.25, 0.25][:count],
-        "stackwise_strides": [1, 2, 2, 2, 1, 2, 1][:count],
-        "stackwise_conv_types": ["fused"] * 3 + ["unfused"] * (count - 3),
-        "width_coefficient": width,
-        "depth_coefficient": depth,
-        "skip_connection_dropout": 0.0,
-    }
-    backbone = _keras_cv_backbone(EfficientNetV2Backbone, arguments, image_size, weights, preset)
-    return _from_keras_cv(backbone, spec, image_size)
-
-
-def _build_hub_resnet(spec, image_size, weights, *, blocks, preset):
-    from keras_hub.models import ResNetBackbone
-
-    arguments = {
-        "input_conv_filters": [64],
-        "input_conv_kernel_sizes": [7],
-        "stackwise_num_filters": [64, 128, 256, 512],
-        "stackwise_num_blocks": blocks,
-        "stackwise_num_strides": [1, 2, 2, 2],
-        "block_type": "bottleneck_block",
-        "use_pre_activation": False,
-    }
-    statistics = (spec.mean, spec.std)
-    if weights is not None:
-        source = preset if weights == "imagenet" else str(weights)
-        return build_hub(source, image_size, spec.name, statistics, arguments)
-    pixels = pixel_input(image_size)
-    backbone = ResNetBackbone(**arguments, image_shape=(image_size, image_size, 3))
-    features = backbone.call(scale_pixels(pixels, *statistics))
-    return plain_model(pixels, features, spec.name)
-
-
 # === The registry ===
 
 
@@ -350,51 +234,42 @@ _BOTTLENECK, _BASIC = "block", "basic_block"
 _RESNETS = {  # depth: (blocks of each stage, kind of block, millions of parameters)
     18: ([2, 2, 2, 2], _BASIC, 11.2),
     34: ([3, 4, 6, 3], _BASIC, 21.3),
-    50: ([3, 4, 6, 3], _BOTTLENECK, 23.6),
-    101: ([3, 4, 23, 3], _BOTTLENECK, 42.7),
-    152: ([3, 8, 36, 3], _BOTTLENECK, 58.4),
+    50: ([3, 4, 6, 3], _BOTTLENECK, 23.5),
+    101: ([3, 4, 23, 3], _BOTTLENECK, 42.5),
+    152: ([3, 8, 36, 3], _BOTTLENECK, 58.2),
 }
 _LITES = {  # size: (width, depth, millions of parameters, usual pixels)
     0: (1.0, 1.0, 3.4, 224),
-    1: (1.0, 1.1, 4.2, 240),
-    2: (1.1, 1.2, 4.9, 260),
-    3: (1.2, 1.4, 7.0, 300),
-    4: (1.4, 1.8, 11.8, 380),
+    1: (1.0, 1.1, 4.1, 240),
+    2: (1.1, 1.2, 4.8, 260),
+    3: (1.2, 1.4, 6.9, 300),
+    4: (1.4, 1.8, 11.7, 380),
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class _Stages:
-    """Stem channels, then channels and repeats of each stage, before scaling."""
-
-    stem: int
-    filters: list[int]
-    repeats: list[int]
-
-
-_V2_B = _Stages(32, [16, 32, 48, 96, 112, 192], [1, 2, 2, 3, 5, 8])
-_V2_S = _Stages(24, [24, 48, 64, 128, 160, 256], [2, 4, 4, 6, 9, 15])
-_V2_M = _Stages(24, [24, 48, 80, 160, 176, 304, 512], [3, 5, 5, 7, 14, 18, 5])
-_V2_L = _Stages(32, [32, 64, 96, 192, 224, 384, 640], [4, 7, 7, 10, 19, 25, 7])
+_V2_B = Stages(32, [16, 32, 48, 96, 112, 192], [1, 2, 2, 3, 5, 8])
+_V2_S = Stages(24, [24, 48, 64, 128, 160, 256], [2, 4, 4, 6, 9, 15])
+_V2_M = Stages(24, [24, 48, 80, 160, 176, 304, 512], [3, 5, 5, 7, 14, 18, 5])
+_V2_L = Stages(32, [32, 64, 96, 192, 224, 384, 640], [4, 7, 7, 10, 19, 25, 7])
 _EFFICIENTNETV2 = {  # name: (stages, width, depth, millions of parameters, pixels, weights?)
     "b0": (_V2_B, 1.0, 1.0, 5.9, 224, True),
     "b1": (_V2_B, 1.0, 1.1, 6.9, 240, True),
-    "b2": (_V2_B, 1.1, 1.2, 8.8, 260, True),
-    "b3": (_V2_B, 1.2, 1.4, 12.9, 300, False),
-    "s": (_V2_S, 1.0, 1.0, 20.3, 384, True),
-    "m": (_V2_M, 1.0, 1.0, 53.2, 480, False),
-    "l": (_V2_L, 1.0, 1.0, 117.7, 480, False),
+    "b2": (_V2_B, 1.1, 1.2, 8.7, 260, True),
+    "b3": (_V2_B, 1.2, 1.4, 12.8, 300, False),
+    "s": (_V2_S, 1.0, 1.0, 20.2, 384, True),
+    "m": (_V2_M, 1.0, 1.0, 52.9, 480, False),
+    "l": (_V2_L, 1.0, 1.0, 117.2, 480, False),
 }
 
 
 def _rows():
-    yield _row_of("small_resnet", "small ResNet", _build_small_resnet, 32, 0.18, pixels=_SIGNED)
+    yield _row_of("small_resnet", "small ResNet", small_resnet_backbone, 32, 0.2, pixels=_SIGNED)
     for size, (width, depth, parameters, pixels) in _LITES.items():
         package = lite_checkpoints.PACKAGES.get(f"efficientnet_lite{size}")
         yield _row_of(
             f"efficientnet_lite{size}",
             "EfficientNet-Lite (keras-cv)",
-            functools.partial(_build_efficientnet_lite, width=width, depth=depth),
+            functools.partial(efficientnet_lite_backbone, width=width, depth=depth),
             pixels,
             parameters,
             pixels=_LITE,
@@ -408,7 +283,7 @@ def _rows():
             f"efficientnetv2_{size}",
             "EfficientNetV2 (keras-cv)",
             functools.partial(
-                _build_efficientnetv2, stages=stages, width=width, depth=depth, preset=preset
+                efficientnetv2_backbone, stages=stages, width=width, depth=depth, preset=preset
             ),
             pixels,
             parameters,
@@ -425,7 +300,7 @@ def _rows():
                 name,
                 f"ResNet V{version} (keras-cv)",
                 functools.partial(
-                    _build_resnet,
+                    resnet_backbone,
                     version=version,
                     blocks=blocks,
                     block_type=block_type,
@@ -440,9 +315,9 @@ def _rows():
     yield _row_of(
         "resnet101",
         "ResNet, stride on the 3x3 (keras-hub)",
-        functools.partial(_build_hub_resnet, blocks=[3, 4, 23, 3], preset="resnet_101_imagenet"),
+        functools.partial(hub_resnet_backbone, blocks=[3, 4, 23, 3], preset="resnet_101_imagenet"),
         224,
-        42.6,
+        42.5,
         pixels=_IMAGENET,
         interpolation="bicubic",
         local="folder (keras-hub preset, or timm's config.json and model.safetensors)",

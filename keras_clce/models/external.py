@@ -329,5 +329,5 @@ def _downloading(build, source):
         raise ConnectionError(
             f"The weights {source!r} could not be downloaded ({type(error).__name__}: {error}). "
             "Check the connection, or fetch them on another machine and give their local path "
-            f"as `weights`. Received: weights={source!r}"
+            f"instead of the name. Received: weights={source!r}"
         ) from error

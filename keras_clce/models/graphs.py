@@ -76,4 +76,7 @@ def plain_model(
     # A layer traced twice remembers the first graph, so `layer.output` would lead out of this one.
     model = keras.Model.from_config(traced.get_config())
     model.set_weights(traced.get_weights())
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with a copy of its weights, made here
     return model

@@ -66,6 +66,8 @@ class RunCheckpoint(keras.callbacks.Callback):
         if not state_file.is_file():
             return 0
         state = json.loads(state_file.read_text())
+        # Keras skips an optimizer's state, with no more than a warning, where it is not built yet.
+        model.optimizer.build(model.trainable_variables)
         model.load_weights(self.folder / state["weights"])
         self.history = state["history"]
         self.best_epoch = state["best_epoch"]

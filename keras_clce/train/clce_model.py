@@ -211,8 +211,6 @@ class CLCEModel(keras.Model):
         training: bool = True,
     ) -> Any:
         """The loss of `compile` plus the layers' own losses; updates the logged parts."""
-        if y is None:
-            raise ValueError("`y` must hold the labels of the images. Received: y=None")
         parts = self.loss.parts(y, y_pred, sample_weight)
         self.cross_entropy_tracker.update_state(*parts["cross_entropy"])
         self.contrastive_tracker.update_state(*parts["contrastive"])
@@ -289,6 +287,8 @@ class CLCEModel(keras.Model):
         return x, y, sample_weight
 
     def _check_arrays(self, x, y):
+        if y is None and isinstance(x, np.ndarray):
+            raise ValueError("`y` must hold the labels of the images. Received: y=None")
         for images in x if isinstance(x, (tuple, list)) else (x,):
             if isinstance(images, np.ndarray):
                 if not len(images):

@@ -10,5 +10,4 @@ def _fresh_state():
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
-    # Collecting garbage hundreds of times would take longer than the tests.
-    keras.backend.clear_session(free_memory=False)
+    # No `clear_session`: hundreds of times, it takes longer than the tests.

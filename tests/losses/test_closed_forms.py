@@ -106,7 +106,7 @@ def test_rows_whose_squares_leave_the_dtypes_range_equal_the_oracle(dtype, lengt
 
 @variants
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-@pytest.mark.parametrize("pattern", ["all distinct", "one class", "unbalanced"])
+@pytest.mark.parametrize("pattern", ["one class", "unbalanced"])
 @pytest.mark.parametrize("rows", ["opposite rows", "duplicated rows", "zero rows", "all zero"])
 def test_nothing_is_nan_or_infinite_at_the_lowest_temperature(name, options, dtype, pattern, rows):
     x = np.zeros((16, 6)) if rows == "all zero" else cases.embeddings(rows)
@@ -139,12 +139,11 @@ def test_an_anchor_without_a_positive_leaves_the_mean(name, options):
 
 
 def test_an_anchor_without_a_negative_uses_its_positives_alone():
-    x = cases.embeddings(n=3)
+    labels, x = cases.labels("one class"), cases.embeddings()
     z = x.astype("float64") / np.linalg.norm(x.astype("float64"), axis=1, keepdims=True)
-    labels = np.zeros(3, dtype=int)
     got = evaluate("lacln", {}, labels, x)
-    similarities = [(z[0] @ z[1]) / 0.5, (z[0] @ z[2]) / 0.5]
-    want = math.log(sum(math.exp(s) for s in similarities)) - sum(similarities) / 2
+    similarities = [(z[0] @ other) / 0.5 for other in z[1:]]
+    want = math.log(sum(math.exp(s) for s in similarities)) - sum(similarities) / 15
     assert got.auxiliary[0][0] == pytest.approx(want, rel=1e-5)
     # H-SCL compares each positive with negatives only: without one there is nothing to learn.
     got = evaluate("hscl", {}, labels, x)

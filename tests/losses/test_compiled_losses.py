@@ -68,10 +68,11 @@ def check(key, function, n=16):
 @pytest.mark.parametrize(
     ("key", "labels_shape"),
     [
-        *((key, [None]) for key in [*LOSSES, "clce"]),
+        ("lacln inside", [None]),
+        ("hscl threshold", [None]),
+        ("clce", [None]),
         ("hscl", [None, 1]),
-        ("clce", [None, 1]),
-        ("lacln", [None, CLASSES]),
+        ("supcon", [None, CLASSES]),
         ("clce", [None, CLASSES]),
     ],
 )
@@ -119,7 +120,7 @@ def test_tf_function_with_nothing_known_but_the_ranks():
 
 
 @pytest.mark.skipif(backend != "tensorflow", reason="tf.function is TensorFlow's")
-@pytest.mark.parametrize("key", ["lacln inside", "hscl threshold", "clce"])
+@pytest.mark.parametrize("key", ["hscl threshold", "clce"])
 def test_tf_function_compiled_by_xla(key):
     import tensorflow as tf
 
@@ -139,33 +140,23 @@ def test_tf_function_compiled_by_xla(key):
 
 
 @pytest.mark.skipif(backend != "jax", reason="jax.jit is JAX's")
-@pytest.mark.parametrize("key", [*LOSSES, "clce"])
+@pytest.mark.parametrize("key", ["lacln", "lacln inside", "hscl threshold", "clce"])
 def test_jax_jit(key):
     import jax
 
     jitted = jax.jit(jax.value_and_grad(of(key)[0], argnums=1))
     check(key, lambda labels, x: tuple(np.asarray(each) for each in jitted(labels, x)))
-
-
-@pytest.mark.skipif(backend != "jax", reason="jax.jit is JAX's")
-@pytest.mark.parametrize("key", ["lacln", "clce"])
-def test_jax_jit_without_any_positive(key):
-    import jax
-
-    labels, (_, x) = np.arange(11), batch(key, 11)
-    value, gradient = jax.jit(jax.value_and_grad(of(key)[0], argnums=1))(labels, x)
-    assert float(value) == (pytest.approx(of(key)[1](labels, x)) if key == "clce" else 0.0)
-    assert not np.asarray(gradient)[:, :DIM].any()
+    if key != "clce":
+        value, gradient = jitted(np.arange(16, dtype="int32"), batch(key)[1])
+        assert float(value) == 0.0 and not np.asarray(gradient).any()
 
 
 @pytest.mark.skipif(backend != "torch", reason="torch.compile is torch's")
 @pytest.mark.parametrize(
     ("key", "compiler"),
     [
-        ("lacln", "aot_eager"),
-        ("hscl threshold", "aot_eager"),
         ("clce", "aot_eager"),
-        ("lacln inside", "inductor"),  # one stands for all: inductor takes its time
+        ("lacln", "inductor"),  # one stands for all: inductor takes half a minute
     ],
 )
 def test_torch_compile(key, compiler):

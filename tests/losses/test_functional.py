@@ -106,7 +106,7 @@ def test_half_precision_embeddings_equal_the_oracle_of_the_rounded_rows(
 
 
 @pytest.mark.parametrize("name", ["lacln", "hscl"])
-@pytest.mark.parametrize("n", [2, 3, 65, 512])
+@pytest.mark.parametrize("n", [2, 512])
 def test_batch_sizes_equal_the_oracle(name, n):
     labels = np.zeros(2, dtype=int) if n == 2 else np.arange(n) % max(2, n // 4)
     cases.check_against_oracle(name, labels, cases.embeddings(n=n), temperature=0.1)

@@ -13,7 +13,7 @@ def small_backbone(batch_norm=True, dropout=0.0):
     inputs = keras.Input(SHAPE)
     x = keras.layers.Conv2D(8, 3, strides=2, name="conv")(inputs)
     if batch_norm:
-        x = keras.layers.BatchNormalization(name="norm")(x)
+        x = keras.layers.BatchNormalization(momentum=0.8, name="norm")(x)
     x = keras.layers.ReLU(name="relu")(x)
     if dropout:
         x = keras.layers.Dropout(dropout, seed=3, name="dropout")(x)

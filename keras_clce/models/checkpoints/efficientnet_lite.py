@@ -4,6 +4,7 @@ The packages hold PyTorch files converted from TensorFlow's own checkpoints (Apa
 """
 
 import importlib.util
+import pickle
 from pathlib import Path
 
 import keras
@@ -119,7 +120,8 @@ def load_efficientnet_lite(model: keras.Model, path: str | Path) -> None:
         if key not in tensors:
             problems.append(f"{key} is missing")
             continue
-        value = to_keras(tensors[key])
+        tensor = tensors[key]
+        value = to_keras(tensor) if tensor.ndim == len(variable.shape) else tensor
         if value.shape != tuple(variable.shape):
             problems.append(
                 f"{key} gives {value.shape}, {variable.path} is {tuple(variable.shape)}"
@@ -179,9 +181,15 @@ def _read(path):
             "Reading a .pth file needs PyTorch. Install it with: "
             f'pip install "keras-clce[weights]". Received: path={str(path)!r}'
         ) from error
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    return {
-        key: tensor.numpy()
-        for key, tensor in state.items()
-        if not key.endswith("num_batches_tracked")
-    }
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        return {
+            key: tensor.numpy()
+            for key, tensor in state.items()
+            if not key.endswith("num_batches_tracked")
+        }
+    except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError) as error:
+        raise ValueError(
+            "`path` must be a PyTorch file that holds one dict of tensors and nothing else "
+            f"({type(error).__name__}). Received: path={str(path)!r}"
+        ) from error

@@ -1,0 +1,183 @@
+"""How each family of the registry is built: explicit arguments, public weights, pixel layer.
+
+Every builder takes `(spec, image_size, weights)` and its own sizes, and returns the model that
+`build_backbone` describes. keras-cv and keras-hub are imported inside, since they take seconds.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import keras
+
+from keras_clce.models.checkpoints import efficientnet_lite as lite_checkpoints
+from keras_clce.models.external import build_hub, check_config, from_preset
+from keras_clce.models.graphs import pixel_input, plain_model, scale_pixels
+from keras_clce.models.small_resnet import small_resnet
+
+if TYPE_CHECKING:  # the registry imports this module
+    from keras_clce.models.backbones import BackboneSpec
+
+
+class Stages(NamedTuple):
+    """Stem channels, then channels and repeats of each stage of an EfficientNetV2, unscaled."""
+
+    stem: int
+    filters: list[int]
+    repeats: list[int]
+
+
+def small_resnet_backbone(
+    spec: "BackboneSpec",
+    image_size: int,
+    weights: str | Path | None,
+) -> keras.Model:
+    """Build the small ResNet for 32-px images; it has no public weights."""
+    pixels = pixel_input(image_size)
+    features = small_resnet(scale_pixels(pixels, spec.mean, spec.std))
+    return plain_model(pixels, features, spec.name)
+
+
+def efficientnet_lite_backbone(
+    spec: "BackboneSpec",
+    image_size: int,
+    weights: str | Path | None,
+    *,
+    width: float,
+    depth: float,
+) -> keras.Model:
+    """Build an EfficientNet-Lite of keras-cv; `weights` is "imagenet" or a `.pth` file."""
+    path = lite_checkpoints.checkpoint_path(spec.name) if weights == "imagenet" else weights
+    from keras_cv.models import EfficientNetLiteBackbone
+
+    # keras-cv pads by the size it is built for, so it is built for this one, odd or even.
+    backbone = EfficientNetLiteBackbone(
+        stackwise_kernel_sizes=[3, 3, 5, 3, 5, 5, 3],
+        stackwise_num_repeats=[1, 2, 2, 3, 3, 4, 1],
+        stackwise_input_filters=[32, 16, 24, 40, 80, 112, 192],
+        stackwise_output_filters=[16, 24, 40, 80, 112, 192, 320],
+        stackwise_expansion_ratios=[1, 6, 6, 6, 6, 6, 6],
+        stackwise_strides=[1, 2, 2, 2, 1, 2, 1],
+        width_coefficient=width,
+        depth_coefficient=depth,
+        drop_connect_rate=0.0,
+        include_rescaling=False,
+        input_shape=(image_size, image_size, 3),
+    )
+    model = _from_keras_cv(backbone, spec, image_size)
+    if path is not None:
+        lite_checkpoints.load_efficientnet_lite(model, path)
+    return model
+
+
+def _from_keras_cv(backbone, spec, image_size):
+    """Inline a keras-cv backbone, which is a graph of stock layers and of blocks of them."""
+    from keras_cv.layers import FusedMBConvBlock, MBConvBlock
+
+    pixels = pixel_input(image_size)
+    scaled = scale_pixels(pixels, spec.mean, spec.std)
+    if any(isinstance(layer, (MBConvBlock, FusedMBConvBlock)) for layer in backbone.layers):
+        # EfficientNetV2 is a chain; `call` on a symbolic tensor traces what is inside a block.
+        x = scaled
+        for layer in backbone.layers[1:]:
+            block = isinstance(layer, (MBConvBlock, FusedMBConvBlock))
+            x = layer.call(x) if block else layer(x)
+    else:
+        x = backbone.call(scaled)
+    return plain_model(pixels, x, spec.name)
+
+
+def _keras_cv_backbone(cls, arguments, image_size, weights, preset):
+    """Build a keras-cv backbone from its arguments, or from a preset (public or a folder)."""
+    # The pixel layer is ours, in float32, for every family alike.
+    common = {"include_rescaling": False, "input_shape": (image_size, image_size, 3)}
+    if weights is None:
+        return cls(**arguments, **common)
+    source = preset if weights == "imagenet" else str(weights)
+    backbone = from_preset(cls.from_preset, source, **common)
+    check_config(backbone, arguments, source)
+    return backbone
+
+
+def resnet_backbone(
+    spec: "BackboneSpec",
+    image_size: int,
+    weights: str | Path | None,
+    *,
+    version: int,
+    blocks: list[int],
+    block_type: str,
+    preset: str | None,
+) -> keras.Model:
+    """Build a ResNet V1 or V2 of keras-cv; `weights` is "imagenet" or a preset's folder."""
+    from keras_cv.models import ResNetBackbone, ResNetV2Backbone
+
+    arguments = {
+        "stackwise_filters": [64, 128, 256, 512],
+        "stackwise_blocks": blocks,
+        "stackwise_strides": [1, 2, 2, 2],
+        "block_type": block_type,
+    }
+    cls = ResNetBackbone if version == 1 else ResNetV2Backbone
+    backbone = _keras_cv_backbone(cls, arguments, image_size, weights, preset)
+    return _from_keras_cv(backbone, spec, image_size)
+
+
+def efficientnetv2_backbone(
+    spec: "BackboneSpec",
+    image_size: int,
+    weights: str | Path | None,
+    *,
+    stages: Stages,
+    width: float,
+    depth: float,
+    preset: str | None,
+) -> keras.Model:
+    """Build an EfficientNetV2 of keras-cv; `weights` is "imagenet" or a preset's folder."""
+    from keras_cv.models import EfficientNetV2Backbone
+
+    count = len(stages.repeats)
+    arguments = {
+        "stackwise_kernel_sizes": [3] * count,
+        "stackwise_num_repeats": stages.repeats,
+        "stackwise_input_filters": [stages.stem, *stages.filters[:-1]],
+        "stackwise_output_filters": stages.filters,
+        "stackwise_expansion_ratios": [1, 4, 4, 4, 6, 6, 6][:count],
+        "stackwise_squeeze_and_excite_ratios": [0.0, 0.0, 0.0, 0.25, 0.25, 0.25, 0.25][:count],
+        "stackwise_strides": [1, 2, 2, 2, 1, 2, 1][:count],
+        "stackwise_conv_types": ["fused"] * 3 + ["unfused"] * (count - 3),
+        "width_coefficient": width,
+        "depth_coefficient": depth,
+        "skip_connection_dropout": 0.0,
+    }
+    backbone = _keras_cv_backbone(EfficientNetV2Backbone, arguments, image_size, weights, preset)
+    return _from_keras_cv(backbone, spec, image_size)
+
+
+def hub_resnet_backbone(
+    spec: "BackboneSpec",
+    image_size: int,
+    weights: str | Path | None,
+    *,
+    blocks: list[int],
+    preset: str,
+) -> keras.Model:
+    """Build a ResNet of keras-hub, with timm's layout; `weights` is "imagenet" or a folder."""
+    from keras_hub.models import ResNetBackbone
+
+    arguments = {
+        "input_conv_filters": [64],
+        "input_conv_kernel_sizes": [7],
+        "stackwise_num_filters": [64, 128, 256, 512],
+        "stackwise_num_blocks": blocks,
+        "stackwise_num_strides": [1, 2, 2, 2],
+        "block_type": "bottleneck_block",
+        "use_pre_activation": False,
+    }
+    statistics = (spec.mean, spec.std)
+    if weights is not None:
+        source = preset if weights == "imagenet" else str(weights)
+        return build_hub(source, image_size, spec.name, statistics, arguments)
+    pixels = pixel_input(image_size)
+    backbone = ResNetBackbone(**arguments, image_shape=(image_size, image_size, 3))
+    features = backbone.call(scale_pixels(pixels, *statistics))
+    return plain_model(pixels, features, spec.name)

@@ -1,0 +1,249 @@
+"""The transfer recipe, run as a user runs it: flags in, a run folder out."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import recipe_flags
+import transfer
+from absl import flags
+from conftest import ROOT
+
+from keras_clce.data import list_datasets
+from keras_clce.evaluate import top_k_accuracy
+
+FLAGS = flags.FLAGS
+
+
+@pytest.fixture(scope="module", autouse=True)
+def defined_flags():
+    if "contrastive_weight" not in FLAGS:
+        recipe_flags.define_training_flags()
+
+
+@pytest.fixture
+def tiny_backbone(tmp_path):
+    """An encoder that compiles at once, as a file, which the recipe also takes."""
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(x)
+    path = tmp_path / "tiny.keras"
+    keras.Model(inputs, x).save(path)
+    return str(path)
+
+
+def parse(*arguments):
+    FLAGS.unparse_flags()
+    for name in recipe_flags.settings("ce", 0).keys() | set(recipe_flags.NOT_SETTINGS):
+        if name in FLAGS:
+            FLAGS[name].unparse()
+    FLAGS(["transfer", *arguments])
+
+
+def run(*arguments):
+    parse(*arguments)
+    transfer.main(["transfer"])
+
+
+def flags_for(backbone, output, *more):
+    return (
+        f"--backbone={backbone}",
+        "--image_size=16",
+        "--batch_size=32",
+        "--epochs=2",
+        "--warmup_epochs=0",
+        f"--output_dir={output}",
+        *more,
+    )
+
+
+def only(folder, pattern):
+    (path,) = folder.rglob(pattern)
+    return path
+
+
+def test_every_loss_leaves_a_whole_run_folder(tiny_backbone, tmp_path, capsys):
+    losses = ",".join(recipe_flags.LOSSES)
+    arguments = flags_for(tiny_backbone, tmp_path / "runs", "--limit_examples=100")
+    run(*arguments, f"--losses={losses}", "--seeds=0", "--show_views=3")
+    printed = capsys.readouterr().out
+    home = only(tmp_path / "runs", "ce-seed0").parent
+    for loss in recipe_flags.LOSSES:
+        folder = home / f"{loss}-seed0"
+        names = {path.name for path in folder.iterdir()}
+        expected = {"config.json", "history.csv", "checkpoint", "metrics.json", "model.keras"}
+        assert names == expected | {"curves.png"}
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert metrics["loss"] == loss
+        assert 0 <= metrics["test"]["top1"] <= metrics["test"]["top5"] <= 1
+        assert [row["epoch"] for row in csv.DictReader((folder / "history.csv").open())] == [
+            "1",
+            "2",
+        ]
+        config = json.loads((folder / "config.json").read_text())
+        assert config["settings"]["limit_examples"] == 100
+        assert config["data"] in printed
+        assert f"\n{loss} " in printed
+    assert (home / "curves.png").is_file()
+    assert (home / "views.png").is_file()
+    assert "one seed" in printed
+
+
+def test_saved_model_repeats_the_reported_accuracy(tiny_backbone, tmp_path):
+    from keras_clce.data import load_dataset
+
+    run(*flags_for(tiny_backbone, tmp_path / "runs", "--losses=clce"))
+    metrics = json.loads(only(tmp_path / "runs", "metrics.json").read_text())
+    model = keras.saving.load_model(only(tmp_path / "runs", "model.keras"))
+    images, labels = load_dataset("digits", image_size=16).test.arrays()
+    outputs = model.predict(images.astype("float32"), verbose=0)
+    assert metrics["test"]["examples"] == len(labels)
+    assert metrics["test"]["top1"] == pytest.approx(np.mean(outputs["logits"].argmax(1) == labels))
+    assert metrics["test"]["top5"] == top_k_accuracy(labels, outputs["logits"], 5)
+
+
+def test_losses_see_the_same_views_and_start(tiny_backbone, tmp_path, monkeypatch):
+    seen = {}
+
+    def remember(self, x, **kwargs):
+        first = next(iter(x))
+        seen[self.loss.contrastive_weight] = (
+            [np.asarray(view) for view in first[0]],
+            self.get_weights(),
+        )
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(transfer.CLCEModel, "fit", remember)
+    for loss in ("ce", "clce"):
+        with pytest.raises(KeyboardInterrupt):
+            run(*flags_for(tiny_backbone, tmp_path / "runs", f"--losses={loss}"))
+    (views, weights), (others, other_weights) = seen[0.0], seen[0.9]
+    for a, b in zip([*views, *weights], [*others, *other_weights], strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_second_start_is_refused_and_resume_keeps_finished_runs(tiny_backbone, tmp_path, capsys):
+    arguments = flags_for(tiny_backbone, tmp_path / "runs", "--losses=ce", "--quick")
+    run(*arguments)
+    with pytest.raises(ValueError, match="--resume"):
+        run(*arguments)
+    before = only(tmp_path / "runs", "metrics.json").stat().st_mtime_ns
+    run(*arguments, "--resume")
+    assert "already finished" in capsys.readouterr().out
+    assert only(tmp_path / "runs", "metrics.json").stat().st_mtime_ns == before
+    with pytest.raises(ValueError, match=r"hardness: 1\.0 then, 2\.0 now"):
+        run(*arguments, "--resume", "--hardness=2")
+
+
+def test_a_killed_run_resumes_to_the_same_result(tiny_backbone, tmp_path):
+    def command(output, *more):
+        arguments = flags_for(tiny_backbone, output, "--losses=clce", *more)
+        return [sys.executable, str(ROOT / "recipes" / "transfer.py"), *arguments, "--epochs=6"]
+
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    subprocess.run(command(tmp_path / "whole"), env=environment, check=True, capture_output=True)
+    process = subprocess.Popen(
+        command(tmp_path / "killed"), env=environment, stdout=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if line.startswith("epoch 2/6"):
+            time.sleep(0.05)
+            process.send_signal(signal.SIGKILL)
+            break
+    process.wait()
+    assert process.returncode == -signal.SIGKILL
+    assert not list((tmp_path / "killed").rglob("metrics.json"))
+    saved = json.loads(only(tmp_path / "killed", "state.json").read_text())["history"]
+    assert 2 <= len(saved) < 6
+    subprocess.run(
+        command(tmp_path / "killed", "--resume"), env=environment, check=True, capture_output=True
+    )
+    whole, killed = (
+        json.loads(only(tmp_path / name, "metrics.json").read_text()) for name in ("whole", "killed")
+    )
+    histories = [
+        list(csv.DictReader(only(tmp_path / name, "history.csv").open()))
+        for name in ("whole", "killed")
+    ]
+    assert [row["epoch"] for row in histories[1]] == [str(epoch) for epoch in range(1, 7)]
+    for a, b in zip(*histories, strict=True):
+        assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=1e-3)
+    assert killed["test"]["top1"] == pytest.approx(whole["test"]["top1"], abs=0.01)
+    assert killed["validation"] == pytest.approx(whole["validation"], abs=0.01)
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--dataset=cifar1000", "digits"),
+        ("--backbone=resnet102", "resnet101"),
+        ("--losses=ce,clc", "must be different names of: ce, ce_supcon, hscl, clce, supcon"),
+        ("--losses=ce,ce", "must be different names"),
+        ("--seeds=0,a", "whole numbers"),
+        ("--contrastive_weight=1.1", "contrastive_weight"),
+        ("--temperature=0", "must be above 0"),
+        ("--hardness=-1", "hardness"),
+        ("--learning_rate=fast", "must be a number above 0"),
+        ("--learning_rate=0", "must be a number above 0"),
+        ("--learning_rate=ce=1e-3", "not all of --losses"),
+        ("--warmup_epochs=30", "--warmup_epochs must be below --epochs"),
+        ("--augmentation=strong", "simclr"),
+        ("--mixed_precision=float64", "mixed_bfloat16"),
+        ("--optimizer=adam", "adamw"),
+        ("--image_size=4", "must be at least 8"),
+        ("--batch_size=1", "batch_size"),
+        ("--epochs=0", "epochs"),
+    ],
+)
+def test_bad_flags_fail_with_the_valid_values(argument, message, monkeypatch):
+    monkeypatch.setattr(transfer, "load_dataset", None)
+    with pytest.raises(flags.Error, match=message):
+        parse(argument)
+
+
+@pytest.mark.any_backend
+def test_learning_rate_of_each_loss():
+    parse("--learning_rate=ce=1e-3,clce=2e-3")
+    assert recipe_flags.learning_rate("ce") == 1e-3
+    assert recipe_flags.learning_rate("clce") == 2e-3
+    parse("--learning_rate=5e-4")
+    assert recipe_flags.learning_rate("ce") == recipe_flags.learning_rate("hscl") == 5e-4
+
+
+@pytest.mark.any_backend
+def test_missing_folder_is_one_readable_error(tmp_path):
+    missing = tmp_path / "nowhere"
+    with pytest.raises((ValueError, FileNotFoundError), match="nowhere"):
+        run("--dataset=oxford_flowers102", f"--data_dir={missing}", "--quick")
+
+
+TFDS_ROWS = [spec.name for spec in list_datasets() if spec.tfds_name]
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("name", TFDS_ROWS)
+def test_every_tfds_row_runs_through_the_recipe(name, tiny_backbone, tmp_path):
+    import tensorflow_datasets as tfds
+
+    arguments = flags_for(tiny_backbone, tmp_path / "runs", "--quick", "--losses=clce")
+    with tfds.testing.mock_data(num_examples=64):
+        run(*arguments, f"--dataset={name}", "--batch_size=8")
+    metrics = json.loads(only(tmp_path / "runs", "metrics.json").read_text())
+    assert metrics["dataset"] == name
+    assert metrics["test"]["examples"] > 0
+
+
+@pytest.mark.parametrize("name", ["cifar100", "oxford_flowers102", "tiny_imagenet_subset"])
+def test_real_images(name, shared_data, tiny_backbone, tmp_path):
+    arguments = flags_for(tiny_backbone, tmp_path / "runs", "--quick", "--losses=clce")
+    run(*arguments, f"--dataset={name}", f"--data_dir={shared_data}", "--limit_examples=200")
+    metrics = json.loads(only(tmp_path / "runs", "metrics.json").read_text())
+    assert np.isfinite(metrics["test"]["top1"])
