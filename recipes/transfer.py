@@ -26,7 +26,7 @@ from absl import app, flags, logging
 
 from keras_clce import CLCEModel
 from keras_clce.backend import backend_name
-from keras_clce.data import ImageDataset, load_dataset
+from keras_clce.data import ImageDataset, load_dataset, show_views
 from keras_clce.evaluate import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
 from keras_clce.files import write_atomically, write_json
 from keras_clce.models.backbones import backbone_spec

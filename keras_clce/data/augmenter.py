@@ -142,20 +142,18 @@ def two_view_augmenter(
     if policy != "none" and flip:
         layers.append(keras.layers.RandomFlip("horizontal", seed=seed + 1, **common))
     if policy == "light":
-        jitter = {"brightness_factor": 0.08, "contrast_factor": 0.15}
-        jitter["saturation_factor"] = (0.45, 0.55)
-        layers.append(
-            keras.layers.RandomColorJitter(_VALUE_RANGE, **jitter, seed=seed + 2, **common)
-        )
+        layers += _color_jitter(0.08, 0.15, (0.45, 0.55), seed + 10, common)
     elif policy == "simclr":
-        jitter = {"brightness_factor": 0.2, "contrast_factor": 0.4}
-        jitter |= {"saturation_factor": (0.35, 0.6), "hue_factor": (0.0, 0.2)}
-        sigma = (0.1, max(0.2, 2.0 * image_size / 224))
         layers += [
-            keras.layers.RandomColorJitter(_VALUE_RANGE, **jitter, seed=seed + 2, **common),
+            *_color_jitter(0.2, 0.4, (0.35, 0.6), seed + 10, common),
+            keras.layers.RandomHue((0.0, 0.2), _VALUE_RANGE, seed=seed + 2, **common),
             SeededGrayscale(0.2, seed=seed + 3, **common),
             keras.layers.RandomGaussianBlur(
-                (0.5, 0.5), max(3, 2 * (image_size // 20) + 1), sigma, seed=seed + 4, **common
+                (0.5, 0.5),
+                max(3, 2 * (image_size // 20) + 1),
+                (0.1, max(0.2, 2.0 * image_size / 224)),
+                seed=seed + 4,
+                **common,
             ),
         ]
     elif policy == "randaugment":
@@ -163,6 +161,15 @@ def two_view_augmenter(
     # Keras's colour layers may leave the range; this clips to it.
     layers.append(keras.layers.ReLU(max_value=float(_VALUE_RANGE[1]), **common))
     return keras.Sequential(layers, name="two_view_augmenter")
+
+
+def _color_jitter(brightness, contrast, saturation, seed, common):
+    # Not RandomColorJitter: its inner layers take the global dtype policy, whatever its own is.
+    return [
+        keras.layers.RandomBrightness(brightness, _VALUE_RANGE, seed=seed, **common),
+        keras.layers.RandomContrast(contrast, _VALUE_RANGE, seed=seed + 1, **common),
+        keras.layers.RandomSaturation(saturation, _VALUE_RANGE, seed=seed + 2, **common),
+    ]
 
 
 def _bilinear_weights(start, extent, size):

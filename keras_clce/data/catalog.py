@@ -74,8 +74,8 @@ _SPECS = (
         task="transfer",
         paper_row="",
         licence="CC BY 4.0",
-        download_size="none: ships with scikit-learn",
-        note="8x8 handwritten digits, the default",
+        download_size="none",
+        note="the default: handwritten, 8x8, ships with scikit-learn",
         homepage="https://archive.ics.uci.edu/dataset/80",
         flip=False,
     ),
@@ -88,8 +88,8 @@ _SPECS = (
         task="transfer",
         paper_row="",
         licence="yours",
-        download_size="none: data_dir is the folder",
-        note="class folders, alone or under train/, validation/ (or val/) and test/",
+        download_size="none",
+        note="data_dir has class folders, or train/, val/ and test/ of them",
         homepage="",
     ),
     DatasetSpec(
@@ -112,7 +112,7 @@ _SPECS = (
         splits=SplitPlan("train", None, "test", "50,000/-/10,000"),
         num_classes=100,
         task="transfer",
-        paper_row="transfer, CIFAR-100",
+        paper_row="CIFAR-100",
         licence="research use",
         download_size="161 MiB",
         note="32x32",
@@ -125,7 +125,7 @@ _SPECS = (
         splits=SplitPlan("train", None, "test", "5,994/-/5,794"),
         num_classes=200,
         task="transfer",
-        paper_row="transfer, CUB-200-2011",
+        paper_row="CUB-200-2011",
         licence="non-commercial research",
         download_size="1.1 GiB",
         note="fine-grained birds",
@@ -138,10 +138,10 @@ _SPECS = (
         splits=SplitPlan("", None, "", "60 a class/20 % of the rest/80 %, seeded"),
         num_classes=257,
         task="transfer",
-        paper_row="transfer, Caltech-256",
+        paper_row="Caltech-256",
         licence="CC BY 4.0",
-        download_size="1.2 GB, by hand",
-        note="unpack 256_ObjectCategories; data_dir is that folder; clutter is class 257",
+        download_size="1.2 GB",
+        note="data_dir is 256_ObjectCategories; clutter is class 257",
         homepage="https://data.caltech.edu/records/nyy15-4j048",
     ),
     DatasetSpec(
@@ -151,7 +151,7 @@ _SPECS = (
         splits=SplitPlan("train", "validation", "test", "1,020/1,020/6,149"),
         num_classes=102,
         task="transfer",
-        paper_row="transfer, Oxford-Flowers",
+        paper_row="Oxford-Flowers",
         licence="research use",
         download_size="329 MiB",
         note="the official split",
@@ -164,10 +164,10 @@ _SPECS = (
         splits=SplitPlan("test", None, "validation", "6,149/-/1,020"),
         num_classes=102,
         task="transfer",
-        paper_row="transfer, Oxford-Flowers (larger training split)",
+        paper_row="Oxford-Flowers, larger split",
         licence="research use",
         download_size="329 MiB",
-        note="trained on the official test images, tested on the official validation images",
+        note="trained on its test, tested on its validation",
         homepage="https://www.robots.ox.ac.uk/~vgg/data/flowers/102/",
     ),
     DatasetSpec(
@@ -177,7 +177,7 @@ _SPECS = (
         splits=SplitPlan("train", None, "test", "3,680/-/3,669"),
         num_classes=37,
         task="transfer",
-        paper_row="transfer, Oxford-IIIT Pets",
+        paper_row="Oxford-IIIT Pets",
         licence="CC BY-SA 4.0",
         download_size="774 MiB",
         note="breeds of cats and dogs",
@@ -190,10 +190,10 @@ _SPECS = (
         splits=SplitPlan("train", None, "validation", "579,184/-/95,986", 0.02, stratified=False),
         num_classes=5089,
         task="transfer",
-        paper_row="transfer, iNaturalist 2017",
+        paper_row="iNaturalist 2017",
         licence="non-commercial research",
         download_size="237 GiB",
-        note="test labels are hidden: the official validation images are the test",
+        note="labels of its test are hidden: tested on its validation",
         homepage="https://github.com/visipedia/inat_comp/tree/master/2017",
     ),
     DatasetSpec(
@@ -203,10 +203,10 @@ _SPECS = (
         splits=SplitPlan("train", None, "validation", "1,803,460/-/36,500", 0.01, stratified=False),
         num_classes=365,
         task="transfer",
-        paper_row="transfer, Places365",
+        paper_row="Places365",
         licence="non-commercial research",
         download_size="29 GiB",
-        note="test labels are hidden: the official validation images are the test",
+        note="labels of its test are hidden: tested on its validation",
         homepage="http://places2.csail.mit.edu/",
     ),
     DatasetSpec(
@@ -216,10 +216,10 @@ _SPECS = (
         splits=SplitPlan("train", None, "validation", "1,281,167/-/50,000", 0.01, stratified=False),
         num_classes=1000,
         task="transfer",
-        paper_row="transfer, ImageNet-1k",
+        paper_row="ImageNet-1k",
         licence="non-commercial research",
-        download_size="156 GiB, by hand",
-        note="test labels are hidden: the official validation images are the test",
+        download_size="156 GiB",
+        note="labels of its test are hidden: tested on its validation",
         homepage="https://image-net.org/",
     ),
     DatasetSpec(
@@ -231,8 +231,8 @@ _SPECS = (
         task="transfer",
         paper_row="",
         licence="non-commercial research",
-        download_size="prepared folder only",
-        note="100 of 500 training images a class, 64x64; test labels are hidden",
+        download_size="none, see note",
+        note="64x64, 100 training images a class; tested on its validation",
         homepage="https://image-net.org/",
     ),
 )
@@ -290,21 +290,22 @@ def format_table(width: int = 120) -> str:
         >>> print(format_table().splitlines()[0].split()[0])
         name
     """
-    header = ("name", "classes", "train/validation/test", "task", "licence", "download", "note")
+    header = ("name", "classes", "train/val/test", "task", "paper", "licence", "download", "note")
     rows = [
         (
             spec.name,
             str(spec.num_classes or "any"),
             spec.splits.sizes,
             spec.task,
+            spec.paper_row or "-",
             spec.licence,
             spec.download_size,
-            spec.note + (f" [{spec.paper_row}]" if spec.paper_row else ""),
+            spec.note,
         )
         for spec in _SPECS
     ]
-    limits = (23, 7, 20, 8, 14, 14)
-    limits += (max(20, width - sum(limits) - 2 * len(limits)),)
+    limits = (23, 7, 17, 8, 12, 12, 8)
+    limits += (width - sum(limits) - 2 * len(limits),)
     lines = _table_row(header, limits)
     lines.append("  ".join("-" * limit for limit in limits))
     for row in rows:

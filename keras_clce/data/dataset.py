@@ -1,56 +1,17 @@
 """A data set in three splits, and the batches and pairs of views that a split gives."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 import tensorflow as tf
 
 from keras_clce.data import views
+from keras_clce.data.records import Records
+from keras_clce.data.resizing import resize
 
-# A split below this size is decoded once and kept; above it, every epoch decodes anew.
-MEMORY_LIMIT_BYTES = 2_000_000_000
-# Training images are kept larger than the views, so that crops of them are not all enlarged.
-TRAIN_ENLARGEMENT = 1.25
 INTERPOLATIONS = ("bilinear", "bicubic")
 
 _ORDER_STREAM, _VIEW_STREAM = 0, 1
-_LOADING_BATCH = 128
-
-
-@dataclasses.dataclass(frozen=True)
-class Records:
-    """Where a split's examples come from, before they are decoded.
-
-    Args:
-        dataset: undecoded records in a fixed order.
-        decode: turns one record into (image of any size, label), inside a `tf.data` graph.
-        num_examples: number of records.
-        shuffle_buffer: how many records are shuffled together where the split streams.
-    """
-
-    dataset: tf.data.Dataset
-    decode: Callable
-    num_examples: int
-    shuffle_buffer: int = 4096
-
-
-class ExampleSource(Protocol):
-    """What a loader hands over for a split: examples that can be chosen from before decoding."""
-
-    @property
-    def num_examples(self) -> int:
-        """Number of examples."""
-
-    def read_labels(self) -> np.ndarray:
-        """Give the int64 labels (examples,) in the order of the records."""
-
-    def select(self, indices: np.ndarray) -> "ExampleSource":
-        """Give the examples at these sorted indices."""
-
-    def records(self) -> Records:
-        """Give the undecoded records."""
 
 
 class ImageSplit:
@@ -127,7 +88,7 @@ class ImageSplit:
         """
 
         def finish(images, labels):
-            return views.resize(images, self.image_size, self.interpolation), labels
+            return resize(images, self.image_size, self.interpolation), labels
 
         batches = self.stored_batches(batch_size)
         return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
@@ -264,12 +225,15 @@ class ImageSplit:
 
     def _epoch_batches_from_stream(self, batch_size, root, initial_epoch, draw_views):
         def shuffled(epoch):
-            key = tf.cast(_epoch_key(root, epoch, _ORDER_STREAM), tf.int64)
+            # A folded key holds the epoch itself in one half, hence the draw.
+            shuffle_seed = tf.random.stateless_uniform(
+                (), _epoch_key(root, epoch, _ORDER_STREAM), 0, 2**31 - 1, tf.int64
+            )
             # tf.data mixes the program's global seed in, which this epoch must not depend on.
-            tf.compat.v1.get_default_graph().seed = 0
+            tf.compat.v1.get_default_graph().seed = 1
             batched = (
                 self._stream.dataset.shuffle(
-                    self._stream.shuffle_buffer, seed=key[0], reshuffle_each_iteration=False
+                    self._stream.shuffle_buffer, seed=shuffle_seed, reshuffle_each_iteration=False
                 )
                 .map(self._stream.decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
                 .batch(batch_size, drop_remainder=True)
@@ -312,64 +276,6 @@ class ImageDataset:
     def num_classes(self) -> int:
         """Number of classes, those without an example included."""
         return len(self.class_names)
-
-
-def build_split(
-    records: Records,
-    image_size: int,
-    stored_size: int,
-    flip: bool = True,
-    interpolation: str = "bilinear",
-) -> ImageSplit:
-    """Resize every image of `records` to a square and keep them in memory if they fit.
-
-    Args:
-        records: the undecoded examples.
-        image_size: side of what the split gives, in pixels.
-        stored_size: side that the images are kept at, in pixels.
-        flip: whether views may be mirrored.
-        interpolation: of the resize.
-
-    Returns:
-        The split: in memory up to `MEMORY_LIMIT_BYTES`, streaming beyond.
-    """
-
-    def resize(image, label):
-        image = tf.round(views.resize(image, stored_size, interpolation))
-        return tf.cast(image, tf.uint8), tf.cast(label, tf.int64)
-
-    if records.num_examples * stored_size**2 * 3 > MEMORY_LIMIT_BYTES:
-        decode = records.decode
-
-        def decode_and_resize(*record):
-            return resize(*decode(*record))
-
-        stream = dataclasses.replace(records, decode=decode_and_resize)
-        return ImageSplit(None, None, image_size, flip, interpolation, stream)
-    parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
-    decoded = records.dataset.map(records.decode, **parallel)
-    if decoded.element_spec[0].shape.is_fully_defined():
-        # Images of one size are resized a batch at a time, which is several times faster.
-        resized = decoded.batch(_LOADING_BATCH).map(resize, **parallel)
-    else:
-        resized = decoded.map(resize, **parallel).batch(_LOADING_BATCH)
-    images = np.empty((records.num_examples, stored_size, stored_size, 3), np.uint8)
-    labels = np.empty(records.num_examples, np.int64)
-    start = 0
-    for batch, batch_labels in resized.prefetch(2).as_numpy_iterator():
-        stop = start + len(batch)
-        images[start:stop], labels[start:stop] = batch, batch_labels
-        start = stop
-    if start != records.num_examples:
-        raise ValueError(
-            f"The source announces {records.num_examples} examples but has {start}: prepare it anew"
-        )
-    return ImageSplit(images, labels, image_size, flip, interpolation)
-
-
-def train_size(image_size: int) -> int:
-    """Give the side that training images are kept at, in pixels."""
-    return round(TRAIN_ENLARGEMENT * image_size)
 
 
 def check_image_size(image_size: int) -> None:

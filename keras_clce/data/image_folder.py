@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from keras_clce.data.dataset import Records
+from keras_clce.data.records import Records
 
 _NAMED_IN_WARNING = 10
 _CHECK_SIDE = 64

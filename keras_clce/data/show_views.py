@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from keras_clce.data import views
 from keras_clce.data.dataset import ImageDataset, ImageSplit
+from keras_clce.data.resizing import resize
 
 
 def show_views(
@@ -41,11 +42,12 @@ def show_views(
     names = data.class_names if isinstance(data, ImageDataset) else None
     if not 1 <= n <= split.num_examples:
         raise ValueError(
-            f"`n` must be between 1 and the number of examples, {split.num_examples}. Received: n={n}"
+            "`n` must be between 1 and the number of examples, "
+            f"{split.num_examples}. Received: n={n}"
         )
     view = views.make_view(policy, split.image_size, split.flip, split.interpolation)
     stored, labels = next(split.stored_batches(n).as_numpy_iterator())
-    originals = views.resize(stored, split.image_size, split.interpolation)
+    originals = resize(stored, split.image_size, split.interpolation)
     draw = tf.function(view)
     pair = [draw(tf.constant(stored), tf.constant([seed, number])) for number in range(2)]
 

@@ -6,9 +6,10 @@ import numpy as np
 import sklearn.datasets
 import tensorflow as tf
 
-from keras_clce.data import catalog, dataset
-from keras_clce.data.dataset import ExampleSource, ImageDataset, Records
+from keras_clce.data import catalog, dataset, preparation
+from keras_clce.data.dataset import ImageDataset
 from keras_clce.data.image_folder import class_folders, scan_class_folders
+from keras_clce.data.records import ExampleSource, Records
 from keras_clce.data.splitting import class_balanced_subset, stratified_split
 from keras_clce.data.tfds_source import TfdsImages, open_builder
 
@@ -98,9 +99,9 @@ def load_dataset(
             class_balanced_subset(labels, limit_examples, split_seed)
         )
         how = f"{how}; {limit_examples} training images kept, class-balanced (seed {split_seed})"
-    stored = {"train": dataset.train_size(image_size)}
+    stored = {"train": preparation.train_size(image_size)}
     built = {
-        part: dataset.build_split(
+        part: preparation.build_split(
             source.records(), image_size, stored.get(part, image_size), spec.flip, interpolation
         )
         for part, source in splits.items()

@@ -30,6 +30,9 @@ def stratified_split(
         take = int(np.clip(round(fraction * len(members)), 1, len(members) - 1))
         second.append(rng.permutation(members)[:take])
     second = np.sort(np.concatenate(second)).astype(np.int64)
+    if not len(second):
+        # Every class has a single example: no choice can keep the proportions.
+        second = np.sort(rng.permutation(len(labels))[: max(1, round(fraction * len(labels)))])
     return np.setdiff1d(np.arange(len(labels)), second), second
 
 

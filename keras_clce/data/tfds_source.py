@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from keras_clce.data.catalog import DatasetSpec
-from keras_clce.data.dataset import Records
+from keras_clce.data.records import Records
 
 
 class TfdsImages:

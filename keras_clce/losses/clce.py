@@ -66,7 +66,8 @@ class CLCELoss(keras.losses.Loss):
             )
         if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing < 1:
             raise ValueError(
-                f"`label_smoothing` must be within [0, 1). Received: label_smoothing={label_smoothing}"
+                "`label_smoothing` must be within [0, 1). "
+                f"Received: label_smoothing={label_smoothing}"
             )
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         if contrastive is None:
@@ -78,7 +79,7 @@ class CLCELoss(keras.losses.Loss):
             )
         if contrastive.reduction != self.reduction:
             raise ValueError(
-                f"`contrastive` must have the same reduction as the whole loss, {self.reduction!r}. "
+                f"`contrastive` must have the loss's own reduction, {self.reduction!r}. "
                 f"Received: contrastive.reduction={contrastive.reduction!r}"
             )
         self.contrastive_weight = contrastive_weight

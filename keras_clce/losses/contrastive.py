@@ -14,13 +14,16 @@ def reduce_anchors(values: Any, counted: Any, sample_weight: Any, reduction: str
     Args:
         values: Float tensor `[batch]`, one value an anchor.
         counted: Float tensor `[batch]`, 1 for an anchor that counts and 0 for one that does not.
-        sample_weight: Float tensor `[batch]`, or `None` for 1 each.
+        sample_weight: Float tensor `[batch]` or `[batch, 1]`, a number, or `None` for 1 each.
         reduction: `"sum_over_batch_size"` or `"mean"` (weighted sum over the number of anchors
             that count), `"mean_with_sample_weight"` (weighted sum over the sum of weights),
             `"sum"`, or `"none"`.
 
     Returns:
         A scalar, or a tensor `[batch]` with `reduction="none"`. It is 0 where no anchor counts.
+
+    Raises:
+        ValueError: If `sample_weight` has another shape.
 
     Example:
     ```python
@@ -30,7 +33,18 @@ def reduce_anchors(values: Any, counted: Any, sample_weight: Any, reduction: str
     weights = counted
     if sample_weight is not None:
         sample_weight = ops.cast(sample_weight, "float32")
-        weights = counted * ops.reshape(sample_weight, ops.shape(counted))
+        batch_size, shape = counted.shape[0], tuple(sample_weight.shape)
+        known = None not in (batch_size, *shape)
+        if (
+            len(shape) > 2
+            or shape[1:] not in ((), (1,))
+            or (known and shape and shape[0] != batch_size)
+        ):
+            raise ValueError(
+                f"`sample_weight` must be a number or have shape (batch,), batch={batch_size}. "
+                f"Received: sample_weight of shape {shape}"
+            )
+        weights = counted * (ops.reshape(sample_weight, (-1,)) if shape else sample_weight)
     weighted = values * weights
     if reduction in (None, "none"):
         return weighted

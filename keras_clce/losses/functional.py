@@ -149,7 +149,8 @@ def class_ids(labels: Any, batch_size: int | None = None) -> Any:
         labels = np.asarray(labels)
         if labels.dtype.kind not in "biuf":
             raise ValueError(f"{expected}. Received: labels of dtype {labels.dtype}")
-        if labels.ndim < 2 and not np.array_equal(labels, np.floor(labels)):
+        classes = labels if labels.ndim < 2 or labels.shape[1:] == (1,) else np.zeros(1)
+        if not (np.isfinite(classes).all() and np.array_equal(classes, np.floor(classes))):
             raise ValueError(f"{expected}. Received: labels={labels}")
     labels = ops.convert_to_tensor(labels)
     shape = tuple(labels.shape)
@@ -183,7 +184,7 @@ def unit_rows(x: Any) -> Any:
     x = ops.cast(x, "float32")
     # A row's direction does not depend on its size, so a constant factor keeps both the value and
     # the gradient, while the squares of very long and very short rows stay within range.
-    largest = ops.stop_gradient(ops.max(ops.abs(x), axis=1, keepdims=True))
+    largest = ops.stop_gradient(ops.amax(ops.abs(x), axis=1, keepdims=True))
     nonzero = largest > 0
     x = x / ops.where(nonzero, largest, 1.0)
     squares = ops.where(nonzero, ops.sum(ops.square(x), axis=1, keepdims=True), 1.0)
@@ -226,9 +227,10 @@ def _pairs(labels, embeddings):
     """Cosine similarities and the masks of positives and of negatives, each `[batch, batch]`."""
     embeddings = ops.convert_to_tensor(embeddings)
     shape = tuple(embeddings.shape)
-    if len(shape) != 2:
+    if len(shape) != 2 or 0 in shape:
         raise ValueError(
-            f"`embeddings` must have shape (batch, dim). Received: embeddings of shape {shape}"
+            "`embeddings` must have shape (batch, dim), with at least one row. "
+            f"Received: embeddings of shape {shape}"
         )
     labels = class_ids(labels, shape[0])
     embeddings = unit_rows(embeddings)
@@ -243,7 +245,7 @@ def _masked_logsumexp(x, mask):
     """Log of the sum of exponentials over a row's entries whose mask is 1, `_LOG_ZERO` if none."""
     inside = mask > 0
     filled = ops.any(inside, axis=1)
-    largest = ops.max(ops.where(inside, x, _LOG_ZERO), axis=1, keepdims=True)
+    largest = ops.amax(ops.where(inside, x, _LOG_ZERO), axis=1, keepdims=True)
     largest = ops.stop_gradient(ops.where(ops.expand_dims(filled, 1), largest, 0.0))
     total = ops.sum(ops.exp(ops.where(inside, x - largest, _LOG_ZERO)), axis=1)
     value = ops.squeeze(largest, axis=1) + ops.log(ops.where(filled, total, 1.0))

@@ -86,15 +86,16 @@ def _from_keras_cv(backbone, spec, image_size):
     return plain_model(pixels, x, spec.name)
 
 
-def _keras_cv_backbone(cls, arguments, image_size, weights, preset):
+def _keras_cv_backbone(cls, arguments, image_size, weights, preset, **common):
     """Build a keras-cv backbone from its arguments, or from a preset (public or a folder)."""
     # The pixel layer is ours, in float32, for every family alike.
-    common = {"include_rescaling": False, "input_shape": (image_size, image_size, 3)}
+    common |= {"include_rescaling": False, "input_shape": (image_size, image_size, 3)}
     if weights is None:
         return cls(**arguments, **common)
-    source = preset if weights == "imagenet" else str(weights)
-    backbone = from_preset(cls.from_preset, source, **common)
-    check_config(backbone, arguments, source)
+    if weights == "imagenet":
+        return from_preset(cls.from_preset, preset, **common)
+    backbone = from_preset(cls.from_preset, str(weights), **common)
+    check_config(backbone, arguments, str(weights))
     return backbone
 
 
@@ -147,9 +148,10 @@ def efficientnetv2_backbone(
         "stackwise_conv_types": ["fused"] * 3 + ["unfused"] * (count - 3),
         "width_coefficient": width,
         "depth_coefficient": depth,
-        "skip_connection_dropout": 0.0,
     }
-    backbone = _keras_cv_backbone(EfficientNetV2Backbone, arguments, image_size, weights, preset)
+    backbone = _keras_cv_backbone(
+        EfficientNetV2Backbone, arguments, image_size, weights, preset, skip_connection_dropout=0.0
+    )
     return _from_keras_cv(backbone, spec, image_size)
 
 

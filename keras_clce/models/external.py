@@ -97,7 +97,7 @@ def external_pixels(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def _build_application(name, image_size, weights):
     function, (mean, std), flip = _application(name)
-    if not (weights in (None, "imagenet") or Path(weights).is_file()):
+    if not (weights in (None, "imagenet") or Path(str(weights)).is_file()):
         raise FileNotFoundError(
             "`weights` must be None, 'imagenet' or the path of a weights file. "
             f"Received: weights={str(weights)!r}"

@@ -40,10 +40,8 @@ def tiny_backbone(tmp_path):
 
 
 def parse(*arguments):
-    FLAGS.unparse_flags()
-    for name in recipe_flags.settings("ce", 0).keys() | set(recipe_flags.NOT_SETTINGS):
-        if name in FLAGS:
-            FLAGS[name].unparse()
+    for flag in FLAGS.flags_by_module_dict()["recipe_flags"]:
+        flag.unparse()
     FLAGS(["transfer", *arguments])
 
 
@@ -143,14 +141,15 @@ def test_a_second_start_is_refused_and_resume_keeps_finished_runs(tiny_backbone,
 
 
 def test_a_killed_run_resumes_to_the_same_result(tiny_backbone, tmp_path):
-    def command(output, *more):
-        arguments = flags_for(tiny_backbone, output, "--losses=clce", *more)
-        return [sys.executable, str(ROOT / "recipes" / "transfer.py"), *arguments, "--epochs=6"]
+    def arguments(output, *more):
+        return *flags_for(tiny_backbone, output, "--losses=clce", *more), "--epochs=6"
 
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    subprocess.run(command(tmp_path / "whole"), env=environment, check=True, capture_output=True)
+    run(*arguments(tmp_path / "whole"))
     process = subprocess.Popen(
-        command(tmp_path / "killed"), env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(ROOT / "recipes/transfer.py"), *arguments(tmp_path / "killed")],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     for line in process.stdout:
         if line.startswith("epoch 2/6"):
@@ -162,11 +161,10 @@ def test_a_killed_run_resumes_to_the_same_result(tiny_backbone, tmp_path):
     assert not list((tmp_path / "killed").rglob("metrics.json"))
     saved = json.loads(only(tmp_path / "killed", "state.json").read_text())["history"]
     assert 2 <= len(saved) < 6
-    subprocess.run(
-        command(tmp_path / "killed", "--resume"), env=environment, check=True, capture_output=True
-    )
+    run(*arguments(tmp_path / "killed", "--resume"))
     whole, killed = (
-        json.loads(only(tmp_path / name, "metrics.json").read_text()) for name in ("whole", "killed")
+        json.loads(only(tmp_path / name, "metrics.json").read_text())
+        for name in ("whole", "killed")
     )
     histories = [
         list(csv.DictReader(only(tmp_path / name, "history.csv").open()))

@@ -1,0 +1,202 @@
+"""Pairs of views per second: the tf.data pipeline, and the same policies written with Pillow.
+
+    python benchmarks/pipeline.py --data_dir ../shared/data
+
+Both read the same uint8 images out of memory. The Pillow side is a torch DataLoader with worker
+processes, the usual way to do this in PyTorch. With `--step` the script also times a CLCE training
+step of efficientnet_lite0 at the same size, and says how many times over each policy feeds it;
+the pipeline and the step share the cores when they run together, so that three times is asked for.
+"""
+
+import random
+import time
+
+import numpy as np
+import torch
+from absl import app, flags
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+
+from keras_clce.data import VIEW_POLICIES, ImageSplit, load_dataset
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("dataset", "oxford_flowers102", "Data set of `python -m keras_clce.data`.")
+flags.DEFINE_string("data_dir", None, "Folder of the data set.")
+flags.DEFINE_integer("image_size", 112, "Side of the views, in pixels.")
+flags.DEFINE_integer("batch_size", 64, "Pairs a batch.")
+flags.DEFINE_integer("workers", 2, "Worker processes of the Pillow side.")
+flags.DEFINE_float("seconds", 6.0, "Seconds measured for each policy and each side.")
+flags.DEFINE_integer("rounds", 2, "Times that the two sides take turns; the best round counts.")
+flags.DEFINE_bool("step", False, "Also time a training step of efficientnet_lite0.")
+
+# Resampling of Pillow that corresponds to bilinear samples, which it antialiases.
+BILINEAR = Image.Resampling.BILINEAR
+
+
+def jitter(image, brightness, contrast, saturation, hue):
+    draw = random.uniform
+    shift = 255 * draw(-brightness, brightness)
+    image = image.point(lambda value: value + shift)
+    image = ImageEnhance.Contrast(image).enhance(1 + draw(-contrast, contrast))
+    image = ImageEnhance.Color(image).enhance(1 + draw(-saturation, saturation))
+    if hue:
+        channels = list(image.convert("HSV").split())
+        turn = round(255 * draw(-hue, hue))
+        channels[0] = channels[0].point(lambda value: (value + turn) % 256)
+        image = Image.merge("HSV", channels).convert("RGB")
+    return image
+
+
+def shear(image, along_x, factor):
+    shear_factor = factor * random.choice((-1, 1))
+    matrix = (1, shear_factor, 0, 0, 1, 0) if along_x else (1, 0, 0, shear_factor, 1, 0)
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, BILINEAR)
+
+
+def translate(image, along_x, factor):
+    shift = random.uniform(-factor, factor) * image.width
+    matrix = (1, 0, shift, 0, 1, 0) if along_x else (1, 0, 0, 0, 1, shift)
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, BILINEAR)
+
+
+def strength(magnitude=0.3, deviation=0.15):
+    return min(max(random.gauss(magnitude, deviation), 0.0), 1.0)
+
+
+RAND_AUGMENT = (
+    ImageOps.autocontrast,
+    ImageOps.equalize,
+    lambda image: ImageOps.solarize(image, round(255 * (1 - strength()))),
+    lambda image: ImageEnhance.Color(image).enhance(1 - strength()),
+    lambda image: ImageEnhance.Contrast(image).enhance(random.uniform(0.7, 1.3)),
+    lambda image: ImageEnhance.Brightness(image).enhance(random.uniform(0.7, 1.3)),
+    lambda image: shear(image, True, strength()),
+    lambda image: shear(image, False, strength()),
+    lambda image: translate(image, True, 0.3),
+    lambda image: translate(image, False, 0.3),
+)
+
+
+def pillow_view(image, policy, image_size):
+    if policy == "none":
+        return image.resize((image_size, image_size), BILINEAR)
+    side = image.width
+    area = random.uniform(0.08 if policy == "simclr" else 0.25, 1.0)
+    ratio = np.exp(random.uniform(np.log(3 / 4), np.log(4 / 3)))
+    height, width = (side * min(1.0, np.sqrt(part)) for part in (area / ratio, area * ratio))
+    top, left = random.uniform(0, side - height), random.uniform(0, side - width)
+    box = (left, top, left + width, top + height)
+    image = image.resize((image_size, image_size), BILINEAR, box=box)
+    if random.random() < 0.5:
+        image = ImageOps.mirror(image)
+    if policy == "light":
+        image = jitter(image, 0.08, 0.15, 0.15, 0.0)
+    elif policy == "simclr":
+        if random.random() < 0.8:
+            image = jitter(image, 0.2, 0.4, 0.4, 0.1)
+        if random.random() < 0.2:
+            image = image.convert("L").convert("RGB")
+        if random.random() < 0.5:
+            radius = random.uniform(0.1, 2.0 * image_size / 224)
+            image = image.filter(ImageFilter.GaussianBlur(radius))
+    elif policy == "randaugment":
+        for operation in random.choices(RAND_AUGMENT, k=2):
+            image = operation(image)
+    return image
+
+
+class PillowPairs(torch.utils.data.Dataset):
+    """Pairs of views out of stored images, one at a time."""
+
+    def __init__(self, images, labels, policy, image_size):
+        self.images, self.labels = images, labels
+        self.policy, self.image_size = policy, image_size
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        image = Image.fromarray(self.images[index])
+        views = [pillow_view(image, self.policy, self.image_size) for _ in range(2)]
+        # float32, as the model takes it and as the other side gives it.
+        return *(np.asarray(view, np.float32) for view in views), self.labels[index]
+
+
+def forever(loader):
+    while True:
+        yield from loader
+
+
+def pairs_per_second(batches, seconds, batch_size):
+    for _ in range(3):
+        next(batches)
+    count, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < seconds:
+        next(batches)
+        count += batch_size
+    return count / elapsed
+
+
+def measure_ours(split: ImageSplit, policy: str) -> float:
+    pairs = split.view_pairs(FLAGS.batch_size, policy=policy)
+    return pairs_per_second(iter(pairs), FLAGS.seconds, FLAGS.batch_size)
+
+
+def measure_pillow(images, labels, policy: str) -> float:
+    loader = torch.utils.data.DataLoader(
+        PillowPairs(images, labels, policy, FLAGS.image_size),
+        FLAGS.batch_size,
+        shuffle=True,
+        drop_last=True,
+        num_workers=FLAGS.workers,
+        persistent_workers=True,
+        # TensorFlow's threads do not survive a fork.
+        multiprocessing_context="spawn",
+    )
+    return pairs_per_second(forever(loader), FLAGS.seconds, FLAGS.batch_size)
+
+
+def measure_step(num_classes: int) -> float:
+    """Pairs a second that a CLCE training step takes in, with views ready in memory."""
+    from keras_clce import CLCEModel
+
+    model = CLCEModel.from_backbone(
+        "efficientnet_lite0", num_classes, image_size=FLAGS.image_size, weights=None
+    )
+    model.compile("adamw")
+    rng = np.random.default_rng(0)
+    shape = (FLAGS.batch_size, FLAGS.image_size, FLAGS.image_size, 3)
+    views = tuple(rng.uniform(0, 255, shape).astype("float32") for _ in range(2))
+    labels = rng.integers(0, num_classes, FLAGS.batch_size)
+    for _ in range(2):
+        model.train_on_batch(views, labels)
+    steps, start = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < 2 * FLAGS.seconds or steps < 3:
+        model.train_on_batch(views, labels)
+        steps += 1
+    return steps * FLAGS.batch_size / elapsed
+
+
+def main(argv):
+    del argv
+    data = load_dataset(FLAGS.dataset, image_size=FLAGS.image_size, data_dir=FLAGS.data_dir)
+    print(data.split_note)
+    stored = [batch for batch, _ in data.train.stored_batches(256).as_numpy_iterator()]
+    images, labels = np.concatenate(stored), data.train.arrays()[1]
+    step = measure_step(data.num_classes) if FLAGS.step else None
+    if step:
+        print(f"training step of efficientnet_lite0: {step:.1f} pairs/s")
+    header = f"{'policy':12}  {'tf.data pairs/s':>15}  {'Pillow pairs/s':>14}  {'ratio':>5}"
+    print(header + ("  times the step" if step else ""))
+    for policy in VIEW_POLICIES:
+        ours, pillow = [], []
+        # The sides take turns, so that a busy machine is busy for both.
+        for _ in range(FLAGS.rounds):
+            ours.append(measure_ours(data.train, policy))
+            pillow.append(measure_pillow(images, labels, policy))
+        ours, pillow = max(ours), max(pillow)
+        line = f"{policy:12}  {ours:15.0f}  {pillow:14.0f}  {ours / pillow:5.2f}"
+        print(line + (f"  {ours / step:14.1f}" if step else ""), flush=True)
+
+
+if __name__ == "__main__":
+    app.run(main)

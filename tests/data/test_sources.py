@@ -1,0 +1,173 @@
+"""Loading: digits, TFDS (mocked and real), and what is said about missing or wrong things."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from keras_clce.data import list_datasets, load_dataset, preparation
+from keras_clce.data.catalog import get_spec
+
+pytestmark = pytest.mark.any_backend
+
+TFDS_NAMES = [
+    spec.name
+    for spec in list_datasets()
+    if spec.source == "tfds" and spec.name != "tiny_imagenet_subset"
+]
+
+
+def test_digits_are_scikit_learns_split_into_three_stratified_parts():
+    data = load_dataset("digits", image_size=8)
+    bunch = load_digits()
+    assert data.num_classes == 10
+    assert not data.train.flip
+    parts = [data.validation.arrays(), data.test.arrays()]
+    counts = [data.train.num_examples, len(parts[0][0]), len(parts[1][0])]
+    assert sum(counts) == len(bunch.target)
+    np.testing.assert_allclose(np.array(counts) / len(bunch.target), [0.7, 0.15, 0.15], atol=0.01)
+    whole = {image.tobytes() for image in np.rint(bunch.images * 255 / 16).astype(np.uint8)}
+    for images, labels in parts:
+        assert images.dtype == np.uint8
+        assert (images[..., 0] == images[..., 2]).all()
+        assert {image.tobytes() for image in images[..., 0]} <= whole
+        expected = np.bincount(bunch.target) * 0.15
+        assert np.abs(np.bincount(labels) - expected).max() <= 1
+    assert "scikit-learn" in data.split_note
+
+
+def test_another_seed_gives_another_split():
+    one, two = (load_dataset(image_size=8, split_seed=seed).test.arrays()[0] for seed in (0, 1))
+    assert not np.array_equal(one, two)
+
+
+def test_images_are_resized_whole_as_pillow_does():
+    data = load_dataset("digits", image_size=6)
+    kept = load_dataset("digits", image_size=8)
+    small, large = data.test.arrays()[0], kept.test.arrays()[0]
+    for got, image in zip(small[:20], large[:20], strict=True):
+        oracle = Image.fromarray(image).resize((6, 6), Image.Resampling.BILINEAR)
+        np.testing.assert_allclose(got.astype(int), np.asarray(oracle).astype(int), atol=2)
+    assert data.train.stored_batches(2).element_spec[0].shape[1] == round(1.25 * 6)
+
+
+def test_bicubic_differs_from_bilinear_and_matches_pillow(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (30, 40, 3), np.uint8)
+    for label in ("a", "b"):
+        (tmp_path / label).mkdir()
+        for number in range(3):
+            Image.fromarray(pixels).save(tmp_path / label / f"{number}.png")
+    for name, filter_ in (("bilinear", Image.BILINEAR), ("bicubic", Image.BICUBIC)):
+        data = load_dataset("image_folder", image_size=16, data_dir=tmp_path, interpolation=name)
+        got = data.test.arrays()[0][0].astype(int)
+        oracle = np.asarray(Image.fromarray(pixels).resize((16, 16), filter_)).astype(int)
+        # Pillow's cubic has a = -0.5 as TensorFlow's; they round differently.
+        np.testing.assert_allclose(got, oracle, atol=2)
+
+
+@pytest.mark.parametrize("name", TFDS_NAMES)
+def test_every_tfds_row_loads(name):
+    spec = get_spec(name)
+    with tfds.testing.mock_data(num_examples=24):
+        data = load_dataset(name, image_size=12)
+        assert data.num_classes == len(data.class_names) == spec.num_classes
+        for split in (data.train, data.validation, data.test):
+            images, labels = next(iter(split.batches(4)))
+            assert images.shape[1:] == (12, 12, 3)
+            assert images.dtype == tf.float32
+            assert labels.dtype == tf.int64
+        (view_1, _), _ = next(iter(data.train.view_pairs(4)))
+        assert view_1.shape == (4, 12, 12, 3)
+    assert data.test.num_examples == 24
+    if spec.splits.validation is None and spec.splits.stratified:
+        assert data.train.num_examples + data.validation.num_examples == 24
+    assert spec.splits.sizes in data.split_note
+    assert "held out" in data.split_note or spec.splits.validation == "validation"
+
+
+def test_streamed_tfds_split_gives_what_the_one_in_memory_gives(shared_data, monkeypatch):
+    arguments = {
+        "name": "oxford_flowers102",
+        "image_size": 24,
+        "data_dir": shared_data,
+        "limit_examples": 60,
+    }
+    kept = load_dataset(**arguments)
+    # Sixty training images of 30 pixels fit in this, the test images do not.
+    monkeypatch.setattr(preparation, "MEMORY_LIMIT_BYTES", 60 * 24**2 * 3)
+    streamed = load_dataset(**arguments)
+    assert streamed.train.labels is None
+    np.testing.assert_array_equal(streamed.train.arrays()[0], kept.train.arrays()[0])
+    np.testing.assert_array_equal(streamed.train.arrays()[1], kept.train.arrays()[1])
+    pairs = streamed.train.view_pairs(20, policy="none", seed=1)
+    labels = np.concatenate([labels for _, labels in pairs.take(3).as_numpy_iterator()])
+    np.testing.assert_array_equal(np.sort(labels), np.sort(kept.train.labels))
+
+
+def test_flowers_of_the_shared_folder_are_whole_photographs(shared_data):
+    data = load_dataset("oxford_flowers102", image_size=16, data_dir=shared_data)
+    assert (data.train.num_examples, data.validation.num_examples) == (890, 890)
+    assert data.test.num_examples == 3763
+    assert "89 of 102 classes present" in data.split_note
+    assert "not the official 1,020/1,020/6,149 split" in data.split_note
+    first = next(
+        iter(tfds.load("oxford_flowers102", split="test", data_dir=shared_data).as_numpy_iterator())
+    )
+    oracle = Image.fromarray(first["image"]).resize((16, 16), Image.Resampling.BILINEAR)
+    images, labels = data.test.arrays()
+    np.testing.assert_allclose(images[0].astype(int), np.asarray(oracle).astype(int), atol=2)
+    assert labels[0] == first["label"]
+
+
+def test_large_flowers_train_on_the_official_test_split(shared_data):
+    data = load_dataset("oxford_flowers102_large", image_size=8, data_dir=shared_data)
+    assert data.train.num_examples + data.validation.num_examples == 3763
+    official = tfds.load("oxford_flowers102", split="validation", data_dir=shared_data)
+    labels = [example["label"] for example in official.as_numpy_iterator()]
+    np.testing.assert_array_equal(data.test.labels, labels)
+
+
+def test_limit_is_balanced_and_tiny_imagenet_is_tested_on_validation(shared_data):
+    data = load_dataset(
+        "tiny_imagenet_subset", image_size=16, data_dir=shared_data, limit_examples=400
+    )
+    assert np.bincount(data.train.labels).tolist() == [2] * 200
+    assert np.bincount(data.validation.labels).tolist() == [10] * 200
+    assert data.test.num_examples == 10_000
+    assert "400 training images kept" in data.split_note
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"image_size": 0}, ValueError, "`image_size` must be a positive integer.*image_size=0"),
+        ({"image_size": 2.5}, ValueError, "Received: image_size=2.5"),
+        ({"image_size": 8, "limit_examples": 0}, ValueError, "limit_examples=0"),
+        ({"image_size": 8, "interpolation": "area"}, ValueError, "bilinear, bicubic.*'area'"),
+        ({"image_size": 8, "data_dir": "no/such"}, FileNotFoundError, "data_dir=no/such"),
+        ({"image_size": 8, "name": "image_folder"}, ValueError, "data_dir=None"),
+        ({"image_size": 8, "name": "caltech256"}, ValueError, "256_ObjectCategories"),
+    ],
+)
+def test_bad_arguments_are_named(arguments, error, message):
+    with pytest.raises(error, match=message):
+        load_dataset(**arguments)
+
+
+@pytest.mark.parametrize("name", ["cub200", "tiny_imagenet_subset"])
+def test_missing_data_say_what_to_do(name, tmp_path, monkeypatch):
+    def no_network(self, *args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", no_network)
+    with pytest.raises(FileNotFoundError, match="as `data_dir`") as caught:
+        load_dataset(name, image_size=8, data_dir=tmp_path)
+    message = str(caught.value)
+    assert str(tmp_path) in message
+    assert len(message) < 900
+    if name == "cub200":
+        assert "tfds build caltech_birds2011" in message
+        assert "no network" in message

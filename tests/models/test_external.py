@@ -1,0 +1,123 @@
+"""Backbones of somebody else's: keras-hub presets, keras.applications, saved models."""
+
+import keras
+import numpy as np
+import pytest
+from backbone_checks import assert_close, perturb, random_pixels
+
+from keras_clce.models.backbones import backbone_spec, build_backbone
+
+
+def _hub_preset(folder):
+    import keras_hub
+
+    backbone = keras_hub.models.ResNetBackbone(
+        input_conv_filters=[64],
+        input_conv_kernel_sizes=[7],
+        stackwise_num_filters=[64, 64],
+        stackwise_num_blocks=[1, 1],
+        stackwise_num_strides=[1, 2],
+        block_type="basic_block",
+        image_shape=(64, 64, 3),
+    )
+    perturb(backbone)
+    backbone.save_to_preset(str(folder))
+    return backbone
+
+
+def test_hub_preset_with_its_image_converter(tmp_path):
+    import keras_hub
+
+    backbone = _hub_preset(tmp_path)
+    keras_hub.layers.ResNetImageConverter(
+        scale=[0.01, 0.02, 0.03], offset=[-1.0, -2.0, -3.0]
+    ).save_to_preset(str(tmp_path))
+    model = build_backbone(f"hub:{tmp_path}", 64)
+    pixels = random_pixels(64)
+    scaled = pixels * np.float32([0.01, 0.02, 0.03]) - np.float32([1, 2, 3])
+    assert_close(model.predict(pixels, verbose=0), backbone.predict(scaled, verbose=0))
+    np.testing.assert_allclose(backbone_spec(f"hub:{tmp_path}").mean, [100, 100, 100])
+    assert build_backbone(f"hub:{tmp_path}", 96).output_shape == (None, 12, 12, 64)
+
+
+@pytest.mark.any_backend
+def test_hub_preset_that_does_not_fit_is_refused(tmp_path):
+    _hub_preset(tmp_path)
+    with pytest.raises(ValueError, match=r"stackwise_num_filters.*Received: weights="):
+        build_backbone("resnet101", 64, weights=tmp_path)
+    with pytest.raises(ValueError, match=r"brings its own weights.*Received: weights='imagenet'"):
+        build_backbone(f"hub:{tmp_path}", 64, weights="imagenet")
+
+
+# === keras.applications and saved models ===
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    ("name", "mean", "std"),
+    [
+        ("app:ResNet50V2", (127.5,) * 3, (127.5,) * 3),
+        ("app:ResNet50", (123.68, 116.779, 103.939), (1.0,) * 3),
+        ("app:DenseNet121", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+        ("app:EfficientNetB0", (0.0,) * 3, (1.0,) * 3),
+        ("app:MobileNetV3Small", (0.0,) * 3, (1.0,) * 3),
+    ],
+)
+def test_statistics_of_applications_are_keras_documented_ones(name, mean, std):
+    spec = backbone_spec(name)
+    np.testing.assert_allclose(spec.mean, mean, atol=2e-3)
+    np.testing.assert_allclose(spec.std, std, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["MobileNet", "VGG16"])
+def test_application_includes_its_preprocessing(name, tmp_path):
+    modules = {"MobileNet": keras.applications.mobilenet, "VGG16": keras.applications.vgg16}
+    constructors = {
+        "MobileNet": keras.applications.MobileNet,
+        "VGG16": keras.applications.VGG16,  # Caffe's: blue first
+    }
+    original = constructors[name](include_top=False, weights=None, input_shape=(32, 32, 3))
+    perturb(original)
+    original.save_weights(tmp_path / "its.weights.h5")
+    model = build_backbone(f"app:{name}", 32, weights=tmp_path / "its.weights.h5")
+    pixels = random_pixels(32)
+    preprocessed = modules[name].preprocess_input(pixels.copy())
+    assert_close(model.predict(pixels, verbose=0), original.predict(preprocessed, verbose=0))
+    model.save(tmp_path / "model.keras")
+    reloaded = build_backbone(str(tmp_path / "model.keras"), 32)
+    assert_close(reloaded.predict(pixels, verbose=0), model.predict(pixels, verbose=0), 1e-6)
+
+
+def test_saved_clce_model_gives_its_backbone(tmp_path):
+    from keras_clce import CLCEModel
+
+    backbone = build_backbone("small_resnet", 32)
+    perturb(backbone)
+    model = CLCEModel(backbone, num_classes=3)
+    pixels = random_pixels(32)
+    model.predict(pixels, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = build_backbone(str(tmp_path / "model.keras"), 32)
+    assert_close(loaded.predict(pixels, verbose=0), backbone.predict(pixels, verbose=0), 1e-6)
+    with pytest.raises(ValueError, match=r"32x32.*Received: image_size=64"):
+        build_backbone(str(tmp_path / "model.keras"), 64)
+
+
+@pytest.mark.any_backend
+def test_saved_model_of_another_kind_is_refused(tmp_path):
+    path = str(tmp_path / "model.keras")
+    image = keras.Input((None, None, 3))
+    keras.Model(image, keras.layers.Reshape((-1, 3))(image)).save(path)
+    with pytest.raises(ValueError, match=r"one feature map .* or one vector.*Received: name="):
+        build_backbone(path, 32)
+    vector = keras.Input((5,))
+    keras.Model(vector, keras.layers.Dense(2)(vector)).save(path)
+    with pytest.raises(ValueError, match=r"must take one input, .*Received: name="):
+        build_backbone(path, 32)
+    flexible = keras.layers.Conv2D(4, 3)(image)
+    keras.Model(image, flexible).save(path)
+    assert build_backbone(path, 32).output_shape == (None, 30, 30, 4)
+    unsafe = keras.layers.Lambda(lambda x: x * 2.0, output_shape=(30, 30, 4))(flexible)
+    keras.Model(image, unsafe).save(path)
+    with pytest.raises(ValueError, match="safe"):
+        build_backbone(path, 32)
