@@ -13,7 +13,7 @@ import time
 
 import numpy as np
 import torch
-from absl import app, flags
+from absl import app, flags, logging
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from keras_clce.data import VIEW_POLICIES, ImageSplit, load_dataset
@@ -27,6 +27,9 @@ flags.DEFINE_integer("workers", 2, "Worker processes of the Pillow side.")
 flags.DEFINE_float("seconds", 6.0, "Seconds measured for each policy and each side.")
 flags.DEFINE_integer("rounds", 2, "Times that the two sides take turns; the best round counts.")
 flags.DEFINE_bool("step", False, "Also time a training step of efficientnet_lite0.")
+
+# keras-cv reports once a trace that a histogram runs in a loop; nothing can be done about it here.
+logging.set_verbosity(logging.ERROR)
 
 # Resampling of Pillow that corresponds to bilinear samples, which it antialiases.
 BILINEAR = Image.Resampling.BILINEAR

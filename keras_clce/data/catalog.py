@@ -48,6 +48,7 @@ class DatasetSpec:
         note: what a user should know beside.
         homepage: where the data are described.
         flip: whether a mirrored image keeps its class.
+        crop_fraction: share of the side that evaluation keeps, from the middle of the image.
     """
 
     name: str
@@ -62,6 +63,7 @@ class DatasetSpec:
     note: str
     homepage: str
     flip: bool = True
+    crop_fraction: float = 0.875
 
 
 _SPECS = (
@@ -78,6 +80,7 @@ _SPECS = (
         note="the default: handwritten, 8x8, ships with scikit-learn",
         homepage="https://archive.ics.uci.edu/dataset/80",
         flip=False,
+        crop_fraction=1.0,
     ),
     DatasetSpec(
         name="image_folder",
@@ -104,6 +107,7 @@ _SPECS = (
         download_size="162 MiB",
         note="32x32",
         homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
+        crop_fraction=1.0,
     ),
     DatasetSpec(
         name="cifar100",
@@ -117,6 +121,7 @@ _SPECS = (
         download_size="161 MiB",
         note="32x32",
         homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
+        crop_fraction=1.0,
     ),
     DatasetSpec(
         name="cub200",

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from keras_clce.data import views
 from keras_clce.data.records import Records
-from keras_clce.data.resizing import resize
+from keras_clce.data.resizing import central_crop, resize, uncropped_size
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 
@@ -27,6 +27,7 @@ class ImageSplit:
         interpolation: of resizes, `"bilinear"` or `"bicubic"`.
         stream: `Records` whose `decode` gives square uint8 images, for a split that is too large
             for memory; used where `images` is None.
+        crop_fraction: share of the side that un-augmented images keep, from the middle.
 
     Raises:
         ValueError: if `images` is not of that shape and dtype or `labels` do not match.
@@ -46,6 +47,7 @@ class ImageSplit:
         flip: bool = True,
         interpolation: str = "bilinear",
         stream: Records | None = None,
+        crop_fraction: float = 1.0,
     ) -> None:
         check_image_size(image_size)
         if images is not None:
@@ -53,6 +55,7 @@ class ImageSplit:
             labels = np.asarray(labels, np.int64)
         self.image_size = image_size
         self.flip = flip
+        self.crop_fraction = crop_fraction
         self.interpolation = interpolation
         self._images = images
         self._labels = labels
@@ -88,7 +91,9 @@ class ImageSplit:
         """
 
         def finish(images, labels):
-            return resize(images, self.image_size, self.interpolation), labels
+            side = uncropped_size(self.image_size, self.crop_fraction)
+            images = central_crop(resize(images, side, self.interpolation), self.image_size)
+            return tf.ensure_shape(images, (None, self.image_size, self.image_size, 3)), labels
 
         batches = self.stored_batches(batch_size)
         return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)

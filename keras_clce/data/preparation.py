@@ -22,6 +22,7 @@ def build_split(
     stored_size: int,
     flip: bool = True,
     interpolation: str = "bilinear",
+    crop_fraction: float = 1.0,
 ) -> ImageSplit:
     """Resize every image of `records` to a square and keep them in memory if they fit.
 
@@ -31,6 +32,7 @@ def build_split(
         stored_size: side that the images are kept at, in pixels.
         flip: whether views may be mirrored.
         interpolation: of the resize.
+        crop_fraction: share of the side that un-augmented batches keep, from the middle.
 
     Returns:
         The split: in memory up to `MEMORY_LIMIT_BYTES`, streaming beyond.
@@ -47,7 +49,7 @@ def build_split(
             return resize(*decode(*record))
 
         stream = dataclasses.replace(records, decode=decode_and_resize)
-        return ImageSplit(None, None, image_size, flip, interpolation, stream)
+        return ImageSplit(None, None, image_size, flip, interpolation, stream, crop_fraction)
     parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
     decoded = records.dataset.map(records.decode, **parallel)
     if decoded.element_spec[0].shape.is_fully_defined():
@@ -66,7 +68,7 @@ def build_split(
         raise ValueError(
             f"The source announces {records.num_examples} examples but has {start}: prepare it anew"
         )
-    return ImageSplit(images, labels, image_size, flip, interpolation)
+    return ImageSplit(images, labels, image_size, flip, interpolation, crop_fraction=crop_fraction)
 
 
 def train_size(image_size: int) -> int:

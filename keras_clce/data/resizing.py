@@ -1,4 +1,4 @@
-"""Resizes of whole images and of boxes cut out of them."""
+"""Resizes of whole images, the middle of them, and boxes cut out of them."""
 
 import tensorflow as tf
 
@@ -20,6 +20,29 @@ def resize(images: tf.Tensor, image_size: int, interpolation: str) -> tf.Tensor:
     """
     resized = tf.image.resize(images, (image_size, image_size), interpolation, antialias=True)
     return tf.clip_by_value(resized, 0.0, 255.0)
+
+
+def uncropped_size(image_size: int, crop_fraction: float) -> int:
+    """Give the side of an image whose middle, cut to `image_size`, is `crop_fraction` of it."""
+    return round(image_size / crop_fraction)
+
+
+def central_crop(images: tf.Tensor, image_size: int) -> tf.Tensor:
+    """Cut the middle square out of each image.
+
+    Args:
+        images: (batch, side, side, 3).
+        image_size: side of the square, at most the images'.
+
+    Returns:
+        Images (batch, image_size, image_size, 3).
+
+    Example:
+        >>> central_crop(tf.ones((1, 6, 6, 3)), 4).shape.as_list()
+        [1, 4, 4, 3]
+    """
+    start = (tf.shape(images)[1] - image_size) // 2
+    return images[:, start : start + image_size, start : start + image_size]
 
 
 def crop_boxes(images: tf.Tensor, boxes: tf.Tensor, image_size: int) -> tf.Tensor:

@@ -6,7 +6,7 @@ import numpy as np
 import sklearn.datasets
 import tensorflow as tf
 
-from keras_clce.data import catalog, dataset, preparation
+from keras_clce.data import catalog, dataset, preparation, resizing
 from keras_clce.data.dataset import ImageDataset
 from keras_clce.data.image_folder import class_folders, scan_class_folders
 from keras_clce.data.records import ExampleSource, Records
@@ -34,9 +34,10 @@ def load_dataset(
     """Load a data set in three splits, with images resized to a square.
 
     As in the transfer protocol of BiT and VTAB the whole image is resized to a square, whatever its
-    aspect. Validation and test images have side `image_size`; training images are kept at 1.25
-    times that side, and views are crops of them. A split of up to 2 GB is decoded once into memory,
-    a larger one streams.
+    aspect. Training images are kept at 1.25 times `image_size`, and views are random crops of them.
+    Un-augmented images of photographs are the middle 87.5 % of the side: random crops enlarge what
+    they show, and the middle crop enlarges it alike; digits and CIFAR stay whole. A split of up to
+    2 GB is decoded once into memory, a larger one streams.
 
     Args:
         name: a name of `list_datasets()`.
@@ -99,10 +100,16 @@ def load_dataset(
             class_balanced_subset(labels, limit_examples, split_seed)
         )
         how = f"{how}; {limit_examples} training images kept, class-balanced (seed {split_seed})"
-    stored = {"train": preparation.train_size(image_size)}
+    evaluation_size = resizing.uncropped_size(image_size, spec.crop_fraction)
+    stored = {"train": max(preparation.train_size(image_size), evaluation_size)}
     built = {
         part: preparation.build_split(
-            source.records(), image_size, stored.get(part, image_size), spec.flip, interpolation
+            source.records(),
+            image_size,
+            stored.get(part, evaluation_size),
+            spec.flip,
+            interpolation,
+            spec.crop_fraction,
         )
         for part, source in splits.items()
     }

@@ -16,6 +16,7 @@ import keras
 import keras_cv
 import tensorflow as tf
 
+from keras_clce.data.keyed_random import KeyedRandom
 from keras_clce.data.resizing import crop_boxes, resize
 
 VIEW_POLICIES = ("none", "light", "simclr", "randaugment")
@@ -24,53 +25,13 @@ _VALUE_RANGE = (0, 255)
 _RAND_AUGMENT_STEPS = 2
 _RAND_AUGMENT_MAGNITUDE = 0.3
 _RAND_AUGMENT_STDDEV = 0.15
-# XLA has no kernel for projective transforms, and is slow at counting histograms.
+# XLA has no kernel for projective transforms, and is slow at histograms and at extremes.
 _NOT_FUSED = (
+    keras_cv.layers.AutoContrast,
     keras_cv.layers.RandomShear,
     keras_cv.layers.RandomTranslation,
     keras_cv.layers.Equalization,
 )
-
-
-class KeyedRandom:
-    """A stand-in for `tf.random.Generator` whose draws depend on a key alone.
-
-    keras-cv's layers call `layer._random_generator.uniform(...)`. Here the n-th call of a traced
-    function folds n into the key, so no state is kept and parallel calls cannot disturb each other.
-
-    Example:
-        >>> draws = KeyedRandom()
-        >>> draws.start(tf.constant([1, 2]))
-        >>> first = draws.uniform((2,))
-        >>> draws.start(tf.constant([1, 2]))
-        >>> bool(tf.reduce_all(first == draws.uniform((2,))))
-        True
-    """
-
-    def __init__(self) -> None:
-        self._key = None
-        self._draws = 0
-
-    def start(self, key: tf.Tensor) -> None:
-        """Begin a new sequence of draws from `key`, an integer tensor of shape (2,)."""
-        self._key = key
-        self._draws = 0
-
-    def _next_key(self) -> tf.Tensor:
-        self._draws += 1
-        return tf.random.fold_in(self._key, self._draws)
-
-    def uniform(self, shape, minval=0, maxval=1, dtype=tf.float32) -> tf.Tensor:
-        """Draw uniformly from [minval, maxval)."""
-        return tf.random.stateless_uniform(
-            shape, self._next_key(), minval=minval, maxval=maxval, dtype=dtype
-        )
-
-    def normal(self, shape, mean=0.0, stddev=1.0, dtype=tf.float32) -> tf.Tensor:
-        """Draw from a normal distribution."""
-        return tf.random.stateless_normal(
-            shape, self._next_key(), mean=mean, stddev=stddev, dtype=dtype
-        )
 
 
 class _Uniform(keras_cv.core.FactorSampler):
@@ -217,7 +178,8 @@ class OneOf(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
         rest, *parts = tf.dynamic_partition(images, shares, count)
         places = tf.dynamic_partition(tf.range(tf.shape(images)[0]), shares, count)
         done = [
-            _apply_unless_empty(layer, part) for layer, part in zip(self.others, parts, strict=True)
+            _clip(_apply_unless_empty(layer, part))
+            for layer, part in zip(self.others, parts, strict=True)
         ]
         return tf.reshape(tf.dynamic_stitch(places, [rest, *done]), tf.shape(images))
 
@@ -251,7 +213,11 @@ class Fused(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
         return self._compiled(images, transformations)
 
     def _change_all(self, images, drawn):
-        return _change(self.layers, images, drawn)
+        return _clip(_change(self.layers, images, drawn))
+
+
+def _clip(images: tf.Tensor) -> tf.Tensor:
+    return tf.clip_by_value(images, *map(float, _VALUE_RANGE))
 
 
 def _draw(layers: list, batch_size: tf.Tensor) -> list:
@@ -392,9 +358,6 @@ def make_view(
     def view(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         draws.start(key)
         views = _apply(layers, images)
-        return tf.ensure_shape(
-            tf.clip_by_value(views, *map(float, _VALUE_RANGE)),
-            (images.shape[0], image_size, image_size, 3),
-        )
+        return tf.ensure_shape(views, (images.shape[0], image_size, image_size, 3))
 
     return view
