@@ -33,7 +33,7 @@ def define_training_flags() -> None:
     flags.DEFINE_float("temperature", 0.5, "Temperature of the contrastive part (τ).")
     flags.DEFINE_float("hardness", 1.0, "Concentration on hard negatives (β).", 0)
     flags.DEFINE_integer("batch_size", 64, "Images a step, each in two views.", 2)
-    flags.DEFINE_integer("epochs", 30, "Passes over the training images.", 1)
+    flags.DEFINE_integer("epochs", 20, "Passes over the training images.", 1)
     flags.DEFINE_enum("optimizer", "adamw", OPTIMIZERS, "Optimizer.")
     flags.DEFINE_list(
         "learning_rate", ["1e-3"], "Highest learning rate; or one a loss: ce=1e-3,clce=2e-3."

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import nbformat
 import pytest
-from conftest import ROOT
 
+ROOT = Path(__file__).resolve().parents[2]
 NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
 
 
