@@ -8,6 +8,7 @@ from keras_clce.models.backbones import backbone_spec
 from keras_clce.train.optimization import OPTIMIZERS
 
 LOSSES = ("ce", "ce_supcon", "hscl", "clce", "supcon")
+PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
 # What may change between a run and its --resume without changing the result.
@@ -36,7 +37,10 @@ def define_training_flags() -> None:
     flags.DEFINE_integer("epochs", 20, "Passes over the training images.", 1)
     flags.DEFINE_enum("optimizer", "adamw", OPTIMIZERS, "Optimizer.")
     flags.DEFINE_list(
-        "learning_rate", ["1e-3"], "Highest learning rate; or one a loss: ce=1e-3,clce=2e-3."
+        "learning_rate",
+        None,
+        "Highest learning rate, or one a loss: ce=1e-3,clce=2e-3. If not given 1e-3 for "
+        "pretrained weights, 3e-3 for random ones.",
     )
     flags.DEFINE_float("weight_decay", 0.01, "Decoupled weight decay, off biases and norms.", 0)
     flags.DEFINE_float("warmup_epochs", 3.0, "Epochs of linear warm-up before cosine decay.", 0)
@@ -65,7 +69,7 @@ def define_training_flags() -> None:
     flags.register_validator("temperature", lambda value: value > 0, "must be above 0")
     flags.register_validator(
         "learning_rate",
-        lambda items: _learning_rates(items) is not None,
+        lambda items: items is None or _learning_rates(items) is not None,
         "must be a number above 0, or one for each loss, such as ce=1e-3,clce=2e-3",
     )
     flags.register_validator(
@@ -114,6 +118,8 @@ def learning_rate(loss: str) -> float:
     Returns:
         The highest learning rate of its schedule.
     """
+    if FLAGS.learning_rate is None:
+        return PRETRAINED_RATE if FLAGS.weights else RANDOM_RATE
     rates = _learning_rates(FLAGS.learning_rate)
     return rates[loss] if loss in rates else rates[None]
 
@@ -148,7 +154,7 @@ def _learning_rates(items):
 
 
 def _covers(items, losses):
-    rates = _learning_rates(items) or {None: 0}
+    rates = _learning_rates(items or ["1"]) or {None: 1.0}
     return None in rates or set(losses) <= set(rates)
 
 

@@ -213,6 +213,10 @@ def test_learning_rate_of_each_loss():
     parse("--learning_rate=ce=1e-3,clce=2e-3")
     assert recipe_flags.learning_rate("ce") == 1e-3
     assert recipe_flags.learning_rate("clce") == 2e-3
+    parse("--weights=imagenet")
+    assert recipe_flags.learning_rate("ce") == 1e-3
+    parse()
+    assert recipe_flags.learning_rate("clce") == 3e-3
     parse("--learning_rate=5e-4")
     assert recipe_flags.learning_rate("ce") == recipe_flags.learning_rate("hscl") == 5e-4
 
