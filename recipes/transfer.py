@@ -47,7 +47,8 @@ def main(argv: list[str]) -> None:
     started = time.perf_counter()
     logging.set_verbosity(logging.WARNING)
     keras.config.set_dtype_policy(FLAGS.mixed_precision)
-    image_size = FLAGS.image_size or backbone_spec(FLAGS.backbone).image_size
+    spec = backbone_spec(FLAGS.backbone)
+    image_size = FLAGS.image_size or spec.image_size
     home = Path(FLAGS.output_dir, "transfer", FLAGS.dataset, FLAGS.backbone.replace("/", "_"))
     runs = [
         (loss, int(seed), RunFolder(home / f"{loss}-seed{seed}"))
@@ -63,7 +64,7 @@ def main(argv: list[str]) -> None:
         split_seed=FLAGS.split_seed,
         limit_examples=FLAGS.limit_examples,
         strict=FLAGS.strict,
-        interpolation=backbone_spec(FLAGS.backbone).interpolation,
+        interpolation=spec.interpolation,
     )
     batch_size = FLAGS.batch_size
     if dataset.train.num_examples < batch_size:
