@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from keras_clce import CLCEModel
+from keras_clce import CLCELoss, CLCEModel
 
 CLASSES = 4
 SHAPE = (12, 12, 3)
@@ -41,3 +41,10 @@ def separable(examples=64, seed=0):
     images += labels[:, None, None, None].astype("float32")
     images[:, :6, :6] += (labels % 2)[:, None, None, None]
     return images, labels
+
+
+def compiled(model, learning_rate=1e-2, **kwargs):
+    model.compile(
+        keras.optimizers.Adam(learning_rate), loss=CLCELoss(), metrics=["accuracy"], **kwargs
+    )
+    return model

@@ -1,16 +1,17 @@
 import keras
 import numpy as np
 import pytest
-from small_models import CLASSES, SHAPE, flips, separable, small_backbone, small_model
+from small_models import (
+    CLASSES,
+    SHAPE,
+    compiled,
+    flips,
+    separable,
+    small_backbone,
+    small_model,
+)
 
 from keras_clce import CLCELoss, CLCEModel, HSCLLoss, SupConLoss
-
-
-def compiled(model, learning_rate=1e-2, **kwargs):
-    model.compile(
-        keras.optimizers.Adam(learning_rate), loss=CLCELoss(), metrics=["accuracy"], **kwargs
-    )
-    return model
 
 
 def logs_of(model, *args, **kwargs):
@@ -354,94 +355,3 @@ def test_supcon_alone_leaves_the_classifier_alone():
     model.fit((images, images), labels, verbose=0)
     for a, b in zip(before, model.heads.classifier.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
-
-
-# === What is refused ===
-
-
-@pytest.mark.parametrize("num_classes", [0, -1, 2.5, "ten", None, True])
-def test_bad_num_classes(num_classes):
-    with pytest.raises(ValueError, match=r"`num_classes`.*Received: num_classes="):
-        CLCEModel(small_backbone(), num_classes)
-
-
-def test_bad_constructor_arguments():
-    with pytest.raises(ValueError, match=r"`embedding_dim`.*Received: embedding_dim=0"):
-        CLCEModel(small_backbone(), 3, embedding_dim=0)
-    with pytest.raises(ValueError, match=r"`backbone`.*Received: backbone='resnet50'"):
-        CLCEModel("resnet50", 3)
-    inputs = keras.Input(SHAPE)
-    flat = keras.Model(inputs, keras.layers.Reshape((12, 36))(inputs))
-    with pytest.raises(ValueError, match=r"`features`.*Received"):
-        CLCEModel(flat, 3)
-
-
-@pytest.mark.parametrize("loss", ["mse", SupConLoss(), CLCELoss(reduction="none")], ids=repr)
-def test_bad_loss(loss):
-    with pytest.raises(ValueError, match=r"`loss`.*Received: loss="):
-        small_model().compile("sgd", loss=loss)
-
-
-@pytest.mark.parametrize("label", [-1, CLASSES, 1000])
-def test_labels_out_of_range(label):
-    images, labels = separable(16)
-    labels[3] = label
-    model = compiled(small_model())
-    for call in (model.fit, model.evaluate):
-        with pytest.raises(ValueError, match=rf"`y` must hold classes.*y={label}"):
-            call(images, labels, verbose=0)
-    good = separable(16)
-    with pytest.raises(ValueError, match="`y` must hold classes"):
-        model.fit(*good, validation_data=(images, labels), verbose=0)
-
-
-def test_streamed_labels_out_of_range_make_the_loss_nan():
-    import tensorflow as tf
-
-    images, labels = separable(16)
-    labels[3] = CLASSES
-    data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
-    assert np.isnan(compiled(small_model()).evaluate(data, verbose=0, return_dict=True)["loss"])
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_pixels_that_are_not_finite(value):
-    images, labels = separable(16)
-    images[2, 3, 4, 0] = value
-    with pytest.raises(ValueError, match=r"`x` must hold finite pixels.*Received"):
-        compiled(small_model()).fit(images, labels, verbose=0)
-
-
-def test_no_images():
-    images, labels = separable(16)
-    with pytest.raises(ValueError, match=r"`x` must hold at least one image.*Received"):
-        compiled(small_model()).fit(images[:0], labels[:0], verbose=0)
-
-
-def test_no_labels():
-    with pytest.raises(ValueError, match="`y` must hold the labels"):
-        compiled(small_model()).fit(separable(16)[0], verbose=0)
-
-
-def test_images_of_the_wrong_size():
-    images, labels = separable(16)
-    with pytest.raises(ValueError, match="expected shape"):
-        compiled(small_model()).fit(images[:, :8], labels, verbose=0)
-
-
-def test_three_views():
-    images, labels = separable(16)
-    with pytest.raises(ValueError, match=r"pair of views.*Received: x with 3"):
-        compiled(small_model()).fit((images, images, images), labels, verbose=0)
-
-
-def test_augmenter_that_changes_the_batch_size():
-    class Half(keras.layers.Layer):
-        def call(self, images):
-            return images[:8]
-
-    images, labels = separable(16)
-    with pytest.raises(ValueError, match=r"`augmenter`.*must keep the number of images.*Received"):
-        compiled(small_model(Half()), run_eagerly=True).fit(
-            images, labels, batch_size=16, verbose=0
-        )
