@@ -183,7 +183,7 @@ def main(argv):
     del argv
     data = load_dataset(FLAGS.dataset, image_size=FLAGS.image_size, data_dir=FLAGS.data_dir)
     print(data.split_note)
-    stored = [batch for batch, _ in data.train.stored_batches(256).as_numpy_iterator()]
+    stored = [batch for batch, *_ in data.train.stored_batches(256).as_numpy_iterator()]
     images, labels = np.concatenate(stored), data.train.arrays()[1]
     step = measure_step(data.num_classes) if FLAGS.step else None
     if step:

@@ -21,7 +21,8 @@ class RandomResizedCrop(keras.layers.Layer):
 
     Args:
         area: smallest and largest share of the image's area.
-        aspect_ratio: smallest and largest width / height of a box, on a square image.
+        aspect_ratio: smallest and largest width / height of a box, in pixels; a box that does not
+            fit shrinks until it does.
         seed: seed of the draws.
 
     Call arguments:
@@ -53,8 +54,10 @@ class RandomResizedCrop(keras.layers.Layer):
         batch_size, height, width = ops.shape(images)[:3]
         area = self._draw(batch_size, *self.area)
         ratio = ops.exp(self._draw(batch_size, *map(math.log, self.aspect_ratio)))
-        box_height = ops.minimum(ops.sqrt(area / ratio), 1.0)
-        box_width = ops.minimum(ops.sqrt(area * ratio), 1.0)
+        ratio = ratio * height / width
+        box_height, box_width = ops.sqrt(area / ratio), ops.sqrt(area * ratio)
+        excess = ops.maximum(ops.maximum(box_height, box_width), 1.0)
+        box_height, box_width = box_height / excess, box_width / excess
         top = self._draw(batch_size, 0.0, 1.0) * (1.0 - box_height)
         left = self._draw(batch_size, 0.0, 1.0) * (1.0 - box_width)
         rows = ops.cast(_bilinear_weights(top, box_height, height), images.dtype)

@@ -7,7 +7,6 @@ import tensorflow as tf
 
 from keras_clce.data import views
 from keras_clce.data.records import Records
-from keras_clce.data.resizing import central_crop, resize, uncropped_size
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 
@@ -25,9 +24,12 @@ class ImageSplit:
         image_size: side of the images and views that the split gives, in pixels.
         flip: whether views may be mirrored.
         interpolation: of resizes, `"bilinear"` or `"bicubic"`.
-        stream: `Records` whose `decode` gives square uint8 images, for a split that is too large
-            for memory; used where `images` is None.
-        crop_fraction: share of the side that un-augmented images keep, from the middle.
+        stream: `Records` whose `decode` gives (square uint8 image, label, aspect), for a split that
+            is too large for memory; used where `images` is None.
+        crop_fraction: share of the shorter side that un-augmented images keep, from the middle; 1
+            keeps the whole image.
+        aspects: width / height that the images had before they were squeezed into squares, float
+            array (examples,); None means squares.
 
     Raises:
         ValueError: if `images` is not of that shape and dtype or `labels` do not match.
@@ -48,17 +50,21 @@ class ImageSplit:
         interpolation: str = "bilinear",
         stream: Records | None = None,
         crop_fraction: float = 1.0,
+        aspects: np.ndarray | None = None,
     ) -> None:
         check_image_size(image_size)
         if images is not None:
             _check_arrays(images, labels)
             labels = np.asarray(labels, np.int64)
+            aspects = np.ones(len(labels)) if aspects is None else aspects
+            aspects = np.asarray(aspects, np.float32)
         self.image_size = image_size
         self.flip = flip
         self.crop_fraction = crop_fraction
         self.interpolation = interpolation
         self._images = images
         self._labels = labels
+        self._aspects = aspects
         self._stream = stream
 
     @property
@@ -89,11 +95,10 @@ class ImageSplit:
             >>> [len(labels) for _, labels in split.batches(2)]
             [2, 2, 1]
         """
+        view = self.view("none")
 
-        def finish(images, labels):
-            side = uncropped_size(self.image_size, self.crop_fraction)
-            images = central_crop(resize(images, side, self.interpolation), self.image_size)
-            return tf.ensure_shape(images, (None, self.image_size, self.image_size, 3)), labels
+        def finish(images, labels, aspects):
+            return view(images, aspects, None), labels
 
         batches = self.stored_batches(batch_size)
         return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
@@ -105,7 +110,8 @@ class ImageSplit:
             batch_size: images per batch; the last batch may be smaller.
 
         Returns:
-            A dataset of (uint8 images (batch, side, side, 3), int64 labels (batch,)), in order.
+            A dataset of (uint8 images (batch, side, side, 3), int64 labels (batch,), float32
+            aspects (batch,), width / height before the images were squeezed), in order.
 
         Raises:
             ValueError: if `batch_size` is not a positive integer.
@@ -121,9 +127,30 @@ class ImageSplit:
                 self._stream.decode, num_parallel_calls=tf.data.AUTOTUNE
             ).batch(batch_size)
         with tf.device("CPU:0"):
-            return tf.data.Dataset.from_tensor_slices((self._images, self._labels)).batch(
-                batch_size
-            )
+            stored = (self._images, self._labels, self._aspects)
+            return tf.data.Dataset.from_tensor_slices(stored).batch(batch_size)
+
+    def view(self, policy: str) -> views.View:
+        """Give the function that draws one view of each image of a stored batch.
+
+        Args:
+            policy: one of `VIEW_POLICIES`.
+
+        Returns:
+            What `make_view` builds for this split.
+
+        Raises:
+            ValueError: if the policy is unknown.
+
+        Example:
+            >>> split = ImageSplit(np.zeros((5, 10, 10, 3), np.uint8), np.arange(5), image_size=8)
+            >>> images, labels, aspects = next(iter(split.stored_batches(2)))
+            >>> split.view("light")(images, aspects, tf.constant([0, 1])).shape.as_list()
+            [2, 8, 8, 3]
+        """
+        return views.make_view(
+            policy, self.image_size, self.flip, self.interpolation, self.crop_fraction
+        )
 
     def view_pairs(
         self, batch_size: int, policy: str = "light", seed: int = 0, initial_epoch: int = 0
@@ -154,7 +181,7 @@ class ImageSplit:
             >>> steps_per_epoch = split.num_examples // 4
         """
         _check_positive("batch_size", batch_size)
-        views.check_policy(policy)
+        view = self.view(policy)
         for name, value in (("seed", seed), ("initial_epoch", initial_epoch)):
             if not _is_integer(value) or value < 0:
                 raise ValueError(
@@ -165,7 +192,6 @@ class ImageSplit:
                 f"`batch_size` must be at most the number of examples, {self.num_examples}: an "
                 f"epoch drops what does not fill a batch. Received: batch_size={batch_size}"
             )
-        view = views.make_view(policy, self.image_size, self.flip, self.interpolation)
         with tf.device("CPU:0"):
             root = tf.constant([seed % 2**31, seed // 2**31], tf.int32)
         epoch_batches = (
@@ -175,9 +201,11 @@ class ImageSplit:
         )
 
         def draw_views(epoch, step, batch):
-            images, labels = batch()
+            images, labels, aspects = batch()
             key = tf.random.fold_in(_epoch_key(root, epoch, _VIEW_STREAM), step)
-            pair = tuple(view(images, tf.random.fold_in(key, number)) for number in range(2))
+            pair = tuple(
+                view(images, aspects, tf.random.fold_in(key, number)) for number in range(2)
+            )
             return pair, labels
 
         pairs = epoch_batches(batch_size, root, initial_epoch, draw_views)
@@ -209,8 +237,7 @@ class ImageSplit:
     def _epoch_batches_in_memory(self, batch_size, root, initial_epoch, draw_views):
         steps = self.num_examples // batch_size
         with tf.device("CPU:0"):
-            images = tf.constant(self._images)
-            labels = tf.constant(self._labels)
+            stored = [tf.constant(part) for part in (self._images, self._labels, self._aspects)]
 
         def shuffled(epoch):
             order = tf.random.experimental.stateless_shuffle(
@@ -222,7 +249,7 @@ class ImageSplit:
 
         def draw(epoch, step, chosen):
             return draw_views(
-                epoch, step, lambda: (tf.gather(images, chosen), tf.gather(labels, chosen))
+                epoch, step, lambda: tuple(tf.gather(part, chosen) for part in stored)
             )
 
         numbered = tf.data.Dataset.range(initial_epoch, 2**31).flat_map(shuffled)
@@ -245,8 +272,8 @@ class ImageSplit:
             )
             return batched.enumerate().map(lambda step, batch: (epoch, step, *batch))
 
-        def draw(epoch, step, images, labels):
-            return draw_views(epoch, step, lambda: (images, labels))
+        def draw(epoch, step, *stored):
+            return draw_views(epoch, step, lambda: stored)
 
         numbered = tf.data.Dataset.range(initial_epoch, 2**31).flat_map(shuffled)
         return numbered.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

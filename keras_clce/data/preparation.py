@@ -12,35 +12,49 @@ from keras_clce.data.records import Records
 # A split below this size is decoded once and kept; above it, every epoch decodes anew.
 MEMORY_LIMIT_BYTES = 2_000_000_000
 # Training images are kept larger than the views, so that crops of them are not all enlarged.
-TRAIN_ENLARGEMENT = 1.25
+TRAIN_ENLARGEMENT = 1.5
 _LOADING_BATCH = 128
 
 
 def build_split(
     records: Records,
     image_size: int,
-    stored_size: int,
+    training: bool,
     flip: bool = True,
     interpolation: str = "bilinear",
     crop_fraction: float = 1.0,
 ) -> ImageSplit:
     """Resize every image of `records` to a square and keep them in memory if they fit.
 
+    Training images are kept whole, squeezed into larger squares with their aspects beside them, so
+    that crops keep the proportions; the others are kept as evaluation shows them.
+
     Args:
         records: the undecoded examples.
         image_size: side of what the split gives, in pixels.
-        stored_size: side that the images are kept at, in pixels.
+        training: whether views will be drawn from the images.
         flip: whether views may be mirrored.
         interpolation: of the resize.
-        crop_fraction: share of the side that un-augmented batches keep, from the middle.
+        crop_fraction: share of the shorter side that evaluation keeps, from the middle.
 
     Returns:
         The split: in memory up to `MEMORY_LIMIT_BYTES`, streaming beyond.
     """
+    stored_size = round(TRAIN_ENLARGEMENT * image_size) if training else image_size
 
     def resize(image, label):
-        image = tf.round(resizing.resize(image, stored_size, interpolation))
-        return tf.cast(image, tf.uint8), tf.cast(label, tf.int64)
+        if training:
+            aspect = resizing.aspect(image)
+            image = resizing.resize(image, stored_size, interpolation)
+        else:
+            aspect = tf.ones(())
+            image = resizing.resize_middle(image, image_size, crop_fraction, interpolation)
+        image = tf.cast(tf.round(image), tf.uint8)
+        return image, tf.cast(label, tf.int64), tf.fill(tf.shape(label), aspect)
+
+    def split(images, labels, aspects, stream=None):
+        shown = crop_fraction if training else 1.0
+        return ImageSplit(images, labels, image_size, flip, interpolation, stream, shown, aspects)
 
     if records.num_examples * stored_size**2 * 3 > MEMORY_LIMIT_BYTES:
         decode = records.decode
@@ -49,7 +63,7 @@ def build_split(
             return resize(*decode(*record))
 
         stream = dataclasses.replace(records, decode=decode_and_resize)
-        return ImageSplit(None, None, image_size, flip, interpolation, stream, crop_fraction)
+        return split(None, None, None, stream)
     parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
     decoded = records.dataset.map(records.decode, **parallel)
     if decoded.element_spec[0].shape.is_fully_defined():
@@ -59,18 +73,14 @@ def build_split(
         resized = decoded.map(resize, **parallel).batch(_LOADING_BATCH)
     images = np.empty((records.num_examples, stored_size, stored_size, 3), np.uint8)
     labels = np.empty(records.num_examples, np.int64)
+    aspects = np.empty(records.num_examples, np.float32)
     start = 0
-    for batch, batch_labels in resized.prefetch(2).as_numpy_iterator():
-        stop = start + len(batch)
-        images[start:stop], labels[start:stop] = batch, batch_labels
+    for batch in resized.prefetch(2).as_numpy_iterator():
+        stop = start + len(batch[0])
+        images[start:stop], labels[start:stop], aspects[start:stop] = batch
         start = stop
     if start != records.num_examples:
         raise ValueError(
             f"The source announces {records.num_examples} examples but has {start}: prepare it anew"
         )
-    return ImageSplit(images, labels, image_size, flip, interpolation, crop_fraction=crop_fraction)
-
-
-def train_size(image_size: int) -> int:
-    """Give the side that training images are kept at, in pixels."""
-    return round(TRAIN_ENLARGEMENT * image_size)
+    return split(images, labels, aspects)

@@ -1,4 +1,4 @@
-"""Resizes of whole images, the middle of them, and boxes cut out of them."""
+"""Resizes of whole images, of their middle, and of boxes cut out of them."""
 
 import tensorflow as tf
 
@@ -22,27 +22,59 @@ def resize(images: tf.Tensor, image_size: int, interpolation: str) -> tf.Tensor:
     return tf.clip_by_value(resized, 0.0, 255.0)
 
 
-def uncropped_size(image_size: int, crop_fraction: float) -> int:
-    """Give the side of an image whose middle, cut to `image_size`, is `crop_fraction` of it."""
-    return round(image_size / crop_fraction)
-
-
-def central_crop(images: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Cut the middle square out of each image.
+def resize_middle(
+    image: tf.Tensor, image_size: int, crop_fraction: float, interpolation: str
+) -> tf.Tensor:
+    """Resize images in their own aspect and cut the middle square out, as ImageNet is evaluated.
 
     Args:
-        images: (batch, side, side, 3).
-        image_size: side of the square, at most the images'.
+        image: (height, width, 3) or (batch, height, width, 3), values in 0..255, any dtype.
+        image_size: side of the square, in pixels.
+        crop_fraction: share of the shorter side that the square keeps; 1 keeps the whole image,
+            squeezed into a square.
+        interpolation: `"bilinear"` or `"bicubic"`.
 
     Returns:
-        Images (batch, image_size, image_size, 3).
+        float32 images in 0..255.
 
     Example:
-        >>> central_crop(tf.ones((1, 6, 6, 3)), 4).shape.as_list()
-        [1, 4, 4, 3]
+        >>> resize_middle(tf.ones((6, 4, 3)), 2, 0.875, "bilinear").shape.as_list()
+        [2, 2, 3]
     """
-    start = (tf.shape(images)[1] - image_size) // 2
-    return images[:, start : start + image_size, start : start + image_size]
+    if crop_fraction == 1.0:
+        return resize(image, image_size, interpolation)
+    sides = tf.cast(tf.shape(image)[-3:-1], tf.float32)
+    scale = round(image_size / crop_fraction) / tf.reduce_min(sides)
+    whole = tf.cast(tf.round(sides * scale), tf.int32)
+    top, left = tf.unstack((whole - image_size) // 2)
+    whole = tf.image.resize(image, whole, interpolation, antialias=True)
+    middle = tf.image.crop_to_bounding_box(whole, top, left, image_size, image_size)
+    return tf.clip_by_value(middle, 0.0, 255.0)
+
+
+def aspect(image: tf.Tensor) -> tf.Tensor:
+    """Give the width of images (…, height, width, 3) as a multiple of their height, float32."""
+    height, width = tf.unstack(tf.cast(tf.shape(image)[-3:-1], tf.float32))
+    return width / height
+
+
+def middle_boxes(aspects: tf.Tensor, crop_fraction: float) -> tf.Tensor:
+    """Give the boxes that `resize_middle` shows, for images that were squeezed into squares.
+
+    Args:
+        aspects: width / height that the images had, (batch,).
+        crop_fraction: share of the shorter side that the box keeps.
+
+    Returns:
+        (batch, 4): y1, x1, y2, x2 as shares of the image's sides.
+
+    Example:
+        >>> middle_boxes(tf.constant([2.0]), 0.5).numpy().tolist()
+        [[0.25, 0.375, 0.75, 0.625]]
+    """
+    height = crop_fraction * tf.minimum(aspects, 1.0)
+    width = crop_fraction * tf.minimum(1.0 / aspects, 1.0)
+    return 0.5 + 0.5 * tf.stack([-height, -width, height, width], axis=1)
 
 
 def crop_boxes(images: tf.Tensor, boxes: tf.Tensor, image_size: int) -> tf.Tensor:

@@ -6,9 +6,7 @@ import matplotlib.figure
 import numpy as np
 import tensorflow as tf
 
-from keras_clce.data import views
 from keras_clce.data.dataset import ImageDataset, ImageSplit
-from keras_clce.data.resizing import resize
 
 
 def show_views(
@@ -45,11 +43,10 @@ def show_views(
             "`n` must be between 1 and the number of examples, "
             f"{split.num_examples}. Received: n={n}"
         )
-    view = views.make_view(policy, split.image_size, split.flip, split.interpolation)
-    stored, labels = next(split.stored_batches(n).as_numpy_iterator())
-    originals = resize(stored, split.image_size, split.interpolation)
-    draw = tf.function(view)
-    pair = [draw(tf.constant(stored), tf.constant([seed, number])) for number in range(2)]
+    stored, labels, aspects = next(iter(split.stored_batches(n)))
+    originals = split.view("none")(stored, aspects, None)
+    draw = tf.function(split.view(policy))
+    pair = [draw(stored, aspects, tf.constant([seed, number])) for number in range(2)]
 
     figure = matplotlib.figure.Figure(figsize=(1.6 * n + 0.5, 5.4), layout="constrained")
     axes = figure.subplots(3, n, squeeze=False)
@@ -60,7 +57,7 @@ def show_views(
             axes[row, column].imshow(np.rint(image).astype(np.uint8))
             axes[row, column].set(xticks=[], yticks=[])
         axes[row, 0].set_ylabel(title)
-    for column, label in enumerate(labels):
+    for column, label in enumerate(labels.numpy()):
         axes[0, column].set_title(str(names[label] if names else label)[:18], fontsize=8)
     figure.suptitle(f"policy {policy}, seed {seed}")
     path = pathlib.Path(path)

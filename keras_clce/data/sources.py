@@ -6,7 +6,7 @@ import numpy as np
 import sklearn.datasets
 import tensorflow as tf
 
-from keras_clce.data import catalog, dataset, preparation, resizing
+from keras_clce.data import catalog, dataset, preparation
 from keras_clce.data.dataset import ImageDataset
 from keras_clce.data.image_folder import class_folders, scan_class_folders
 from keras_clce.data.records import ExampleSource, Records
@@ -31,13 +31,11 @@ def load_dataset(
     strict: bool = False,
     interpolation: str = "bilinear",
 ) -> ImageDataset:
-    """Load a data set in three splits, with images resized to a square.
+    """Load a data set in three splits of square images.
 
-    As in the transfer protocol of BiT and VTAB the whole image is resized to a square, whatever its
-    aspect. Training images are kept at 1.25 times `image_size`, and views are random crops of them.
-    Un-augmented images of photographs are the middle 87.5 % of the side: random crops enlarge what
-    they show, and the middle crop enlarges it alike; digits and CIFAR stay whole. A split of up to
-    2 GB is decoded once into memory, a larger one streams.
+    The geometry is ImageNet's: views are random crops of the whole photograph, in its own
+    proportions; un-augmented images are the middle square, 87.5 % of the shorter side. Digits and
+    CIFAR stay whole. A split of up to 2 GB is decoded once into memory, a larger one streams.
 
     Args:
         name: a name of `list_datasets()`.
@@ -57,7 +55,7 @@ def load_dataset(
             downloaded; the message says what to do.
 
     Reference:
-        Kolesnikov et al. 2020, Big Transfer (arXiv 1912.11370), for the geometry.
+        Szegedy et al. 2015, Going Deeper with Convolutions (arXiv 1409.4842), for the crops.
 
     Example:
         >>> digits = load_dataset("digits", image_size=32)
@@ -100,13 +98,11 @@ def load_dataset(
             class_balanced_subset(labels, limit_examples, split_seed)
         )
         how = f"{how}; {limit_examples} training images kept, class-balanced (seed {split_seed})"
-    evaluation_size = resizing.uncropped_size(image_size, spec.crop_fraction)
-    stored = {"train": max(preparation.train_size(image_size), evaluation_size)}
     built = {
         part: preparation.build_split(
             source.records(),
             image_size,
-            stored.get(part, evaluation_size),
+            part == "train",
             spec.flip,
             interpolation,
             spec.crop_fraction,

@@ -17,9 +17,12 @@ import keras_cv
 import tensorflow as tf
 
 from keras_clce.data.keyed_random import KeyedRandom
-from keras_clce.data.resizing import crop_boxes, resize
+from keras_clce.data.resizing import crop_boxes, middle_boxes, resize
 
 VIEW_POLICIES = ("none", "light", "simclr", "randaugment")
+
+# (images, aspects, key) -> views, all tensors.
+View = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]
 
 _VALUE_RANGE = (0, 255)
 _RAND_AUGMENT_STEPS = 2
@@ -53,42 +56,6 @@ class _ClippedNormal(keras_cv.core.FactorSampler):
     def __call__(self, shape=(), dtype="float32"):
         drawn = self.draws.normal(shape, self.sampler.mean, self.sampler.stddev, tf.as_dtype(dtype))
         return tf.clip_by_value(drawn, self.sampler.min_value, self.sampler.max_value)
-
-
-class BatchCropAndResize(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
-    """Crop a random box out of each image of a batch and resize it to a square.
-
-    It draws boxes as keras-cv's `RandomCropAndResize` does, with the aspect ratio uniform in its
-    logarithm (as torchvision and big_vision have it), but all of them in one operation.
-
-    Args:
-        image_size: side of the square, in pixels.
-        area: smallest and largest share of the image's area.
-        aspect_ratio: smallest and largest width / height.
-    """
-
-    def __init__(
-        self, image_size: int, area: tuple[float, float], aspect_ratio: tuple[float, float]
-    ) -> None:
-        super().__init__()
-        self.image_size = image_size
-        self.area = area
-        self.aspect_ratio = aspect_ratio
-
-    def get_random_transformation_batch(self, batch_size, **kwargs):
-        """Draw one box per image, (batch, 4) as y1, x1, y2, x2 in [0, 1]."""
-        draw = self._random_generator.uniform
-        area = draw((batch_size,), *self.area)
-        ratio = tf.exp(draw((batch_size,), *(math.log(side) for side in self.aspect_ratio)))
-        height = tf.minimum(tf.sqrt(area / ratio), 1.0)
-        width = tf.minimum(tf.sqrt(area * ratio), 1.0)
-        top = draw((batch_size,)) * (1.0 - height)
-        left = draw((batch_size,)) * (1.0 - width)
-        return tf.stack([top, left, top + height, left + width], axis=1)
-
-    def augment_images(self, images, transformations, **kwargs):
-        """Cut the boxes out of `images`, any numeric dtype, into float32."""
-        return crop_boxes(images, transformations, self.image_size)
 
 
 class BatchGaussianBlur(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
@@ -280,9 +247,27 @@ def _rand_augment_step() -> OneOf:
     return OneOf(fused, others)
 
 
+def _random_boxes(
+    draws: KeyedRandom, aspects: tf.Tensor, smallest_area: float, proportions=(3 / 4, 4 / 3)
+) -> tf.Tensor:
+    """Draw a box an image, (batch, 4) as y1, x1, y2, x2 in [0, 1].
+
+    As in torchvision and big_vision the area is uniform and the proportions, width / height in the
+    photograph, are so in their logarithm; a box that does not fit shrinks until it does.
+    """
+    batch = tf.shape(aspects)
+    area = draws.uniform(batch, smallest_area, 1.0)
+    ratio = tf.exp(draws.uniform(batch, *(math.log(side) for side in proportions)))
+    height = tf.sqrt(area * aspects / ratio)
+    width = tf.sqrt(area * ratio / aspects)
+    excess = tf.maximum(tf.maximum(height, width), 1.0)
+    height, width = height / excess, width / excess
+    top = draws.uniform(batch) * (1.0 - height)
+    left = draws.uniform(batch) * (1.0 - width)
+    return tf.stack([top, left, top + height, left + width], axis=1)
+
+
 def _policy_layers(policy: str, image_size: int, flip: bool, draws: KeyedRandom) -> list:
-    smallest_area = 0.08 if policy == "simclr" else 0.25
-    crop = BatchCropAndResize(image_size, (smallest_area, 1.0), (3 / 4, 4 / 3))
     fused = [keras_cv.layers.RandomFlip("horizontal")] if flip else []
     steps = []
     if policy == "light":
@@ -299,7 +284,7 @@ def _policy_layers(policy: str, image_size: int, flip: bool, draws: KeyedRandom)
         ]
     elif policy == "randaugment":
         steps = [_rand_augment_step() for _ in range(_RAND_AUGMENT_STEPS)]
-    return _bind([crop, Fused(fused), *steps], draws)
+    return _bind([Fused(fused), *steps], draws)
 
 
 def check_policy(policy: str) -> None:
@@ -315,13 +300,17 @@ def check_policy(policy: str) -> None:
 
 
 def make_view(
-    policy: str, image_size: int, flip: bool = True, interpolation: str = "bilinear"
-) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    policy: str,
+    image_size: int,
+    flip: bool = True,
+    interpolation: str = "bilinear",
+    crop_fraction: float = 1.0,
+) -> View:
     """Build the function that draws one view of every image of a batch.
 
     | policy | what it does |
     |---|---|
-    | `none` | antialiased resize of the whole image, nothing random |
+    | `none` | what evaluation shows: the middle of the image, nothing random |
     | `light` | random resized crop (area 0.25 to 1, aspect 3:4 to 4:3), flip, mild colour jitter |
     | `simclr` | crop (area 0.08 to 1), flip, strong jitter (rate 0.8), gray (0.2), blur (0.5) |
     | `randaugment` | crop of `light`, flip, two keras-cv RandAugment operations of magnitude 0.3 |
@@ -330,12 +319,14 @@ def make_view(
         policy: one of `VIEW_POLICIES`.
         image_size: side of the views, in pixels.
         flip: whether images may be mirrored.
-        interpolation: of the resize of `"none"`: `"bilinear"` or `"bicubic"`.
+        interpolation: of the resize of whole images by `"none"`: `"bilinear"` or `"bicubic"`.
+        crop_fraction: share of the shorter side that `"none"` keeps; 1 keeps the whole image.
 
     Returns:
-        `view(images, key)`: images (batch, height, width, 3) with values in 0..255 of any dtype and
-        an integer key (2,) give float32 views (batch, image_size, image_size, 3) in 0..255. The
-        same key gives the same views.
+        `view(images, aspects, key)`: square images (batch, side, side, 3) with values in 0..255 of
+        any dtype, the width / height that they had before they were squeezed (batch,), and an
+        integer key (2,) give float32 views (batch, image_size, image_size, 3) in 0..255. The same
+        key gives the same views; `"none"` needs no key.
 
     Raises:
         ValueError: if the policy is unknown.
@@ -346,18 +337,27 @@ def make_view(
 
     Example:
         >>> view = make_view("light", image_size=8)
-        >>> view(tf.zeros((4, 10, 10, 3)), tf.constant([0, 1])).shape.as_list()
+        >>> view(tf.zeros((4, 10, 10, 3)), tf.ones(4), tf.constant([0, 1])).shape.as_list()
         [4, 8, 8, 3]
     """
     check_policy(policy)
-    if policy == "none":
-        return lambda images, key: resize(images, image_size, interpolation)
     draws = KeyedRandom()
     layers = _policy_layers(policy, image_size, flip, draws)
+    smallest_area = 0.08 if policy == "simclr" else 0.25
 
-    def view(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    def middle(images, aspects, key):
+        if crop_fraction == 1.0:
+            return resize(images, image_size, interpolation)
+        return crop_boxes(images, middle_boxes(aspects, crop_fraction), image_size)
+
+    def augmented(images, aspects, key):
         draws.start(key)
-        views = _apply(layers, images)
+        return _apply(
+            layers, crop_boxes(images, _random_boxes(draws, aspects, smallest_area), image_size)
+        )
+
+    def view(images: tf.Tensor, aspects: tf.Tensor, key: tf.Tensor | None) -> tf.Tensor:
+        views = (middle if policy == "none" else augmented)(images, aspects, key)
         return tf.ensure_shape(views, (images.shape[0], image_size, image_size, 3))
 
     return view

@@ -50,12 +50,16 @@ def test_images_are_resized_whole_as_pillow_does():
     for got, image in zip(small[:20], large[:20], strict=True):
         oracle = Image.fromarray(image).resize((6, 6), Image.Resampling.BILINEAR)
         np.testing.assert_allclose(got.astype(int), np.asarray(oracle).astype(int), atol=2)
-    assert data.train.stored_batches(2).element_spec[0].shape[1] == round(1.25 * 6)
+    assert data.train.stored_batches(2).element_spec[0].shape[1] == round(1.5 * 6)
 
 
 def middle(picture, filter_):
-    """The whole picture on 18 x 18 pixels, of which 16 are 87.5 %, without the border."""
-    return np.asarray(picture.resize((18, 18), filter_).crop((1, 1, 17, 17))).astype(int)
+    """The picture with a shorter side of 18 pixels, of which the middle 16 are 87.5 %."""
+    shorter = min(picture.size)
+    width, height = (round(side * 18 / shorter) for side in picture.size)
+    left, top = (width - 16) // 2, (height - 16) // 2
+    resized = picture.resize((width, height), filter_)
+    return np.asarray(resized.crop((left, top, left + 16, top + 16))).astype(int)
 
 
 def test_digits_and_cifar_are_evaluated_whole():

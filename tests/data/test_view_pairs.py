@@ -14,7 +14,7 @@ from PIL import Image
 
 from keras_clce.data import VIEW_POLICIES, ImageSplit, show_views
 from keras_clce.data.records import Records
-from keras_clce.data.resizing import crop_boxes, resize
+from keras_clce.data.resizing import crop_boxes, resize, resize_middle
 
 SIZE, STORED, COUNT, BATCH = 12, 15, 22, 5
 STEPS = COUNT // BATCH
@@ -31,7 +31,9 @@ def _split(**arguments):
 def _streamed_split():
     images, labels = _images(), np.arange(COUNT)
     records = Records(
-        tf.data.Dataset.from_tensor_slices((images, labels)), lambda *record: record, COUNT
+        tf.data.Dataset.from_tensor_slices((images, labels, np.ones(COUNT, np.float32))),
+        lambda *record: record,
+        COUNT,
     )
     return ImageSplit(None, None, SIZE, stream=records)
 
@@ -206,6 +208,39 @@ def test_light_keeps_at_least_a_quarter_of_the_area_and_crops_everywhere():
     assert 0.4 < flipped.mean() < 0.6
     upright = views[:, -1, 16, 1] > views[:, 0, 16, 1]
     assert upright.all()
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("aspect", [0.5, 1.0, 1.5])
+def test_crops_keep_the_proportions_of_the_photograph(aspect):
+    ramp = np.linspace(0, 250, 64)
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[..., 0], image[..., 1] = ramp[None, :], ramp[:, None]
+    images = np.repeat(image[None], 300, axis=0)
+    split = ImageSplit(images, np.zeros(300), 32, flip=False, aspects=np.full(300, aspect))
+    (views, _), _ = next(iter(split.view_pairs(300, policy="light")))
+    views = views.numpy()
+    width = aspect * (views[:, 16, -1, 0] - views[:, 16, 0, 0])
+    height = views[:, -1, 16, 1] - views[:, 0, 16, 1]
+    proportions = width / height
+    # Colour jitter shrinks the two ramps unequally, by a few percent.
+    assert proportions.min() > 0.75 * 0.85
+    assert proportions.max() < 4 / 3 * 1.15
+    assert proportions.min() < 0.85
+    assert proportions.max() > 1.15
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(("height", "width"), [(40, 60), (60, 40), (48, 48)])
+def test_training_images_show_without_augmentation_what_evaluation_shows(height, width):
+    places = [np.linspace(-1, 1, side) for side in (height, width)]
+    waves = np.stack([np.sin(3 * places[0][:, None] + k * places[1][None, :]) for k in (1, 2, 4)])
+    photograph = np.round(127 + 120 * waves.transpose(1, 2, 0)).astype(np.uint8)
+    evaluated = resize_middle(photograph, SIZE, 0.75, "bilinear")
+    squeezed = np.round(resize(photograph, 36, "bilinear")).astype(np.uint8)[None]
+    split = ImageSplit(squeezed, [0], SIZE, crop_fraction=0.75, aspects=[width / height])
+    images, _ = next(iter(split.batches(1)))
+    np.testing.assert_allclose(images[0], evaluated, atol=4)
 
 
 @pytest.mark.any_backend
