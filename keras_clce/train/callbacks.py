@@ -12,6 +12,9 @@ import keras
 from keras_clce.files import write_atomically, write_json
 
 
+STATE_FILE = "state.json"
+
+
 class RunCheckpoint(keras.callbacks.Callback):
     """Saves all that training needs to go on after every epoch, and the best weights apart.
 
@@ -45,8 +48,8 @@ class RunCheckpoint(keras.callbacks.Callback):
     @staticmethod
     def read_history(folder: Path) -> list[dict[str, float]]:
         """Logs of the epochs that a folder's checkpoint has saved, one dict an epoch."""
-        state_file = Path(folder) / "state.json"
-        return json.loads(state_file.read_text())["history"] if state_file.is_file() else []
+        state = _read_state(Path(folder))
+        return state["history"] if state else []
 
     @property
     def best_weights(self) -> Path:
@@ -62,10 +65,9 @@ class RunCheckpoint(keras.callbacks.Callback):
         Returns:
             The epoch to go on with: 0 where nothing is saved.
         """
-        state_file = self.folder / "state.json"
-        if not state_file.is_file():
+        state = _read_state(self.folder)
+        if state is None:
             return 0
-        state = json.loads(state_file.read_text())
         # Keras skips an optimizer's state, with no more than a warning, where it is not built yet.
         model.optimizer.build(model.trainable_variables)
         model.load_weights(self.folder / state["weights"])
@@ -97,12 +99,17 @@ class RunCheckpoint(keras.callbacks.Callback):
         weights = self.folder / f"epoch-{epoch}.weights.h5"
         write_atomically(weights, self.model.save_weights)
         write_json(
-            self.folder / "state.json",
+            self.folder / STATE_FILE,
             {"weights": weights.name, "best_epoch": self.best_epoch, "history": self.history},
         )
         for file in self.folder.glob("*.weights.h5"):
             if file not in (weights, self.best_weights):
                 file.unlink()
+
+
+def _read_state(folder: Path) -> dict[str, Any] | None:
+    file = folder / STATE_FILE
+    return json.loads(file.read_text()) if file.is_file() else None
 
 
 class EpochReport(keras.callbacks.Callback):
