@@ -11,7 +11,6 @@ import keras
 
 from keras_clce.files import write_atomically, write_json
 
-
 STATE_FILE = "state.json"
 
 
