@@ -1,10 +1,16 @@
 """Flags that all training recipes share, with checks that run before any data is read."""
 
+import contextlib
+import sys
+from collections.abc import Iterator
+from typing import Any
+
 from absl import flags
 
+from keras_clce.backend import backend_name
 from keras_clce.data import VIEW_POLICIES, list_datasets
 from keras_clce.losses import CLCELoss, HSCLLoss, LACLNLoss, SupConLoss
-from keras_clce.models.backbones import backbone_spec
+from keras_clce.models.backbones import backbone_spec, check_weights
 from keras_clce.train.optimization import OPTIMIZERS
 
 LOSSES = ("ce", "ce_supcon", "hscl", "clce", "supcon")
@@ -47,6 +53,12 @@ def define_training_flags() -> None:
     flags.DEFINE_enum("augmentation", "light", VIEW_POLICIES, "Policy that makes the two views.")
     flags.DEFINE_enum("mixed_precision", "float32", PRECISIONS, "Keras dtype policy.")
     flags.DEFINE_list("seeds", ["0"], "Seeds, each one run a loss.")
+    flags.DEFINE_integer(
+        "embedding_dim",
+        None,
+        "Size of a linear projection before the embedding, if any.",
+        1,
+    )
     flags.DEFINE_bool("freeze_backbone", False, "Train the heads alone.")
     flags.DEFINE_string("output_dir", "runs", "Where run folders go.")
     flags.DEFINE_bool("resume", False, "Go on with runs that were interrupted, keep finished ones.")
@@ -76,6 +88,15 @@ def define_training_flags() -> None:
         "image_size", lambda value: value is None or value >= 8, "must be at least 8"
     )
     flags.register_validator("backbone", _known_backbone, "is not a known encoder")
+    flags.register_multi_flags_validator(["backbone", "weights"], _fitting_weights)
+    flags.register_multi_flags_validator(
+        ["freeze_backbone", "losses", "embedding_dim"],
+        lambda values: (
+            not values["freeze_backbone"] or values["embedding_dim"] or values["losses"] == ["ce"]
+        ),
+        "--freeze_backbone leaves a contrastive loss nothing to train: take --losses=ce, or give "
+        "the embedding a projection with --embedding_dim",
+    )
     flags.register_multi_flags_validator(
         ["losses", "learning_rate"],
         lambda values: _covers(values["learning_rate"], values["losses"]),
@@ -119,12 +140,25 @@ def learning_rate(loss: str) -> float:
         The highest learning rate of its schedule.
     """
     if FLAGS.learning_rate is None:
-        return PRETRAINED_RATE if FLAGS.weights else RANDOM_RATE
+        return RANDOM_RATE if weights_in_words() == "random" else PRETRAINED_RATE
     rates = _learning_rates(FLAGS.learning_rate)
     return rates[loss] if loss in rates else rates[None]
 
 
-def settings(loss: str, seed: int) -> dict:
+def weights_in_words() -> str:
+    """What the encoder starts from, `"random"` if from nothing."""
+    brings_its_own = backbone_spec(FLAGS.backbone).weights == "its own"
+    if FLAGS.weights or not brings_its_own or FLAGS.backbone.startswith("app:"):
+        return FLAGS.weights or "random"
+    return "its own"
+
+
+def image_size() -> int:
+    """Side of the images in pixels: the flag, or the encoder's usual size."""
+    return FLAGS.image_size or backbone_spec(FLAGS.backbone).image_size
+
+
+def settings(loss: str, seed: int) -> dict[str, Any]:
     """All that decides the result of one run, as JSON values.
 
     Args:
@@ -132,11 +166,36 @@ def settings(loss: str, seed: int) -> dict:
         seed: Seed of the run.
 
     Returns:
-        A dict of the flags of the recipe, its loss, its seed and its own learning rate.
+        A dict of the flags of the recipe, with what stands for those that were not given, and of
+        the run's own loss, seed and learning rate.
     """
-    main = FLAGS.flags_by_module_dict()[__name__]
-    values = {flag.name: flag.value for flag in main if flag.name not in NOT_SETTINGS}
-    return {**values, "loss": loss, "seed": seed, "learning_rate": learning_rate(loss)}
+    values = {name: value for name, value in given().items() if name not in NOT_SETTINGS}
+    return {
+        **values,
+        "loss": loss,
+        "seed": seed,
+        "learning_rate": learning_rate(loss),
+        "image_size": image_size(),
+        "backend": backend_name(),
+    }
+
+
+def given() -> dict[str, Any]:
+    """All flags of the recipe with their values."""
+    return {flag.name: flag.value for flag in FLAGS.flags_by_module_dict()[__name__]}
+
+
+@contextlib.contextmanager
+def errors_in_one_line(*kinds: type[Exception]) -> Iterator[None]:
+    """End the program with the message alone where an error says what a user should do.
+
+    Args:
+        *kinds: The errors that are meant; all others keep their traceback.
+    """
+    try:
+        yield
+    except kinds as error:
+        sys.exit(f"Error: {error}")
 
 
 def _learning_rates(items):
@@ -161,6 +220,14 @@ def _covers(items, losses):
 def _known_backbone(name):
     try:
         backbone_spec(name)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
+        raise flags.ValidationError(str(error)) from None
+    return True
+
+
+def _fitting_weights(values):
+    try:
+        check_weights(values["backbone"], values["weights"])
+    except (ValueError, OSError) as error:
         raise flags.ValidationError(str(error)) from None
     return True

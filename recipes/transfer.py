@@ -18,6 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -47,43 +48,30 @@ def main(argv: list[str]) -> None:
     started = time.perf_counter()
     logging.set_verbosity(logging.WARNING)
     keras.config.set_dtype_policy(FLAGS.mixed_precision)
-    spec = backbone_spec(FLAGS.backbone)
-    image_size = FLAGS.image_size or spec.image_size
     home = Path(FLAGS.output_dir, "transfer", FLAGS.dataset, FLAGS.backbone.replace("/", "_"))
     runs = [
         (loss, int(seed), RunFolder(home / f"{loss}-seed{seed}"))
         for seed in FLAGS.seeds
         for loss in FLAGS.losses
     ]
-    for loss, seed, folder in runs:
-        folder.check(recipe_flags.settings(loss, seed), FLAGS.resume)
-    dataset = load_dataset(
-        FLAGS.dataset,
-        image_size=image_size,
-        data_dir=FLAGS.data_dir,
-        split_seed=FLAGS.split_seed,
-        limit_examples=FLAGS.limit_examples,
-        strict=FLAGS.strict,
-        interpolation=spec.interpolation,
-    )
-    batch_size = FLAGS.batch_size
-    if dataset.train.num_examples < batch_size:
-        raise ValueError(
-            f"--batch_size must be at most the number of training images, "
-            f"{dataset.train.num_examples}. Received: batch_size={batch_size}"
-        )
+    with recipe_flags.errors_in_one_line(ValueError, OSError):
+        dataset = prepare(runs)
     print(f"Data:     {dataset.split_note}")
-    print(f"Encoder:  {FLAGS.backbone} at {image_size} px, weights: {FLAGS.weights or 'random'}")
+    print(
+        f"Encoder:  {FLAGS.backbone} at {recipe_flags.image_size()} px, "
+        f"weights: {recipe_flags.weights_in_words()}"
+    )
     print(f"Backend:  {backend_name()}, {FLAGS.mixed_precision}")
+    epochs = 1 if FLAGS.quick else FLAGS.epochs
     print(
         f"Plan:     {', '.join(FLAGS.losses)}; seeds {', '.join(FLAGS.seeds)}; "
-        f"{1 if FLAGS.quick else FLAGS.epochs} epochs of {batch_size} images in two views a step"
+        f"{epochs} epochs of {FLAGS.batch_size} images in two views a step"
     )
     print(f"Results:  {home}")
     if FLAGS.show_views:
         home.mkdir(parents=True, exist_ok=True)
         path = home / "views.png"
-        show_views(dataset.train, FLAGS.augmentation, FLAGS.show_views, path)
+        show_views(dataset, FLAGS.augmentation, FLAGS.show_views, path)
         print(f"Views:    {path}")
 
     metrics, histories = [], {}
@@ -93,7 +81,7 @@ def main(argv: list[str]) -> None:
         if done:
             print("already finished")
         else:
-            done = run(loss, seed, folder, dataset, image_size)
+            done = run(loss, seed, folder, dataset)
         metrics.append(done)
         histories[f"{loss}, seed {seed}"] = RunCheckpoint.read_history(folder.checkpoint)
         test = done["test"]
@@ -108,16 +96,46 @@ def main(argv: list[str]) -> None:
     print(f"Runs:     {home}   ({time.perf_counter() - started:.0f} s in all)")
 
 
-def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset, image_size: int) -> dict:
+def prepare(runs: list[tuple[str, int, RunFolder]]) -> ImageDataset:
+    """Load the data, and refuse what cannot become a run before any of them starts."""
+    for loss, seed, folder in runs:
+        folder.check(recipe_flags.settings(loss, seed), FLAGS.resume)
+    dataset = load_dataset(
+        FLAGS.dataset,
+        image_size=recipe_flags.image_size(),
+        data_dir=FLAGS.data_dir,
+        split_seed=FLAGS.split_seed,
+        limit_examples=FLAGS.limit_examples,
+        strict=FLAGS.strict,
+        interpolation=backbone_spec(FLAGS.backbone).interpolation,
+    )
+    for _, _, folder in runs:
+        folder.check_data(dataset.split_note)
+    images = dataset.train.num_examples
+    for name, value in (("batch_size", FLAGS.batch_size), ("show_views", FLAGS.show_views)):
+        if value > images:
+            raise ValueError(
+                f"--{name} must be at most the number of training images, {images}. "
+                f"Received: {name}={value}"
+            )
+    return dataset
+
+
+def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset) -> dict:
     """Train one loss with one seed, test it, and write its folder."""
     keras.utils.set_random_seed(seed)
     epochs = 1 if FLAGS.quick else FLAGS.epochs
     steps = dataset.train.num_examples // FLAGS.batch_size
     if FLAGS.quick:
         steps = min(steps, QUICK_BATCHES)
-    model = CLCEModel.from_backbone(
-        FLAGS.backbone, dataset.num_classes, image_size=image_size, weights=FLAGS.weights
-    )
+    with recipe_flags.errors_in_one_line(ValueError, OSError):
+        model = CLCEModel.from_backbone(
+            FLAGS.backbone,
+            dataset.num_classes,
+            image_size=recipe_flags.image_size(),
+            weights=FLAGS.weights,
+            embedding_dim=FLAGS.embedding_dim,
+        )
     if FLAGS.freeze_backbone:
         model.backbone.trainable = False
     model.compile(
@@ -138,25 +156,32 @@ def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset, image_si
     first_epoch = checkpoint.restore(model)
     if first_epoch:
         print(f"going on after epoch {first_epoch}")
-    folder.start(recipe_flags.settings(loss, seed), dataset.split_note)
+    folder.start(recipe_flags.settings(loss, seed), dataset.split_note, recipe_flags.given())
+    write_history = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: folder.write_history(checkpoint.history)
+    )
     if first_epoch < epochs:
-        model.fit(
-            dataset.train.view_pairs(
-                FLAGS.batch_size, FLAGS.augmentation, seed, initial_epoch=first_epoch
-            ),
-            steps_per_epoch=steps,
-            epochs=epochs,
-            initial_epoch=first_epoch,
-            validation_data=batches(dataset.validation),
-            callbacks=[checkpoint, EpochReport()],
-            shuffle=False,
-            verbose=1 if sys.stdout.isatty() else 0,
-        )
+        with recipe_flags.errors_in_one_line(FloatingPointError):
+            model.fit(
+                dataset.train.view_pairs(
+                    FLAGS.batch_size, FLAGS.augmentation, seed, initial_epoch=first_epoch
+                ),
+                steps_per_epoch=steps,
+                epochs=epochs,
+                initial_epoch=first_epoch,
+                validation_data=batches(dataset.validation),
+                callbacks=[checkpoint, write_history, EpochReport()],
+                shuffle=False,
+                verbose=1 if sys.stdout.isatty() else 0,
+            )
     folder.write_history(checkpoint.history)
     model.load_weights(checkpoint.best_weights)
     write_atomically(folder.model, model.save)
     plot_curves({f"{loss}, seed {seed}": checkpoint.history}, folder.curves)
-    best = checkpoint.history[checkpoint.best_epoch]
+    top1 = checkpoint.history[checkpoint.best_epoch]["val_accuracy"]
+    probe = None
+    if loss == "supcon":
+        probe, top1 = fit_probe(model, dataset, folder)
     metrics = {
         "seed": seed,
         "loss": loss,
@@ -165,11 +190,11 @@ def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset, image_si
         "data": dataset.split_note,
         "quick": FLAGS.quick,
         "validation": {
-            "top1": best["val_accuracy"],
+            "top1": top1,
             "best_epoch": checkpoint.best_epoch + 1,
             "examples": dataset.validation.num_examples,
         },
-        "test": test_accuracy(model, dataset, probe=loss == "supcon"),
+        "test": test_accuracy(model, dataset, probe),
         "epochs": epochs,
         "seconds": round(sum(row["seconds"] for row in checkpoint.history), 1),
     }
@@ -183,25 +208,31 @@ def batches(split):
     return data.take(QUICK_BATCHES) if FLAGS.quick else data
 
 
-def test_accuracy(model: CLCEModel, dataset: ImageDataset, probe: bool) -> dict:
+def fit_probe(model: CLCEModel, dataset: ImageDataset, folder: RunFolder) -> tuple[Any, float]:
+    """A linear classifier of the embeddings, saved beside the model, and its validation accuracy.
+
+    The model's own classifier has learned nothing from a contrastive loss alone.
+    """
+    train_labels, train = predict(model, dataset.train)
+    labels, validation = predict(model, dataset.validation)
+    probe = linear_probe(train["embedding"], train_labels, validation["embedding"], labels)
+    folder.write_probe(probe)
+    return probe, float(probe.score(validation["embedding"], labels))
+
+
+def test_accuracy(model: CLCEModel, dataset: ImageDataset, probe: Any = None) -> dict:
     """Accuracy on the test split of the classifier, or of a linear probe, and of 1-NN."""
     labels, outputs = predict(model, dataset.test)
     scores = outputs["probabilities"]
     nearest = None
-    searchable = dataset.train.num_examples <= NEAREST_NEIGHBOR_LIMIT
-    if searchable or probe:
+    if dataset.train.num_examples <= NEAREST_NEIGHBOR_LIMIT:
         train_labels, train = predict(model, dataset.train)
-    if searchable:
         nearest = nearest_neighbor_accuracy(
             train["embedding"], train_labels, outputs["embedding"], labels
         )
-    if probe:
-        validation_labels, validation = predict(model, dataset.validation)
-        classifier = linear_probe(
-            train["embedding"], train_labels, validation["embedding"], validation_labels
-        )
+    if probe is not None:
         scores = np.zeros_like(scores)
-        scores[:, classifier.classes_] = classifier.predict_proba(outputs["embedding"])
+        scores[:, probe.classes_] = probe.predict_proba(outputs["embedding"])
     return {
         "top1": top_k_accuracy(labels, scores),
         "top5": top_k_accuracy(labels, scores, k=5),

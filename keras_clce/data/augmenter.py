@@ -30,7 +30,7 @@ class RandomResizedCrop(keras.layers.Layer):
         training: images are cropped where it is True, and given back unchanged otherwise.
 
     Example:
-        >>> RandomResizedCrop(seed=1)(np.zeros((2, 8, 8, 3)), training=True).shape
+        >>> tuple(RandomResizedCrop(seed=1)(np.zeros((2, 8, 8, 3)), training=True).shape)
         (2, 8, 8, 3)
     """
 
@@ -131,7 +131,7 @@ def two_view_augmenter(
 
     Example:
         >>> augmenter = two_view_augmenter(32, policy="simclr")
-        >>> augmenter(np.zeros((4, 32, 32, 3), "float32"), training=True).shape
+        >>> tuple(augmenter(np.zeros((4, 32, 32, 3), "float32"), training=True).shape)
         (4, 32, 32, 3)
     """
     check_image_size(image_size)

@@ -32,7 +32,7 @@ class ImageSplit:
             array (examples,); None means squares.
 
     Raises:
-        ValueError: if `images` is not of that shape and dtype or `labels` do not match.
+        ValueError: if an argument is out of range or of another shape or dtype than described.
 
     Example:
         >>> split = ImageSplit(np.zeros((8, 10, 10, 3), np.uint8), np.arange(8), image_size=8)
@@ -53,11 +53,21 @@ class ImageSplit:
         aspects: np.ndarray | None = None,
     ) -> None:
         check_image_size(image_size)
+        check_interpolation(interpolation)
+        if not 0 < crop_fraction <= 1:
+            raise ValueError(
+                f"`crop_fraction` must be within (0, 1]. Received: crop_fraction={crop_fraction!r}"
+            )
+        if (images is None) == (stream is None):
+            raise ValueError(
+                "`images` or `stream` must be given, and not both. Received: "
+                f"images={type(images).__name__}, stream={type(stream).__name__}"
+            )
         if images is not None:
             _check_arrays(images, labels)
             labels = np.asarray(labels, np.int64)
-            aspects = np.ones(len(labels)) if aspects is None else aspects
-            aspects = np.asarray(aspects, np.float32)
+            aspects = np.asarray(np.ones(len(labels)) if aspects is None else aspects, np.float32)
+            _check_aspects(aspects, labels)
         self.image_size = image_size
         self.flip = flip
         self.crop_fraction = crop_fraction
@@ -319,6 +329,19 @@ def check_image_size(image_size: int) -> None:
     _check_positive("image_size", image_size)
 
 
+def check_interpolation(interpolation: str) -> None:
+    """Check the name of an interpolation.
+
+    Raises:
+        ValueError: if it is not one of `INTERPOLATIONS`.
+    """
+    if interpolation not in INTERPOLATIONS:
+        raise ValueError(
+            f"`interpolation` must be one of {', '.join(INTERPOLATIONS)}. Received: "
+            f"interpolation={interpolation!r}"
+        )
+
+
 def _epoch_key(root: tf.Tensor, epoch: tf.Tensor, stream: int) -> tf.Tensor:
     return tf.random.fold_in(tf.random.fold_in(root, stream), epoch)
 
@@ -343,4 +366,12 @@ def _check_arrays(images: np.ndarray, labels: np.ndarray | None) -> None:
         raise ValueError(
             f"`labels` must have shape ({shape[0]},), one for each image. Received: labels of "
             f"shape {np.shape(labels)}"
+        )
+
+
+def _check_aspects(aspects: np.ndarray, labels: np.ndarray) -> None:
+    if aspects.shape != labels.shape or not (np.isfinite(aspects) & (aspects > 0)).all():
+        raise ValueError(
+            f"`aspects` must be {len(labels)} finite numbers above 0, one for each image. "
+            f"Received: aspects of shape {aspects.shape}, such as {aspects.ravel()[:3]}"
         )

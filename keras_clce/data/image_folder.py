@@ -130,7 +130,8 @@ def decode_image(path: str | pathlib.Path) -> np.ndarray:
     """Decode an image file of any kind that Pillow reads.
 
     The orientation written by cameras is applied, the first frame of an animation is taken,
-    transparent pixels are laid on white, and 16-bit gray is scaled to 8 bits.
+    transparent pixels are laid on white, 16-bit gray is scaled to 8 bits, and floats are taken to
+    be within [0, 1] where none exceeds 1.
 
     Args:
         path: the file.
@@ -151,10 +152,13 @@ def decode_image(path: str | pathlib.Path) -> np.ndarray:
     with Image.open(path) as file:
         image = ImageOps.exif_transpose(file)
         if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-            # Pillow's own conversion cuts values above 255 off.
+            # Pillow's own conversion cuts values above 255 off. It reads some 16-bit files as "I",
+            # which tells nothing about the range.
             values = np.asarray(image, np.float64)
-            scale = 257.0 if values.max() > 255 else 1.0
-            image = Image.fromarray(np.clip(values / scale, 0, 255).astype(np.uint8))
+            sixteen_bits = image.mode.startswith("I;16") or values.max() > 255
+            unit = image.mode == "F" and values.max() <= 1
+            scale = 1 / 255 if unit else 257 if sixteen_bits else 1
+            image = Image.fromarray(np.clip(np.rint(values / scale), 0, 255).astype(np.uint8))
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

@@ -43,7 +43,12 @@ def resize_middle(
     """
     if crop_fraction == 1.0:
         return resize(image, image_size, interpolation)
-    sides = tf.cast(tf.shape(image)[-3:-1], tf.float32)
+    # Enlarging all of a panorama that is one pixel high would fill the memory; its middle serves.
+    sides = tf.shape(image)[-3:-1]
+    kept = tf.minimum(sides, 2 * tf.reduce_min(sides))
+    top, left = tf.unstack((sides - kept) // 2)
+    image = image[..., top : top + kept[0], left : left + kept[1], :]
+    sides = tf.cast(kept, tf.float32)
     scale = round(image_size / crop_fraction) / tf.reduce_min(sides)
     whole = tf.cast(tf.round(sides * scale), tf.int32)
     top, left = tf.unstack((whole - image_size) // 2)
@@ -94,15 +99,16 @@ def crop_boxes(images: tf.Tensor, boxes: tf.Tensor, image_size: int) -> tf.Tenso
         [1, 2, 2, 3]
     """
     sides = tf.cast(tf.shape(images)[1:3], tf.float32)
+    # Samples outside the outermost pixel centres repeat the border.
+    images = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
     # `crop_and_resize` puts samples on the corners of a box given in pixel centres; half-pixel
     # centres, which every resize of the evaluation has, need the box moved by half a sample.
     scale = tf.concat([sides, sides], axis=0)[None]
     edges = boxes * scale
     half = (edges[:, 2:] - edges[:, :2]) / (2.0 * image_size)
     centres = tf.concat([edges[:, :2] + half, edges[:, 2:] - half], axis=1) - 0.5
-    # Samples outside the outermost centres would be filled with zeros; they repeat the border.
-    last = scale - 1.0
-    normalised = tf.clip_by_value(centres, 0.0, last) / tf.maximum(last, 1.0)
+    last = scale + 1.0
+    normalised = tf.clip_by_value(centres + 1.0, 0.0, last) / last
     return tf.image.crop_and_resize(
         images, normalised, tf.range(tf.shape(images)[0]), (image_size, image_size)
     )

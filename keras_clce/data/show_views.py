@@ -16,7 +16,7 @@ def show_views(
     path: str | pathlib.Path,
     seed: int = 0,
 ) -> pathlib.Path:
-    """Write a PNG of the first `n` images, each with two views, one image a column.
+    """Write a PNG of `n` images, spread over the data, each with two views, one image a column.
 
     Args:
         data: a split, or a data set whose training split is meant.
@@ -43,18 +43,22 @@ def show_views(
             "`n` must be between 1 and the number of examples, "
             f"{split.num_examples}. Received: n={n}"
         )
-    stored, labels, aspects = next(iter(split.stored_batches(n)))
-    originals = split.view("none")(stored, aspects, None)
+    # A split that streams would have to decode all that is passed over.
+    every = 1 if split.labels is None else split.num_examples // n
+    spread = split.stored_batches(1).shard(every, 0).unbatch().batch(n)
+    stored, labels, aspects = next(iter(spread))
     draw = tf.function(split.view(policy))
     pair = [draw(stored, aspects, tf.constant([seed, number])) for number in range(2)]
 
     figure = matplotlib.figure.Figure(figsize=(1.6 * n + 0.5, 5.4), layout="constrained")
     axes = figure.subplots(3, n, squeeze=False)
     for row, (title, images) in enumerate(
-        zip(("image", "view 1", "view 2"), (originals, *pair), strict=True)
+        zip(("image", "view 1", "view 2"), (stored, *pair), strict=True)
     ):
         for column, image in enumerate(np.asarray(images)):
-            axes[row, column].imshow(np.rint(image).astype(np.uint8))
+            # The stored square is shown in the proportions that the photograph had.
+            stretch = 1.0 if row else 1.0 / float(aspects[column])
+            axes[row, column].imshow(np.rint(image).astype(np.uint8), aspect=stretch)
             axes[row, column].set(xticks=[], yticks=[])
         axes[row, 0].set_ylabel(title)
     for column, label in enumerate(labels.numpy()):

@@ -70,11 +70,7 @@ def load_dataset(
             "`limit_examples` must be a positive integer or None. Received: "
             f"limit_examples={limit_examples!r}"
         )
-    if interpolation not in dataset.INTERPOLATIONS:
-        raise ValueError(
-            f"`interpolation` must be one of {', '.join(dataset.INTERPOLATIONS)}. Received: "
-            f"interpolation={interpolation!r}"
-        )
+    dataset.check_interpolation(interpolation)
     folder = None if data_dir is None else pathlib.Path(data_dir).expanduser()
     if folder is not None and not folder.is_dir():
         raise FileNotFoundError(f"`data_dir` must be a folder. Received: data_dir={data_dir!s}")

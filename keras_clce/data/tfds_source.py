@@ -5,6 +5,7 @@ import pathlib
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from absl import logging
 
 from keras_clce.data.catalog import DatasetSpec
 from keras_clce.data.records import Records
@@ -111,6 +112,13 @@ def open_builder(spec: DatasetSpec, data_dir: pathlib.Path | None) -> tfds.core.
     """
     try:
         builder = tfds.builder(spec.tfds_name, data_dir=data_dir, try_gcs=False)
+        if not builder.is_prepared():
+            logging.warning(
+                "%s is not in %s yet; downloading it (%s) ...",
+                spec.name,
+                builder.data_dir,
+                spec.download_size,
+            )
         builder.download_and_prepare()
     # TFDS, its download manager and the network each raise errors of their own.
     except Exception as error:

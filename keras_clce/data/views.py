@@ -252,8 +252,9 @@ def _random_boxes(
 ) -> tf.Tensor:
     """Draw a box an image, (batch, 4) as y1, x1, y2, x2 in [0, 1].
 
-    As in torchvision and big_vision the area is uniform and the proportions, width / height in the
-    photograph, are so in their logarithm; a box that does not fit shrinks until it does.
+    The area is uniform and the proportions, width / height in the photograph, are so in their
+    logarithm. A box that does not fit shrinks until it does, where torchvision draws anew: no loop,
+    and more of an elongated photograph is shown.
     """
     batch = tf.shape(aspects)
     area = draws.uniform(batch, smallest_area, 1.0)
@@ -319,7 +320,7 @@ def make_view(
         policy: one of `VIEW_POLICIES`.
         image_size: side of the views, in pixels.
         flip: whether images may be mirrored.
-        interpolation: of the resize of whole images by `"none"`: `"bilinear"` or `"bicubic"`.
+        interpolation: of the resize by `"none"`: `"bilinear"` or `"bicubic"`.
         crop_fraction: share of the shorter side that `"none"` keeps; 1 keeps the whole image.
 
     Returns:
@@ -348,7 +349,9 @@ def make_view(
     def middle(images, aspects, key):
         if crop_fraction == 1.0:
             return resize(images, image_size, interpolation)
-        return crop_boxes(images, middle_boxes(aspects, crop_fraction), image_size)
+        # Twice as many samples as pixels, for an antialiased resize like the evaluation's.
+        middles = crop_boxes(images, middle_boxes(aspects, crop_fraction), 2 * image_size)
+        return resize(middles, image_size, interpolation)
 
     def augmented(images, aspects, key):
         draws.start(key)

@@ -5,6 +5,7 @@ from numbers import Real
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_clce.losses.contrastive import ContrastiveLoss, LACLNLoss, reduce_anchors
@@ -29,7 +30,7 @@ class CLCELoss(keras.losses.Loss):
 
     Call arguments:
         y_true: Integer classes `(batch,)` or `(batch, 1)`, or one-hot rows `(batch, classes)`.
-            A class outside the logits' range makes the loss NaN, on every backend.
+            What is no class within the logits' range makes the loss NaN, on every backend.
         y_pred: A dict with `"embedding"` `(batch, dim)` and `"logits"` `(batch, classes)`.
         sample_weight: Optional weights `(batch,)`, applied to both parts.
 
@@ -152,7 +153,7 @@ class CLCELoss(keras.losses.Loss):
             )
         classes = logits.shape[1]
         labels = class_ids(y_true, logits.shape[0])
-        shape = tuple(ops.shape(y_true))
+        shape = tuple(y_true.shape) if hasattr(y_true, "shape") else np.shape(y_true)
         if len(shape) == 2 and shape[1] != 1:
             if shape[1] != classes:
                 raise ValueError(

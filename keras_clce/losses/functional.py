@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from keras import ops
+from keras.backend import standardize_dtype
 
 # Stands for log(0). Finite, because -inf turns gradients into NaN.
 _LOG_ZERO = -1e30
@@ -131,10 +132,11 @@ def class_ids(labels: Any, batch_size: int | None = None) -> Any:
         batch_size: The number of rows expected, where it is known. Defaults to `None`.
 
     Returns:
-        An int32 tensor `[batch]`.
+        An integer tensor `[batch]`; -1 where a value turns out to be no whole number, or a row not
+        to be one-hot, only when the graph runs.
 
     Raises:
-        ValueError: If the shape is another one, or values that can be seen are no whole numbers.
+        ValueError: If the shape is another one, or values that can be seen are not as described.
 
     Example:
     ```python
@@ -149,8 +151,7 @@ def class_ids(labels: Any, batch_size: int | None = None) -> Any:
         labels = np.asarray(labels)
         if labels.dtype.kind not in "biuf":
             raise ValueError(f"{expected}. Received: labels of dtype {labels.dtype}")
-        classes = labels if labels.ndim < 2 or labels.shape[1:] == (1,) else np.zeros(1)
-        if not (np.isfinite(classes).all() and np.array_equal(classes, np.floor(classes))):
+        if not labels_are_valid(labels):
             raise ValueError(f"{expected}. Received: labels={labels}")
     labels = ops.convert_to_tensor(labels)
     shape = tuple(labels.shape)
@@ -163,8 +164,33 @@ def class_ids(labels: Any, batch_size: int | None = None) -> Any:
     if len(shape) == 2 and shape[1] == 1:
         labels = ops.squeeze(labels, axis=1)
     elif len(shape) == 2:
-        labels = ops.argmax(labels, axis=1)
-    return ops.cast(labels, "int32")
+        rows = ops.cast(labels, "float32")
+        one_hot = ops.logical_and(ops.amax(rows, axis=1) == 1, ops.sum(ops.abs(rows), axis=1) == 1)
+        return ops.where(one_hot, ops.cast(ops.argmax(rows, axis=1), "int32"), -1)
+    dtype = standardize_dtype(labels.dtype)
+    if "float" in dtype:
+        return ops.where(labels == ops.floor(labels), ops.cast(labels, "int32"), -1)
+    # Classes of 64 bits, such as hashes, would run into each other in 32.
+    return labels if dtype in ("int32", "int64") else ops.cast(labels, "int32")
+
+
+def labels_are_valid(labels: np.ndarray) -> bool:
+    """Tell whether an array holds whole numbers, or one-hot rows where it has several columns.
+
+    Args:
+        labels: An array of numbers, of any shape.
+
+    Returns:
+        Whether `class_ids` takes its values.
+
+    Example:
+    ```python
+    labels_are_valid(np.array([[0.5, 0.5]]))  # False
+    ```
+    """
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        return bool(((labels == 1).sum(1) == 1).all() and ((labels != 0).sum(1) == 1).all())
+    return bool(np.isfinite(labels).all()) and np.array_equal(labels, np.floor(labels))
 
 
 def unit_rows(x: Any) -> Any:
@@ -232,11 +258,14 @@ def _pairs(labels, embeddings):
             "`embeddings` must have shape (batch, dim), with at least one row. "
             f"Received: embeddings of shape {shape}"
         )
-    labels = class_ids(labels, shape[0])
+    classes = class_ids(labels, shape[0])
+    if isinstance(labels, (list, tuple, np.ndarray)) and np.size(labels) == classes.shape[0]:
+        # JAX has no integers of 64 bits unless told to, and only equality counts.
+        classes = ops.convert_to_tensor(np.unique(labels, return_inverse=True)[1].reshape(-1))
     embeddings = unit_rows(embeddings)
     cosines = ops.matmul(embeddings, ops.transpose(embeddings))
-    same = ops.cast(ops.expand_dims(labels, 1) == ops.expand_dims(labels, 0), "float32")
-    rows = ops.arange(ops.shape(labels)[0])
+    same = ops.cast(ops.expand_dims(classes, 1) == ops.expand_dims(classes, 0), "float32")
+    rows = ops.arange(ops.shape(classes)[0])
     itself = ops.cast(ops.expand_dims(rows, 1) == ops.expand_dims(rows, 0), "float32")
     return cosines, same - itself, 1.0 - same
 

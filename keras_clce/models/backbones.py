@@ -20,6 +20,7 @@ from keras_clce.models.checkpoints import efficientnet_lite as lite_checkpoints
 from keras_clce.models.external import (
     EXTERNAL_FORMS,
     build_external,
+    check_external_weights,
     external_pixels,
     is_external,
 )
@@ -131,10 +132,10 @@ def build_backbone(name: str, image_size: int, weights: str | Path | None = None
         (None, 7, 7, 1280)
     """
     _check_image_size(image_size)
-    if isinstance(name, str) and is_external(name):
+    check_weights(name, weights)
+    if is_external(name):
         return build_external(name, image_size, weights)
     row = _row(name)
-    _check_weights(row, weights)
     return row.build(row.spec, image_size, weights)
 
 
@@ -161,7 +162,24 @@ def _check_image_size(image_size):
         )
 
 
-def _check_weights(row, weights):
+def check_weights(name: str, weights: str | Path | None) -> None:
+    """Check that a backbone can start from these weights, without reading them.
+
+    Args:
+        name: as in `build_backbone`.
+        weights: as in `build_backbone`.
+
+    Raises:
+        ValueError: if the name is unknown or takes no such weights.
+        FileNotFoundError: if there is nothing at the path.
+
+    Example:
+        >>> check_weights("efficientnet_lite0", "imagenet")
+    """
+    if isinstance(name, str) and is_external(name):
+        check_external_weights(name, weights)
+        return
+    row = _row(name)
     if weights is None:
         return
     if weights == "imagenet":

@@ -53,16 +53,39 @@ def build_external(name: str, image_size: int, weights: str | Path | None) -> ke
         >>> build_external("app:MobileNetV2", 96, None).output_shape
         (None, 3, 3, 1280)
     """
+    check_external_weights(name, weights)
     if name.startswith("app:"):
         return _build_application(name, image_size, weights)
-    if weights is not None:
-        raise ValueError(
-            f"{name} brings its own weights, so `weights` must be None. "
-            f"Received: weights={str(weights)!r}"
-        )
     if name.startswith("hub:"):
         return build_hub(name.removeprefix("hub:"), image_size)
     return _build_file(Path(name), image_size)
+
+
+def check_external_weights(name: str, weights: str | Path | None) -> None:
+    """Check that an external backbone can start from these weights, without reading them.
+
+    Args:
+        name: the backbone.
+        weights: as in `build_external`.
+
+    Raises:
+        ValueError: if the backbone brings its own weights and `weights` is not None.
+        FileNotFoundError: if there is no file at the path.
+
+    Example:
+        >>> check_external_weights("app:MobileNetV2", "imagenet")
+    """
+    if not name.startswith("app:"):
+        if weights is not None:
+            raise ValueError(
+                f"{name} brings its own weights, so `weights` must be None. "
+                f"Received: weights={str(weights)!r}"
+            )
+    elif not (weights in (None, "imagenet") or Path(str(weights)).is_file()):
+        raise FileNotFoundError(
+            "`weights` must be None, 'imagenet' or the path of a weights file. "
+            f"Received: weights={str(weights)!r}"
+        )
 
 
 def external_pixels(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -97,11 +120,6 @@ def external_pixels(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def _build_application(name, image_size, weights):
     function, (mean, std), flip = _application(name)
-    if not (weights in (None, "imagenet") or Path(str(weights)).is_file()):
-        raise FileNotFoundError(
-            "`weights` must be None, 'imagenet' or the path of a weights file. "
-            f"Received: weights={str(weights)!r}"
-        )
 
     def build():
         return function(include_top=False, weights=weights, input_shape=(image_size, image_size, 3))

@@ -9,7 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from keras_clce.backend import backend_name
+import numpy as np
+
 from keras_clce.files import write_atomically, write_json
 
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "keras-cv", "keras-hub", "numpy")
@@ -17,6 +18,8 @@ PACKAGES = ("keras", "tensorflow", "jax", "torch", "keras-cv", "keras-hub", "num
 
 class RunFolder:
     """Files of one run: `config.json`, `history.csv`, `checkpoint/`, `metrics.json`, `model.keras`.
+
+    After a contrastive loss alone there is `probe.npz` too.
 
     Args:
         path: The folder; created by `start`.
@@ -36,6 +39,7 @@ class RunFolder:
         self.checkpoint = self.path / "checkpoint"
         self.model = self.path / "model.keras"
         self.curves = self.path / "curves.png"
+        self.probe = self.path / "probe.npz"
 
     def check(self, settings: Mapping[str, Any], resume: bool) -> None:
         """Refuse to start over, or to go on with other settings than the run began with.
@@ -67,21 +71,41 @@ class RunFolder:
                 + "; ".join(differing)
             )
 
-    def start(self, settings: Mapping[str, Any], data: str) -> None:
-        """Write what the run is made of.
+    def check_data(self, data: str) -> None:
+        """Refuse to go on with other data than the run began with.
+
+        Args:
+            data: One sentence on the data that would be used, as for `start`.
+
+        Raises:
+            ValueError: If the folder holds a run on other data.
+        """
+        if not self.config.is_file():
+            return
+        before = json.loads(self.config.read_text())["data"]
+        if before != data:
+            raise ValueError(
+                f"{self.path} was begun with other data, so it cannot be resumed: {before!r} then, "
+                f"{data!r} now"
+            )
+
+    def start(
+        self, settings: Mapping[str, Any], data: str, flags: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write what the run is made of; where it goes on, add the software that goes on.
 
         Args:
             settings: What decides the result, as for `check`.
             data: One sentence on the data that was really used.
+            flags: All flags as they were given. Defaults to `None`.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
-        config = {
-            "settings": settings,
-            "data": data,
-            "backend": backend_name(),
-            "versions": package_versions(),
-            "commit": git_commit(),
-        }
+        software = {"versions": package_versions(), "commit": git_commit()}
+        if self.config.is_file():
+            config = json.loads(self.config.read_text())
+            config.setdefault("resumed", []).append(software)
+        else:
+            self.path.mkdir(parents=True, exist_ok=True)
+            config = {"settings": settings, "data": data, "flags": flags or {}, **software}
         write_json(self.config, config)
 
     def finished(self) -> dict[str, Any] | None:
@@ -99,6 +123,15 @@ class RunFolder:
         writer.writeheader()
         writer.writerows({**row, "epoch": row["epoch"] + 1} for row in history)
         write_atomically(self.history, lambda to: to.write_text(text.getvalue()))
+
+    def write_probe(self, probe: Any) -> None:
+        """Write a linear classifier of embeddings: `scores = embedding @ coef.T + intercept`.
+
+        Args:
+            probe: A fitted `sklearn.linear_model.LogisticRegression`.
+        """
+        arrays = {name: getattr(probe, f"{name}_") for name in ("coef", "intercept", "classes")}
+        write_atomically(self.probe, lambda to: np.savez(to, **arrays))
 
 
 def package_versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Plain-text tables of runs: mean and interval of each loss, and its test against the first."""
+"""Plain-text tables of runs: mean and interval of each loss, and its test against a baseline."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_clce import backend
 from keras_clce.losses import CLCELoss
+from keras_clce.losses.functional import labels_are_valid
 from keras_clce.models.backbones import build_backbone
 from keras_clce.models.heads import EmbeddingAndLogits
 
@@ -76,6 +77,11 @@ class CLCEModel(keras.Model):
             raise ValueError(
                 "`backbone` must be a Keras model; `CLCEModel.from_backbone` builds one by name. "
                 f"Received: backbone={backbone!r}"
+            )
+        if augmenter is not None and not isinstance(augmenter, keras.Layer):
+            raise ValueError(
+                "`augmenter` must be None or a Keras layer, such as `two_view_augmenter` builds. "
+                f"Received: augmenter={augmenter!r}"
             )
         heads = EmbeddingAndLogits(num_classes, embedding_dim, name="heads")
         self.backbone = backbone
@@ -155,10 +161,11 @@ class CLCEModel(keras.Model):
             metrics: As in Keras, of the probabilities `(batch, num_classes)`. Defaults to `None`.
             weighted_metrics: As in Keras. Defaults to `None`.
             **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss`,
-                as in Keras.
+                as in Keras. `loss_weights` is refused: there is one loss.
 
         Raises:
-            ValueError: If `loss` is not a `CLCELoss` that reduces to a scalar.
+            ValueError: If `loss` is not a `CLCELoss` that reduces to a scalar, or `loss_weights`
+                are given.
 
         Example:
         ```python
@@ -171,6 +178,11 @@ class CLCEModel(keras.Model):
                 "`loss` must be a keras_clce.losses.CLCELoss that reduces to a scalar: "
                 "CLCELoss(contrastive_weight=0) is cross-entropy alone, CLCELoss(1, contrastive=…) "
                 f"a contrastive loss alone. Received: loss={loss!r}"
+            )
+        if kwargs.get("loss_weights") is not None:
+            raise ValueError(
+                "`loss_weights` must be None: CLCELoss(contrastive_weight=…) weights the parts. "
+                f"Received: loss_weights={kwargs['loss_weights']!r}"
             )
         # Keras would flatten the outputs and look for a loss of each; `compute_loss` gives all
         # of them to the one loss instead.
@@ -274,11 +286,12 @@ class CLCEModel(keras.Model):
             return data
         expected = tuple(x[0].shape if isinstance(x, (tuple, list)) else x.shape)
         for view in views:
-            if tuple(view.shape)[:1] != expected[:1] or len(view.shape) != len(expected):
+            shape = tuple(view.shape)
+            if shape[:1] != expected[:1] or shape[1:] != tuple(views[0].shape)[1:]:
                 raise ValueError(
                     "`augmenter` and pairs of views must keep the number of images, "
-                    f"{expected[0]}. Received: images of shape {expected} and a view of shape "
-                    f"{tuple(view.shape)}"
+                    f"{expected[0]}, and give views of one size. Received: images of shape "
+                    f"{expected} and a view of shape {shape}"
                 )
         x = ops.concatenate([ops.cast(view, self.compute_dtype) for view in views])
         y = None if y is None else ops.concatenate([y, y])
@@ -287,7 +300,7 @@ class CLCEModel(keras.Model):
         return x, y, sample_weight
 
     def _check_arrays(self, x, y):
-        if y is None and isinstance(x, np.ndarray):
+        if y is None and isinstance(x, (np.ndarray, list, tuple)):
             raise ValueError("`y` must hold the labels of the images. Received: y=None")
         for images in x if isinstance(x, (tuple, list)) else (x,):
             if isinstance(images, np.ndarray):
@@ -299,7 +312,14 @@ class CLCEModel(keras.Model):
                     raise ValueError(
                         "`x` must hold finite pixels. Received: x with NaN or infinite values"
                     )
-        if not isinstance(y, np.ndarray) or (y.ndim == 2 and y.shape[1] > 1):
+        if not isinstance(y, np.ndarray):
+            return
+        if y.dtype.kind in "biuf" and not labels_are_valid(y):
+            raise ValueError(
+                "`y` must hold whole numbers or one-hot rows. Received: y with other values, such "
+                f"as in y={y[:3].tolist()}"
+            )
+        if y.ndim == 2 and y.shape[1] > 1:
             return
         outside = y[(y < 0) | (y >= self.num_classes)]
         if outside.size:

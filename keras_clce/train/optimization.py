@@ -28,7 +28,8 @@ def build_optimizer(
         variables: The model's trainable variables.
 
     Returns:
-        A `keras.optimizers.Optimizer`.
+        A `keras.optimizers.Optimizer`. Keras does not save which variables are free of decay: to
+        train a model on that was loaded from a file, compile it with a newly built optimizer.
 
     Raises:
         ValueError: If an argument is out of its range.

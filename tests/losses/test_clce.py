@@ -188,6 +188,17 @@ def test_a_class_that_the_logits_lack_gives_nan(class_number):
 
 
 @pytest.mark.parametrize(
+    "rows",
+    [np.full(16, 0.5), np.full(16, np.nan), np.zeros((16, CLASSES)), np.full((16, CLASSES), 0.25)],
+    ids=["fractions", "NaN", "rows of zeros", "soft rows"],
+)
+def test_tensors_that_hold_no_classes_give_nan(rows):
+    _, x = batch()
+    labels = keras.ops.convert_to_tensor(rows, "float32")
+    assert np.isnan(float(CLCELoss()(labels, outputs(x))))
+
+
+@pytest.mark.parametrize(
     "contrastive",
     [
         LACLNLoss(0.1, 2.0, "inside", reduction="sum"),

@@ -149,8 +149,8 @@ def test_every_form_of_labels_gives_the_same_values(name, form):
 
 
 def test_negative_and_very_large_class_numbers_stay_apart():
-    # Neighbours above 2^24 are one number in float32.
-    labels = np.array([-1, -1, 2**24, 2**24 + 1] * 4)
+    # Neighbours above 2^24 are one number in float32, multiples of 2^32 in int32.
+    labels = np.array([-1, -1, 2**24, 2**24 + 1, 0, 2**32, 2**33, 0] * 2)
     values, _ = functional.lacln(labels, cases.embeddings())
     want, _ = reference.lacln(labels, cases.embeddings())
     cases.assert_values_close(cases.gradients.to_numpy(values), want)
@@ -198,6 +198,9 @@ def test_threshold_must_be_a_cosine(threshold):
         np.zeros((15, 1), dtype=int),
         np.zeros((17, 4), dtype=int),
         np.zeros((1, 16), dtype=int),
+        np.zeros((16, 4)),
+        np.full((16, 4), 0.25),
+        np.eye(16) * 2.0,
     ],
     ids=[
         "rank 3",
@@ -212,6 +215,9 @@ def test_threshold_must_be_a_cosine(threshold):
         "too few in a column",
         "too many one-hot rows",
         "one row",
+        "rows of zeros",
+        "soft rows",
+        "rows of twos",
     ],
 )
 def test_labels_must_fit(name, labels):

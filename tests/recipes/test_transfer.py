@@ -78,7 +78,8 @@ def test_every_loss_leaves_a_whole_run_folder(tiny_backbone, tmp_path, capsys):
         folder = home / f"{loss}-seed0"
         names = {path.name for path in folder.iterdir()}
         expected = {"config.json", "history.csv", "checkpoint", "metrics.json", "model.keras"}
-        assert names == expected | {"curves.png"}
+        expected |= {"curves.png"} | ({"probe.npz"} if loss == "supcon" else set())
+        assert names == expected
         metrics = json.loads((folder / "metrics.json").read_text())
         assert metrics["loss"] == loss
         assert 0 <= metrics["test"]["top1"] <= metrics["test"]["top5"] <= 1
@@ -88,11 +89,33 @@ def test_every_loss_leaves_a_whole_run_folder(tiny_backbone, tmp_path, capsys):
         ]
         config = json.loads((folder / "config.json").read_text())
         assert config["settings"]["limit_examples"] == 100
+        assert config["settings"]["backend"] == keras.backend.backend()
+        assert config["settings"]["image_size"] == 16
+        assert config["settings"]["learning_rate"] == 1e-3  # a saved encoder brings weights
+        assert config["flags"]["output_dir"] == str(tmp_path / "runs")
         assert config["data"] in printed
         assert f"\n{loss} " in printed
     assert (home / "curves.png").is_file()
     assert (home / "views.png").is_file()
     assert "one seed" in printed
+    assert "weights: its own" in printed
+
+
+def test_saved_probe_repeats_the_reported_accuracies(tiny_backbone, tmp_path):
+    from keras_clce.data import load_dataset
+
+    run(*flags_for(tiny_backbone, tmp_path / "runs", "--losses=supcon"))
+    metrics = json.loads(only(tmp_path / "runs", "metrics.json").read_text())
+    model = keras.saving.load_model(only(tmp_path / "runs", "model.keras"))
+    probe = np.load(only(tmp_path / "runs", "probe.npz"))
+    data = load_dataset("digits", image_size=16)
+    for split, reported in ((data.validation, "validation"), (data.test, "test")):
+        images, labels = split.arrays()
+        embedding = model.predict(images.astype("float32"), verbose=0)["embedding"]
+        scores = embedding @ probe["coef"].T + probe["intercept"]
+        assert metrics[reported]["top1"] == pytest.approx(
+            np.mean(probe["classes"][scores.argmax(1)] == labels), abs=0.005
+        )
 
 
 def test_saved_model_repeats_the_reported_accuracy(tiny_backbone, tmp_path):
@@ -131,14 +154,29 @@ def test_losses_see_the_same_views_and_start(tiny_backbone, tmp_path, monkeypatc
 def test_a_second_start_is_refused_and_resume_keeps_finished_runs(tiny_backbone, tmp_path, capsys):
     arguments = flags_for(tiny_backbone, tmp_path / "runs", "--losses=ce", "--quick")
     run(*arguments)
-    with pytest.raises(ValueError, match="--resume"):
+    with pytest.raises(SystemExit, match="--resume"):
         run(*arguments)
     before = only(tmp_path / "runs", "metrics.json").stat().st_mtime_ns
     run(*arguments, "--resume")
     assert "already finished" in capsys.readouterr().out
     assert only(tmp_path / "runs", "metrics.json").stat().st_mtime_ns == before
-    with pytest.raises(ValueError, match=r"hardness: 1\.0 then, 2\.0 now"):
+    with pytest.raises(SystemExit, match=r"hardness: 1\.0 then, 2\.0 now"):
         run(*arguments, "--resume", "--hardness=2")
+
+
+def test_a_run_is_not_resumed_on_other_data(tiny_backbone, tmp_path):
+    for folder, images in (("a", 6), ("b", 7)):
+        for label in ("cat", "dog"):
+            (tmp_path / folder / "photos" / label).mkdir(parents=True)
+            for number in range(images):
+                pixels = np.full((16, 20, 3), 10 * number, "uint8")
+                path = tmp_path / folder / "photos" / label / f"{number}.png"
+                keras.utils.save_img(path, pixels, scale=False)
+    arguments = flags_for(tiny_backbone, tmp_path / "runs", "--losses=ce", "--quick")
+    arguments += ("--dataset=image_folder", "--batch_size=2")
+    run(*arguments, f"--data_dir={tmp_path / 'a' / 'photos'}")
+    with pytest.raises(SystemExit, match="begun with other data"):
+        run(*arguments, f"--data_dir={tmp_path / 'b' / 'photos'}", "--resume")
 
 
 def test_a_killed_run_resumes_to_the_same_result(tiny_backbone, tmp_path):
@@ -158,6 +196,7 @@ def test_a_killed_run_resumes_to_the_same_result(tiny_backbone, tmp_path):
             process.send_signal(signal.SIGKILL)
             break
     process.wait()
+    assert len(list(csv.DictReader(only(tmp_path / "killed", "history.csv").open()))) >= 2
     assert process.returncode == -signal.SIGKILL
     assert not list((tmp_path / "killed").rglob("metrics.json"))
     saved = json.loads(only(tmp_path / "killed", "state.json").read_text())["history"]
@@ -200,6 +239,10 @@ def test_a_killed_run_resumes_to_the_same_result(tiny_backbone, tmp_path):
         ("--image_size=4", "must be at least 8"),
         ("--batch_size=1", "batch_size"),
         ("--epochs=0", "epochs"),
+        ("--weights=imagenet", "no public ImageNet weights for small_resnet"),
+        ("--backbone=nowhere.keras", "nowhere.keras"),
+        ("--freeze_backbone", "--embedding_dim"),
+        ("--embedding_dim=0", "embedding_dim"),
     ],
 )
 def test_bad_flags_fail_with_the_valid_values(argument, message, monkeypatch):
@@ -213,7 +256,7 @@ def test_learning_rate_of_each_loss():
     parse("--learning_rate=ce=1e-3,clce=2e-3")
     assert recipe_flags.learning_rate("ce") == 1e-3
     assert recipe_flags.learning_rate("clce") == 2e-3
-    parse("--weights=imagenet")
+    parse("--backbone=efficientnet_lite0", "--weights=imagenet")
     assert recipe_flags.learning_rate("ce") == 1e-3
     parse()
     assert recipe_flags.learning_rate("clce") == 3e-3
@@ -224,8 +267,30 @@ def test_learning_rate_of_each_loss():
 @pytest.mark.any_backend
 def test_missing_folder_is_one_readable_error(tmp_path):
     missing = tmp_path / "nowhere"
-    with pytest.raises((ValueError, FileNotFoundError), match="nowhere"):
+    with pytest.raises(SystemExit, match=r"Error: .*nowhere"):
         run("--dataset=oxford_flowers102", f"--data_dir={missing}", "--quick")
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("flag", ["batch_size", "show_views"])
+def test_more_than_the_training_images_is_one_readable_error(flag, tmp_path):
+    with pytest.raises(SystemExit, match=f"Error: --{flag} must be at most .* 1259"):
+        run(f"--output_dir={tmp_path}", f"--{flag}=5000")
+
+
+def test_a_frozen_encoder_stays_and_its_projection_learns(tiny_backbone, tmp_path):
+    run(
+        *flags_for(tiny_backbone, tmp_path / "runs", "--losses=clce", "--epochs=3"),
+        "--freeze_backbone",
+        "--embedding_dim=8",
+        "--learning_rate=0.03",
+    )
+    model = keras.saving.load_model(only(tmp_path / "runs", "model.keras"))
+    before = keras.saving.load_model(tiny_backbone).get_weights()
+    for a, b in zip(before, model.backbone.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    rows = list(csv.DictReader(only(tmp_path / "runs", "history.csv").open()))
+    assert float(rows[-1]["contrastive"]) < float(rows[0]["contrastive"]) - 0.01
 
 
 # TFDS itself does not know tiny_imagenet_subset, so it cannot be mocked; it runs for real below.

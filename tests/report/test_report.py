@@ -66,6 +66,19 @@ def test_run_folder_says_what_the_run_is_made_of(tmp_path):
     assert folder.finished() == {"seed": 0}
 
 
+def test_run_folder_keeps_its_beginning_and_refuses_other_data(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.check_data("digits")
+    folder.start({"epochs": 3}, "digits", {"resume": False})
+    folder.start({"epochs": 3}, "digits", {"resume": True})
+    config = json.loads(folder.config.read_text())
+    assert config["flags"] == {"resume": False}
+    assert len(config["resumed"]) == 1
+    folder.check_data("digits")
+    with pytest.raises(ValueError, match="'digits' then, 'cifar10' now"):
+        folder.check_data("cifar10")
+
+
 def test_history_counts_epochs_from_one(tmp_path):
     folder = RunFolder(tmp_path)
     folder.write_history([{"epoch": 0, "loss": 2.0}, {"epoch": 1, "loss": 1.5}])

@@ -19,6 +19,9 @@ def test_bad_constructor_arguments():
         CLCEModel(small_backbone(), 3, embedding_dim=0)
     with pytest.raises(ValueError, match=r"`backbone`.*Received: backbone='resnet50'"):
         CLCEModel("resnet50", 3)
+    for augmenter in ("light", lambda images: images):
+        with pytest.raises(ValueError, match=r"`augmenter`.*Received: augmenter="):
+            CLCEModel(small_backbone(), 3, augmenter=augmenter)
     inputs = keras.Input(SHAPE)
     flat = keras.Model(inputs, keras.layers.Reshape((12, 36))(inputs))
     with pytest.raises(ValueError, match=r"`features`.*Received"):
@@ -29,6 +32,11 @@ def test_bad_constructor_arguments():
 def test_bad_loss(loss):
     with pytest.raises(ValueError, match=r"`loss`.*Received: loss="):
         small_model().compile("sgd", loss=loss)
+
+
+def test_loss_weights():
+    with pytest.raises(ValueError, match=r"`loss_weights`.*Received: loss_weights=\[0.5\]"):
+        small_model().compile("sgd", loss_weights=[0.5])
 
 
 @pytest.mark.parametrize("label", [-1, CLASSES, 1000])
@@ -42,6 +50,22 @@ def test_labels_out_of_range(label):
     good = separable(16)
     with pytest.raises(ValueError, match="`y` must hold classes"):
         model.fit(*good, validation_data=(images, labels), verbose=0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda y: y + 0.5,
+        lambda y: np.where(y == 1, np.nan, y),
+        lambda y: np.eye(CLASSES)[y] * (y > 0)[:, None],
+        lambda y: np.full((len(y), CLASSES), 1 / CLASSES),
+    ],
+    ids=["fractions", "NaN", "rows of zeros", "soft rows"],
+)
+def test_labels_that_are_no_classes(change):
+    images, labels = separable(16)
+    with pytest.raises(ValueError, match="`y` must hold whole numbers or one-hot rows"):
+        compiled(small_model()).fit(images, change(labels), verbose=0)
 
 
 def test_streamed_labels_out_of_range_make_the_loss_nan():
@@ -70,6 +94,18 @@ def test_no_images():
 def test_no_labels():
     with pytest.raises(ValueError, match="`y` must hold the labels"):
         compiled(small_model()).fit(separable(16)[0], verbose=0)
+
+
+def test_no_labels_of_pairs():
+    images, _ = separable(16)
+    with pytest.raises(ValueError, match="`y` must hold the labels"):
+        compiled(small_model()).fit((images, images), verbose=0)
+
+
+def test_views_of_two_sizes():
+    images, labels = separable(16)
+    with pytest.raises(ValueError, match="views of one size"):
+        compiled(small_model()).fit((images, images[:, :8]), labels, verbose=0)
 
 
 def test_images_of_the_wrong_size():

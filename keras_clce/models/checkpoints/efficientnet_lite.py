@@ -107,6 +107,7 @@ def load_efficientnet_lite(model: keras.Model, path: str | Path) -> None:
             them. The model is left as it was.
 
     Example:
+        >>> from keras_clce.models.backbones import build_backbone
         >>> model = build_backbone("efficientnet_lite0", image_size=224)
         >>> load_efficientnet_lite(model, checkpoint_path("efficientnet_lite0"))
     """
