@@ -1,0 +1,63 @@
+"""The report recipe, on run folders written by hand."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+
+from keras_clce.files import write_json
+from keras_clce.report import RunFolder
+
+pytestmark = pytest.mark.any_backend
+ROOT = Path(__file__).resolve().parents[2]
+TOP1 = {"ce": [0.70, 0.72, 0.71], "clce": [0.74, 0.75, 0.77]}
+
+
+def write_run(path, loss, seed, top1):
+    folder = RunFolder(path)
+    folder.start({}, "digits, 10 images")
+    history = [{"epoch": k, "loss": 1.0 / (k + 1), "val_loss": 1.0, "seconds": 1} for k in (0, 1)]
+    folder.checkpoint.mkdir()
+    write_json(folder.checkpoint / "state.json", {"history": history})
+    if top1 is not None:
+        test = {"top1": top1, "top5": 0.9, "nearest_neighbor": 0.8}
+        write_json(folder.metrics, {"loss": loss, "seed": seed, "test": test, "seconds": 12.0})
+
+
+def report(*arguments):
+    return subprocess.run(
+        [sys.executable, str(ROOT / "recipes/report.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def test_report_gives_scipys_figures_and_names_what_it_left_out(tmp_path):
+    home = tmp_path / "runs" / "transfer" / "digits" / "small_resnet"
+    for loss, values in TOP1.items():
+        for seed, top1 in enumerate(values):
+            write_run(home / f"{loss}-seed{seed}", loss, seed, top1)
+    write_run(home / "clce-seed3", "clce", 3, None)
+    done = report("--runs", tmp_path / "runs", "--output_dir", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert f"Left out, not finished: {home / 'clce-seed3'}" in done.stdout
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "## transfer/digits/small_resnet" in text
+    assert "digits, 10 images" in text
+    test = stats.ttest_rel(TOP1["clce"], TOP1["ce"])
+    assert f"p = {test.pvalue:.3f}" in text
+    assert f"{100 * np.mean(TOP1['clce']):.2f} ± " in text
+    with Image.open(tmp_path / "out" / "curves-1.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_without_a_finished_run_it_says_so(tmp_path):
+    done = report("--runs", tmp_path)
+    assert done.returncode == 1
+    assert "Error: --runs must hold at least one finished run" in done.stderr
