@@ -147,10 +147,9 @@ def learning_rate(loss: str) -> float:
 
 def weights_in_words() -> str:
     """What the encoder starts from, `"random"` if from nothing."""
-    brings_its_own = backbone_spec(FLAGS.backbone).weights == "its own"
-    if FLAGS.weights or not brings_its_own or FLAGS.backbone.startswith("app:"):
-        return FLAGS.weights or "random"
-    return "its own"
+    external = backbone_spec(FLAGS.backbone).weights == "its own"
+    brings_its_own = external and not FLAGS.backbone.startswith("app:")
+    return FLAGS.weights or ("its own" if brings_its_own else "random")
 
 
 def image_size() -> int:

@@ -26,34 +26,35 @@ def main(argv: list[str]) -> None:
     if argv[1:]:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
     folders = [RunFolder(path.parent) for path in sorted(Path(FLAGS.runs).rglob("config.json"))]
-    finished = [folder for folder in folders if folder.finished()]
-    for folder in folders:
-        if folder not in finished:
-            print(f"Left out, not finished: {folder.path}")
-    if not finished:
-        sys.exit(f"Error: --runs must hold at least one finished run. Received: runs={FLAGS.runs}")
     groups = defaultdict(list)
-    for folder in finished:
-        groups[folder.path.parent].append(folder)
+    for folder in folders:
+        run = folder.finished()
+        if run:
+            groups[folder.path.parent].append((folder, run))
+        else:
+            print(f"Left out, not finished: {folder.path}")
+    if not groups:
+        sys.exit(f"Error: --runs must hold at least one finished run. Received: runs={FLAGS.runs}")
 
     output = Path(FLAGS.output_dir)
     output.mkdir(parents=True, exist_ok=True)
     text = []
     for number, (home, members) in enumerate(groups.items(), start=1):
-        runs = [folder.finished() for folder in members]
-        data = {json.loads(folder.config.read_text())["data"] for folder in members}
+        data = {json.loads(folder.config.read_text())["data"] for folder, _ in members}
         picture = output / f"curves-{number}.png"
         plot_curves(
             {
                 f"{run['loss']}, seed {run['seed']}": RunCheckpoint.read_history(folder.checkpoint)
-                for run, folder in zip(runs, members, strict=True)
+                for folder, run in members
             },
             picture,
         )
         text += [
             f"## {home.relative_to(FLAGS.runs)}",
             *(f"Test accuracy in %, {note}" for note in sorted(data)),
-            "\n".join(f"    {line}" for line in summary_table(runs).splitlines()),
+            "\n".join(
+                f"    {line}" for line in summary_table([run for _, run in members]).splitlines()
+            ),
             f"![curves]({picture.name})",
         ]
     report = "\n\n".join(text) + "\n"

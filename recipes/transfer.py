@@ -39,6 +39,8 @@ FLAGS = flags.FLAGS
 QUICK_BATCHES = 2
 # Searching every training image for each test image takes memory in proportion to both.
 NEAREST_NEIGHBOR_LIMIT = 60_000
+# (labels, outputs of the model) of a split.
+Predictions = tuple[np.ndarray, dict[str, np.ndarray]]
 
 
 def main(argv: list[str]) -> None:
@@ -179,9 +181,11 @@ def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset) -> dict:
     write_atomically(folder.model, model.save)
     plot_curves({f"{loss}, seed {seed}": checkpoint.history}, folder.curves)
     top1 = checkpoint.history[checkpoint.best_epoch]["val_accuracy"]
-    probe = None
+    train, probe = None, None
+    if loss == "supcon" or dataset.train.num_examples <= NEAREST_NEIGHBOR_LIMIT:
+        train = predict(model, dataset.train)
     if loss == "supcon":
-        probe, top1 = fit_probe(model, dataset, folder)
+        probe, top1 = fit_probe(model, dataset, train, folder)
     metrics = {
         "seed": seed,
         "loss": loss,
@@ -194,7 +198,7 @@ def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset) -> dict:
             "best_epoch": checkpoint.best_epoch + 1,
             "examples": dataset.validation.num_examples,
         },
-        "test": test_accuracy(model, dataset, probe),
+        "test": test_accuracy(model, dataset, train, probe),
         "epochs": epochs,
         "seconds": round(sum(row["seconds"] for row in checkpoint.history), 1),
     }
@@ -208,27 +212,31 @@ def batches(split):
     return data.take(QUICK_BATCHES) if FLAGS.quick else data
 
 
-def fit_probe(model: CLCEModel, dataset: ImageDataset, folder: RunFolder) -> tuple[Any, float]:
+def fit_probe(
+    model: CLCEModel, dataset: ImageDataset, train: Predictions, folder: RunFolder
+) -> tuple[Any, float]:
     """A linear classifier of the embeddings, saved beside the model, and its validation accuracy.
 
     The model's own classifier has learned nothing from a contrastive loss alone.
     """
-    train_labels, train = predict(model, dataset.train)
+    train_labels, outputs = train
     labels, validation = predict(model, dataset.validation)
-    probe = linear_probe(train["embedding"], train_labels, validation["embedding"], labels)
+    probe = linear_probe(outputs["embedding"], train_labels, validation["embedding"], labels)
     folder.write_probe(probe)
     return probe, float(probe.score(validation["embedding"], labels))
 
 
-def test_accuracy(model: CLCEModel, dataset: ImageDataset, probe: Any = None) -> dict:
+def test_accuracy(
+    model: CLCEModel, dataset: ImageDataset, train: Predictions | None, probe: Any
+) -> dict:
     """Accuracy on the test split of the classifier, or of a linear probe, and of 1-NN."""
     labels, outputs = predict(model, dataset.test)
     scores = outputs["probabilities"]
     nearest = None
     if dataset.train.num_examples <= NEAREST_NEIGHBOR_LIMIT:
-        train_labels, train = predict(model, dataset.train)
+        train_labels, train_outputs = train
         nearest = nearest_neighbor_accuracy(
-            train["embedding"], train_labels, outputs["embedding"], labels
+            train_outputs["embedding"], train_labels, outputs["embedding"], labels
         )
     if probe is not None:
         scores = np.zeros_like(scores)
@@ -241,7 +249,7 @@ def test_accuracy(model: CLCEModel, dataset: ImageDataset, probe: Any = None) ->
     }
 
 
-def predict(model: CLCEModel, split) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+def predict(model: CLCEModel, split) -> Predictions:
     """Labels and outputs of a split's images."""
     data = batches(split)
     labels = np.concatenate([np.asarray(batch) for _, batch in data])

@@ -342,25 +342,23 @@ def make_view(
         [4, 8, 8, 3]
     """
     check_policy(policy)
+
+    def middle(images: tf.Tensor, aspects: tf.Tensor, key: tf.Tensor | None) -> tf.Tensor:
+        if crop_fraction != 1.0:
+            # Twice as many samples as pixels, for an antialiased resize like the evaluation's.
+            images = crop_boxes(images, middle_boxes(aspects, crop_fraction), 2 * image_size)
+        return resize(images, image_size, interpolation)
+
+    if policy == "none":
+        return middle
     draws = KeyedRandom()
     layers = _policy_layers(policy, image_size, flip, draws)
     smallest_area = 0.08 if policy == "simclr" else 0.25
 
-    def middle(images, aspects, key):
-        if crop_fraction == 1.0:
-            return resize(images, image_size, interpolation)
-        # Twice as many samples as pixels, for an antialiased resize like the evaluation's.
-        middles = crop_boxes(images, middle_boxes(aspects, crop_fraction), 2 * image_size)
-        return resize(middles, image_size, interpolation)
-
-    def augmented(images, aspects, key):
-        draws.start(key)
-        return _apply(
-            layers, crop_boxes(images, _random_boxes(draws, aspects, smallest_area), image_size)
-        )
-
     def view(images: tf.Tensor, aspects: tf.Tensor, key: tf.Tensor | None) -> tf.Tensor:
-        views = (middle if policy == "none" else augmented)(images, aspects, key)
+        draws.start(key)
+        boxes = _random_boxes(draws, aspects, smallest_area)
+        views = _apply(layers, crop_boxes(images, boxes, image_size))
         return tf.ensure_shape(views, (images.shape[0], image_size, image_size, 3))
 
     return view
