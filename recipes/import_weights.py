@@ -1,0 +1,118 @@
+r"""Turn published weights of an encoder into a Keras file, and show what became of each tensor.
+
+    python recipes/import_weights.py --source mae_pretrain_vit_base.pth --backbone mae_base \
+        --output mae_base.keras
+
+`--source` is a file or folder of timm's, of Hugging Face's or of an encoder's authors. `--check`
+also runs timm's model with the same file on random pixels, where timm is installed, and ends with
+an error if the features differ by more than 1e-4 of their length. The `.keras` file is an encoder
+on pixels from 0 to 255: `python recipes/transfer.py --backbone mae_base.keras`.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import recipe_flags
+from absl import app, flags, logging
+
+from keras_clce.files import write_atomically
+from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
+from keras_clce.models.checkpoints.layouts import LoadReport
+
+FLAGS = flags.FLAGS
+TOLERANCE = 1e-4
+TIMM_NAMES = {
+    "vit_tiny": "vit_tiny_patch16_224",
+    "vit_small": "vit_small_patch16_224",
+    "vit_base": "vit_base_patch16_224",
+    "vit_large": "vit_large_patch16_224",
+    "mae_base": "vit_base_patch16_224.mae",
+    "mae_large": "vit_large_patch16_224.mae",
+    "beit3_base": "beit3_base_patch16_224",
+    "beit3_large": "beit3_large_patch16_224",
+    "resnet101": "resnet101",
+    "resnet101_in21k": "resnetv2_101x1_bit",
+}
+
+
+def main(argv: list[str]) -> None:
+    """Build the encoder, load the file, print the table, save the result."""
+    if argv[1:]:
+        raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
+    logging.set_verbosity(logging.WARNING)
+    with recipe_flags.errors_in_one_line(ValueError, OSError, ImportError):
+        spec = backbone_spec(FLAGS.backbone)
+        size = FLAGS.image_size or spec.image_size
+        model = build_backbone(FLAGS.backbone, size, weights=FLAGS.source)
+        report = load_weights(model, FLAGS.backbone, FLAGS.source)
+    print_report(report)
+    print(f"Licence of the published weights: {spec.licence}")
+    if FLAGS.check:
+        with recipe_flags.errors_in_one_line(ValueError, ImportError):
+            error = compare_with_timm(model, size)
+        print(f"Features against timm's: relative difference {error:.1e}")
+        if not error <= TOLERANCE:
+            sys.exit(f"Error: the features differ by more than {TOLERANCE}.")
+    write_atomically(Path(FLAGS.output), model.save)
+    print(f"Encoder: {FLAGS.output} ({model.count_params() / 1e6:.1f} million parameters)")
+
+
+def print_report(report: LoadReport) -> None:
+    """Print what became of each tensor, blocks of equal layout in one line."""
+    names = [name for _, sources in report.matched for name in sources]
+    print(f"matched    {len(names)} tensors into {len(report.matched)} weights")
+    for weight, sources in report.matched:
+        print(f"    {weight:45}  {', '.join(sources)}")
+    print(f"dropped    {len(report.dropped)}: {', '.join(report.dropped) or 'none'}")
+    print("missing    0")
+    for name, old, new in report.resampled:
+        print(f"resampled  {name}: {old} positions to {new}")
+    if not report.resampled:
+        print("resampled  none")
+
+
+def compare_with_timm(model: keras.Model, size: int) -> float:
+    """Relative difference of the encoder's features to timm's, on random pixels."""
+    name = TIMM_NAMES.get(FLAGS.backbone)
+    if name is None:
+        raise ValueError(
+            f"--check needs a model of timm's for the encoder; there is one for "
+            f"{', '.join(TIMM_NAMES)}. Received: backbone={FLAGS.backbone}"
+        )
+    try:
+        import timm
+        import torch
+    except (ImportError, RuntimeError) as error:
+        raise ImportError(f"--check needs timm, which cannot be imported: {error}") from None
+    from keras_clce.models.checkpoints.tensors import checkpoint_file
+
+    options = {} if name.startswith("resnet") else {"img_size": size}
+    oracle = timm.create_model(name, pretrained=False, num_classes=0, **options)
+    timm.models.load_checkpoint(oracle, str(checkpoint_file(FLAGS.source)), strict=False)
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype("float32")
+    scaled = model.get_layer("scale_pixels")(pixels)
+    images = torch.from_numpy(
+        keras.ops.convert_to_numpy(scaled).transpose(0, 3, 1, 2).astype("float32")
+    )
+    with torch.no_grad():
+        oracle.eval()
+        expected = oracle.forward_head(oracle.forward_features(images), pre_logits=True).numpy()
+    features = model.predict(pixels, verbose=0)
+    features = features.mean(axis=(1, 2)) if features.ndim == 4 else features
+    return float(np.linalg.norm(features - expected) / np.linalg.norm(expected))
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("source", None, "File or folder of published weights.", required=True)
+    flags.DEFINE_string("backbone", None, "Name of the encoder.", required=True)
+    flags.DEFINE_string("output", None, "Where the .keras file goes.", required=True)
+    flags.DEFINE_integer("image_size", None, "Pixels a side; the usual size if not given.", 8)
+    flags.DEFINE_bool("check", False, "Compare features with timm's.")
+    flags.register_validator("output", lambda name: name.endswith(".keras"), "must end in .keras")
+    app.run(main)

@@ -1,0 +1,293 @@
+"""Reading published files: every layout against timm, and every bad file refused whole."""
+
+import functools
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the references are PyTorch's")
+import timm_helper
+import torch
+from backbone_checks import assert_close, random_pixels
+from safetensors.torch import save_file
+
+from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
+from keras_clce.models.checkpoints.layouts import resample_positions
+from keras_clce.models.checkpoints.tensors import read_tensors
+
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def tiny():
+    """timm's ViT tiny for 32 px with perturbed weights, and its tensors."""
+    oracle = vit(epsilon=1e-6)
+    return oracle, {name: value.clone() for name, value in oracle.state_dict().items()}
+
+
+def vit(epsilon, seed=0, **options):
+    torch.manual_seed(seed)
+    norm = functools.partial(torch.nn.LayerNorm, eps=epsilon)
+    oracle = timm_helper.import_timm().create_model(
+        "vit_tiny_patch16_224",
+        pretrained=False,
+        **({"num_classes": 0, "img_size": SIZE, "norm_layer": norm} | options),
+    )
+    for value in oracle.state_dict().values():
+        value.add_(torch.empty_like(value).uniform_(-0.05, 0.05))
+    return oracle.eval()
+
+
+def features(oracle, pixels, name="vit_tiny"):
+    spec = backbone_spec(name)
+    scaled = (pixels - np.array(spec.mean)) / np.array(spec.std)
+    images = torch.from_numpy(scaled.transpose(0, 3, 1, 2).astype("float32"))
+    with torch.no_grad():
+        return oracle.forward_head(oracle.forward_features(images), pre_logits=True).numpy()
+
+
+def assert_equals(oracle, path, name="vit_tiny"):
+    model = build_backbone(name, SIZE, weights=path)
+    pixels = random_pixels(SIZE)
+    assert_close(model.predict(pixels, verbose=0), features(oracle, pixels, name), 1e-5)
+    return model
+
+
+# === Layouts and formats ===
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("wrapper", [None, "model", "state_dict"])
+def test_pytorch_files_with_and_without_a_wrapper(tiny, tmp_path, wrapper):
+    oracle, tensors = tiny
+    torch.save({wrapper: tensors, "epoch": 3} if wrapper else tensors, tmp_path / "vit.pth")
+    assert_equals(oracle, tmp_path / "vit.pth")
+
+
+@pytest.mark.any_backend
+def test_official_mae_drops_its_decoder(tiny, tmp_path):
+    oracle, tensors = tiny
+    more = {"mask_token": torch.zeros(1, 1, 512), "decoder_blocks.0.norm1.weight": torch.ones(512)}
+    torch.save({"model": {**tensors, **more}}, tmp_path / "mae.pth")
+    model = assert_equals(oracle, tmp_path / "mae.pth")
+    report = load_weights(model, "vit_tiny", tmp_path / "mae.pth")
+    assert report.dropped == list(more)
+    assert len(report.matched) == len(model.weights) == len(tensors)
+    assert not report.resampled
+
+
+@pytest.mark.any_backend
+def test_a_file_with_fc_norm_pools_patches(tmp_path):
+    oracle = vit(1e-6, global_pool="avg")
+    save_file(oracle.state_dict(), tmp_path / "vit.safetensors")
+    assert_equals(oracle, tmp_path / "vit.safetensors")
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_half_precision_files(tiny, tmp_path, dtype, suffix):
+    _, tensors = tiny
+    half = {name: value.to(dtype) for name, value in tensors.items()}
+    path = tmp_path / f"vit{suffix}"
+    torch.save(half, path) if suffix == ".pth" else save_file(half, path)
+    read = read_tensors(path)
+    assert list(read) == list(half) or set(read) == set(half)
+    for name, value in half.items():
+        assert read[name].dtype == np.float32
+        np.testing.assert_array_equal(read[name], value.float().numpy())
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("epsilon", [1e-12, 1e-3])
+@pytest.mark.parametrize("prefix", ["vit.", ""])
+def test_hugging_face_folder(tmp_path, epsilon, prefix):
+    oracle = vit(epsilon)
+    names = {
+        "patch_embed.proj": "embeddings.patch_embeddings.projection",
+        "norm1": "layernorm_before",
+        "norm2": "layernorm_after",
+        "attn.proj": "attention.output.dense",
+        "mlp.fc1": "intermediate.dense",
+        "mlp.fc2": "output.dense",
+        "blocks.": "encoder.layer.",
+    }
+    tensors = {"classifier.weight": torch.zeros(10, 192)} if prefix else {}
+    for name, value in oracle.state_dict().items():
+        if ".attn.qkv." in name:
+            block, leaf = name.split(".")[1], name.rsplit(".", 1)[1]
+            for part, piece in zip(("query", "key", "value"), value.chunk(3), strict=True):
+                at = f"{prefix}encoder.layer.{block}.attention.attention.{part}.{leaf}"
+                tensors[at] = piece.contiguous()
+            continue
+        fixed = {"cls_token": "embeddings.cls_token", "pos_embed": "embeddings.position_embeddings"}
+        renamed = fixed.get(name, f"layer{name}" if name.startswith("norm.") else name)
+        for theirs, hugging in names.items():
+            renamed = renamed.replace(theirs, hugging)
+        tensors[prefix + renamed] = value
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"layer_norm_eps": epsilon}))
+    assert_equals(oracle, tmp_path)
+
+
+@pytest.mark.any_backend
+def test_google_npz_equals_timms_own_loader(tmp_path):
+    generator = np.random.default_rng(0)
+    draw = lambda *shape: generator.normal(0, 0.1, shape).astype("float32")  # noqa: E731
+    arrays = {
+        "embedding/kernel": draw(16, 16, 3, 192),
+        "embedding/bias": draw(192),
+        "cls": draw(1, 1, 192),
+        "Transformer/posembed_input/pos_embedding": draw(1, 5, 192),
+        "Transformer/encoder_norm/scale": 1 + draw(192),
+        "Transformer/encoder_norm/bias": draw(192),
+        "head/kernel": draw(192, 1000),
+        "head/bias": draw(1000),
+    }
+    for block in range(12):
+        at = f"Transformer/encoderblock_{block}"
+        for part in ("query", "key", "value"):
+            arrays[f"{at}/MultiHeadDotProductAttention_1/{part}/kernel"] = draw(192, 3, 64)
+            arrays[f"{at}/MultiHeadDotProductAttention_1/{part}/bias"] = draw(3, 64)
+        arrays[f"{at}/MultiHeadDotProductAttention_1/out/kernel"] = draw(3, 64, 192)
+        arrays[f"{at}/MultiHeadDotProductAttention_1/out/bias"] = draw(192)
+        for number in (0, 2):
+            arrays[f"{at}/LayerNorm_{number}/scale"] = 1 + draw(192)
+            arrays[f"{at}/LayerNorm_{number}/bias"] = draw(192)
+        for number, (rows, columns) in enumerate([(192, 768), (768, 192)]):
+            arrays[f"{at}/MlpBlock_3/Dense_{number}/kernel"] = draw(rows, columns)
+            arrays[f"{at}/MlpBlock_3/Dense_{number}/bias"] = draw(columns)
+    np.savez(tmp_path / "vit.npz", **arrays)
+    oracle = vit(1e-6, num_classes=1000)
+    oracle.load_pretrained(str(tmp_path / "vit.npz"))
+    assert_equals(oracle, tmp_path / "vit.npz")
+
+
+@pytest.mark.any_backend
+def test_timm_folder_brings_its_pixel_statistics(tiny, tmp_path):
+    _, tensors = tiny
+    save_file(tensors, tmp_path / "model.safetensors")
+    config = {"pretrained_cfg": {"mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    layer = build_backbone("vit_tiny", SIZE, weights=tmp_path).get_layer("scale_pixels")
+    np.testing.assert_allclose(layer.scale, 1 / (255 * np.array([0.4, 0.5, 0.6])))
+    np.testing.assert_allclose(layer.offset, -np.array([0.1, 0.2, 0.3]) / [0.4, 0.5, 0.6])
+
+
+@pytest.mark.any_backend
+def test_keras_weights_file_goes_in_whole_or_not_at_all(tmp_path):
+    model = build_backbone("vit_tiny", SIZE)
+    model.save_weights(tmp_path / "tiny.weights.h5")
+    other = build_backbone("vit_tiny", SIZE, weights=tmp_path / "tiny.weights.h5")
+    for ours, theirs in zip(model.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match=r"(?s)must be a \.weights\.h5 file.*Received: weights="):
+        build_backbone("vit_small", SIZE, weights=tmp_path / "tiny.weights.h5")
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(("old", "new"), [(14, 6), (14, 24), (7, 14), (3, 5)])
+def test_positions_are_resampled_as_timm_does(old, new):
+    positions = np.random.default_rng(0).normal(size=(1, 1 + old**2, 8)).astype("float32")
+    expected = timm_helper.import_timm().layers.resample_abs_pos_embed(
+        torch.from_numpy(positions), new_size=[new, new], num_prefix_tokens=1
+    )
+    actual = resample_positions(positions, 1 + new**2)
+    np.testing.assert_allclose(actual, expected.numpy(), atol=1e-5)
+
+
+# === Bad files ===
+
+
+@pytest.mark.any_backend
+def test_every_mismatch_is_named_and_nothing_is_half_loaded(tiny, tmp_path):
+    _, tensors = tiny
+    broken = dict(tensors)
+    del broken["blocks.3.norm1.bias"], broken["norm.weight"]
+    broken["blocks.7.extra"] = torch.zeros(3)
+    broken["blocks.0.mlp.fc1.weight"] = torch.zeros(700, 192)
+    torch.save(broken, tmp_path / "broken.pth")
+    model = build_backbone("vit_tiny", SIZE)
+    before = model.get_weights()
+    with pytest.raises(ValueError) as error:
+        load_weights(model, "vit_tiny", tmp_path / "broken.pth")
+    message = str(error.value)
+    assert "4 mismatches" in message
+    assert "blocks.3.norm1.bias is missing" in message and "norm.weight is missing" in message
+    assert "blocks.7.extra is not expected" in message
+    assert "(700, 192)" in message and "(192, 768)" in message
+    for old, new in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.any_backend
+def test_another_architecture_is_recognised(tiny, tmp_path):
+    timm = timm_helper.import_timm()
+    _, tensors = tiny
+    torch.save(tensors, tmp_path / "tiny.pth")
+    with pytest.raises(ValueError, match=r"looks like .*width 192, 12 blocks, patch 16"):
+        build_backbone("vit_base", SIZE, weights=tmp_path / "tiny.pth")
+    with pytest.raises(ValueError, match=r"looks like .*patch 16"):
+        build_backbone("vit_tiny_patch8", SIZE, weights=tmp_path / "tiny.pth")
+    for timm_name, title in (
+        ("resnet26", "a ResNet with bottlenecks"),
+        ("resnet10t", "a ResNet without bottlenecks"),
+        ("swin_tiny_patch4_window7_224", "a Swin Transformer"),
+        ("convnext_atto", "a ConvNeXt"),
+        ("beitv2_base_patch16_224", "timm's BEiT or BEiT v2"),
+        ("efficientnet_lite0", "an EfficientNet or MobileNet"),
+    ):
+        with torch.device("meta"):
+            names = timm.create_model(timm_name, pretrained=False).state_dict()
+        torch.save({name: torch.zeros(1) for name in names}, tmp_path / "other.pth")
+        with pytest.raises(ValueError, match=rf"looks like {title}.*Received: weights="):
+            build_backbone("vit_tiny", SIZE, weights=tmp_path / "other.pth")
+
+
+class Malicious:
+    """Would create a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.any_backend
+def test_files_that_are_no_checkpoints_are_refused(tiny, tmp_path):
+    _, tensors = tiny
+    whole = tmp_path / "whole.safetensors"
+    save_file(tensors, whole)
+    torch.save(tensors, tmp_path / "whole.pth")
+    np.savez(tmp_path / "whole.npz", **{k: v.numpy() for k, v in tensors.items()})
+    for suffix in (".safetensors", ".pth", ".npz"):
+        content = (tmp_path / f"whole{suffix}").read_bytes()
+        for name, data in (
+            ("truncated", content[: len(content) // 2]),
+            ("empty", b""),
+            ("text", b"not a checkpoint, but long enough to be looked at " * 10),
+        ):
+            path = tmp_path / f"{name}{suffix}"
+            path.write_bytes(data)
+            with pytest.raises(ValueError, match=r"(?s)whole file of tensors.*Received: weights="):
+                build_backbone("vit_tiny", SIZE, weights=path)
+    trap = tmp_path / "executed"
+    torch.save({"model": Malicious(trap)}, tmp_path / "code.pth")
+    np.savez(tmp_path / "code.npz", a=np.array(Malicious(trap), dtype=object))
+    for name in ("code.pth", "code.npz"):
+        with pytest.raises(ValueError, match="nothing that runs as code"):
+            build_backbone("vit_tiny", SIZE, weights=tmp_path / name)
+    assert not trap.exists()
+    torch.save([1, 2, 3], tmp_path / "list.pth")
+    with pytest.raises(ValueError, match="no dict of tensors"):
+        build_backbone("vit_tiny", SIZE, weights=tmp_path / "list.pth")
+    torch.save({"epoch": 3}, tmp_path / "none.pth")
+    with pytest.raises(ValueError, match="must hold tensors"):
+        build_backbone("vit_tiny", SIZE, weights=tmp_path / "none.pth")
+    with pytest.raises(ValueError, match="file that ends in"):
+        build_backbone("vit_tiny", SIZE, weights=__file__)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
+        build_backbone("vit_tiny", SIZE, weights=tmp_path / "folder")

@@ -1,0 +1,160 @@
+"""The paper's encoders from published files, against timm and torchscale."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+pytest.importorskip("torch", reason="the references are PyTorch's")
+import timm_helper
+import torch
+import torchscale_helper
+from safetensors.torch import save_file
+
+from keras_clce.models.backbones import backbone_spec, build_backbone
+
+MODELS = {
+    "vit_base": ("vit_base_patch16_224", {"num_classes": 0}),
+    "mae_base": ("vit_base_patch16_224.mae", {}),
+    "beit3_base": ("beit3_base_patch16_224", {"num_classes": 0}),
+    "resnet101_in21k": ("resnetv2_101x1_bit", {"num_classes": 0}),
+    "resnet101": ("resnet101", {"num_classes": 0}),
+}
+
+
+@pytest.fixture(scope="module")
+def photographs(shared_data):
+    flowers = tfds.load("oxford_flowers102", split="test[:2]", data_dir=str(shared_data))
+    return [example["image"].numpy() for example in flowers]
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def reference(request, tmp_path_factory):
+    """A perturbed model of timm's and its file."""
+    timm_name, options = MODELS[request.param]
+    torch.manual_seed(0)
+    oracle = timm_helper.import_timm().create_model(timm_name, pretrained=False, **options).eval()
+    perturb(oracle)
+    path = tmp_path_factory.mktemp("weights") / "model.safetensors"
+    save_file({k: v.contiguous() for k, v in oracle.state_dict().items()}, path)
+    return request.param, oracle, path
+
+
+def perturb(oracle):
+    """Move every tensor, so that a mix-up cannot go unseen."""
+    for name, value in oracle.state_dict().items():
+        if not name.endswith("num_batches_tracked"):
+            value.mul_(torch.empty_like(value).uniform_(0.8, 1.2))
+            if value.ndim < 4 or "norm" in name:
+                value.add_(torch.empty_like(value).uniform_(-0.02, 0.02))
+        if name.endswith("running_var"):
+            value.abs_().add_(0.1)
+
+
+def scaled(pixels, name):
+    spec = backbone_spec(name)
+    return (pixels - np.array(spec.mean)) / np.array(spec.std)
+
+
+def as_channels_first(images):
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2), "float32"))
+
+
+def pooled(features):
+    return features if features.ndim == 2 else features.mean(axis=(1, 2))
+
+
+def timm_features(oracle, images):
+    return oracle.forward_head(oracle.forward_features(as_channels_first(images)), pre_logits=True)
+
+
+def at_size(oracle, timm_name, options, size):
+    """Bring a timm transformer to another image size, by timm's own resampling."""
+    if not hasattr(oracle, "pos_embed"):
+        return oracle
+    timm = timm_helper.import_timm()
+    other = timm.create_model(timm_name, pretrained=False, img_size=size, **options).eval()
+    state = timm.models.vision_transformer.checkpoint_filter_fn(oracle.state_dict(), other)
+    other.load_state_dict(state)
+    return other
+
+
+def relative_error(actual, expected):
+    assert actual.shape == expected.shape
+    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
+
+
+@pytest.mark.parametrize("size", [224, 96])
+def test_features_equal_timm(reference, photographs, size):
+    name, oracle, path = reference
+    oracle = at_size(oracle, *MODELS[name], size)
+    pixels = np.stack([tf.image.resize(image, [size] * 2).numpy() for image in photographs])
+    model = build_backbone(name, size, weights=path)
+    with torch.no_grad():
+        expected = timm_features(oracle, scaled(pixels, name)).numpy()
+    assert relative_error(pooled(model.predict(pixels, verbose=0)), expected) <= 1e-4
+
+
+def test_a_training_step_equals_timms(reference):
+    name, oracle, path = reference
+    if name == "resnet101":
+        pytest.skip("in training, BatchNorm uses the batch's statistics of 64 px noise")
+    size = 64
+    oracle = at_size(oracle, *MODELS[name], size)
+    generator = np.random.default_rng(0)
+    pixels = generator.uniform(0, 255, (2, size, size, 3)).astype("float32")
+    model = build_backbone(name, size, weights=path)
+    features = timm_features(oracle, scaled(pixels, name))
+    directions = generator.normal(size=features.shape).astype("float32") / features.shape[1]
+    loss = (features * torch.from_numpy(directions)).sum()
+    loss.backward()
+    gradients = [p.grad for p in oracle.parameters() if p.grad is not None]
+    expected_norm = float(torch.sqrt(sum((g.double() ** 2).sum() for g in gradients)))
+    oracle.zero_grad()
+
+    def projection(directions, features):
+        if len(features.shape) == 4:
+            features = keras.ops.mean(features, axis=(1, 2))
+        return keras.ops.sum(directions * features, axis=-1)
+
+    model.compile(keras.optimizers.SGD(1.0), loss=projection)
+    before = [np.array(value) for value in model.get_weights()]
+    actual = model.train_on_batch(pixels, directions)
+    steps = [a - b for a, b in zip(before, model.get_weights(), strict=True)]
+    # Keras takes the mean over the batch.
+    norm = 2 * np.sqrt(sum((step.astype("float64") ** 2).sum() for step in steps))
+    assert 2 * float(actual) == pytest.approx(loss.item(), rel=1e-3, abs=1e-4)
+    assert norm == pytest.approx(expected_norm, rel=1e-3)
+
+
+@pytest.mark.parametrize(("fine_tuned", "size"), [(False, 224), (True, 96)])
+def test_official_beit3_equals_torchscale(photographs, tmp_path, fine_tuned, size):
+    torch.manual_seed(0)
+    oracle = torchscale_helper.beit3_base(final_norm=not fine_tuned).eval()
+    perturb(oracle)
+    tensors = {f"beit3.{name}": value for name, value in oracle.state_dict().items()}
+    norm = torch.nn.LayerNorm(768, eps=1e-5)
+    if fine_tuned:
+        perturb(norm)
+        tensors |= {f"fc_norm.{name}": value for name, value in norm.state_dict().items()}
+        tensors["head.weight"] = torch.zeros(1000, 768)
+    path = tmp_path / "beit3.pth"
+    torch.save({"model": tensors}, path)
+
+    pixels = np.stack([tf.image.resize(image, [size] * 2).numpy() for image in photographs])
+    images = as_channels_first(scaled(pixels, "beit3_base"))
+    if size != 224:
+        table = oracle.encoder.embed_positions.A.weight
+        resampled = timm_helper.import_timm().layers.resample_abs_pos_embed(
+            table[None, 2:], new_size=[size // 16] * 2, num_prefix_tokens=1
+        )
+        oracle = torchscale_helper.beit3_base(final_norm=not fine_tuned, image_size=size).eval()
+        state = {name.removeprefix("beit3."): value for name, value in tensors.items()}
+        state["encoder.embed_positions.A.weight"] = torch.cat([table[:2], resampled[0]])
+        oracle.load_state_dict({k: v for k, v in state.items() if k in oracle.state_dict()})
+    with torch.no_grad():
+        expected = oracle(visual_tokens=images)["encoder_out"][:, 1:].mean(dim=1)
+        expected = norm(expected) if fine_tuned else expected
+    model = build_backbone("beit3_base", size, weights=path)
+    assert relative_error(model.predict(pixels, verbose=0), expected.numpy()) <= 1e-4
