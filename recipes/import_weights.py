@@ -24,21 +24,10 @@ from absl import app, flags, logging
 from keras_clce.files import write_atomically
 from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
 from keras_clce.models.checkpoints.layouts import LoadReport
+from keras_clce.models.checkpoints.timm_reference import timm_features
 
 FLAGS = flags.FLAGS
 TOLERANCE = 1e-4
-TIMM_NAMES = {
-    "vit_tiny": "vit_tiny_patch16_224",
-    "vit_small": "vit_small_patch16_224",
-    "vit_base": "vit_base_patch16_224",
-    "vit_large": "vit_large_patch16_224",
-    "mae_base": "vit_base_patch16_224.mae",
-    "mae_large": "vit_large_patch16_224.mae",
-    "beit3_base": "beit3_base_patch16_224",
-    "beit3_large": "beit3_large_patch16_224",
-    "resnet101": "resnet101",
-    "resnet101_in21k": "resnetv2_101x1_bit",
-}
 
 
 def main(argv: list[str]) -> None:
@@ -64,7 +53,7 @@ def main(argv: list[str]) -> None:
 
 
 def print_report(report: LoadReport) -> None:
-    """Print what became of each tensor, blocks of equal layout in one line."""
+    """Print what became of each tensor."""
     names = [name for _, sources in report.matched for name in sources]
     print(f"matched    {len(names)} tensors into {len(report.matched)} weights")
     for weight, sources in report.matched:
@@ -79,30 +68,9 @@ def print_report(report: LoadReport) -> None:
 
 def compare_with_timm(model: keras.Model, size: int) -> float:
     """Relative difference of the encoder's features to timm's, on random pixels."""
-    name = TIMM_NAMES.get(FLAGS.backbone)
-    if name is None:
-        raise ValueError(
-            f"--check needs a model of timm's for the encoder; there is one for "
-            f"{', '.join(TIMM_NAMES)}. Received: backbone={FLAGS.backbone}"
-        )
-    try:
-        import timm
-        import torch
-    except (ImportError, RuntimeError) as error:
-        raise ImportError(f"--check needs timm, which cannot be imported: {error}") from None
-    from keras_clce.models.checkpoints.tensors import checkpoint_file
-
-    options = {} if name.startswith("resnet") else {"img_size": size}
-    oracle = timm.create_model(name, pretrained=False, num_classes=0, **options)
-    timm.models.load_checkpoint(oracle, str(checkpoint_file(FLAGS.source)), strict=False)
     pixels = np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype("float32")
-    scaled = model.get_layer("scale_pixels")(pixels)
-    images = torch.from_numpy(
-        keras.ops.convert_to_numpy(scaled).transpose(0, 3, 1, 2).astype("float32")
-    )
-    with torch.no_grad():
-        oracle.eval()
-        expected = oracle.forward_head(oracle.forward_features(images), pre_logits=True).numpy()
+    scaled = keras.ops.convert_to_numpy(model.get_layer("scale_pixels")(pixels))
+    expected = timm_features(FLAGS.backbone, FLAGS.source, scaled)
     features = model.predict(pixels, verbose=0)
     features = features.mean(axis=(1, 2)) if features.ndim == 4 else features
     return float(np.linalg.norm(features - expected) / np.linalg.norm(expected))

@@ -1,0 +1,67 @@
+"""`recipes/import_weights.py` on a file of timm's."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the reference is timm")
+import timm_helper
+import torch
+
+RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "import_weights.py"
+# The recipe imports timm by itself; the helper makes that possible beside a CPU build of torch.
+START = """
+import runpy, sys
+sys.path[:0] = {paths!r}
+import timm_helper
+timm_helper.import_timm()
+sys.argv = {argv!r}
+runpy.run_path({recipe!r}, run_name="__main__")
+"""
+
+
+def run(*arguments):
+    root = RECIPE.parents[1]
+    paths = [str(root), str(root / "tests"), str(root / "recipes")]
+    script = START.format(paths=paths, argv=[str(RECIPE), *arguments], recipe=str(RECIPE))
+    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+
+
+@pytest.mark.any_backend
+def test_table_check_and_encoder(tmp_path):
+    torch.manual_seed(0)
+    oracle = timm_helper.import_timm().create_model("vit_tiny_patch16_224", pretrained=False)
+    for value in oracle.state_dict().values():
+        value.add_(torch.empty_like(value).uniform_(-0.05, 0.05))
+    tensors = {**oracle.state_dict(), "mask_token": torch.zeros(1, 1, 192)}
+    torch.save({"model": tensors}, tmp_path / "mae.pth")
+    output = tmp_path / "tiny.keras"
+    done = run(
+        f"--source={tmp_path / 'mae.pth'}",
+        "--backbone=vit_tiny",
+        f"--output={output}",
+        "--image_size=96",
+        "--check",
+    )
+    assert done.returncode == 0, done.stderr
+    assert "block0_attention/qkv/kernel" in done.stdout
+    assert "dropped    3: head.weight, head.bias, mask_token" in done.stdout
+    assert "resampled  pos_embed: 197 positions to 37" in done.stdout
+    assert "against timm's: relative difference" in done.stdout
+    model = keras.saving.load_model(output)
+    kernel = np.array(model.get_layer("block0_mlp").fc1.kernel)
+    np.testing.assert_array_equal(kernel, tensors["blocks.0.mlp.fc1.weight"].numpy().T)
+
+
+@pytest.mark.any_backend
+def test_errors_are_one_line(tmp_path):
+    (tmp_path / "empty.pth").touch()
+    done = run(f"--source={tmp_path / 'empty.pth'}", "--backbone=vit_tiny", "--output=a.keras")
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("Error: `weights` must be a whole file")
+    done = run("--source=absent", "--backbone=vit_tiny", "--output=model.h5")
+    assert done.returncode == 1 and "must end in .keras" in done.stderr
