@@ -12,6 +12,8 @@ pytest.importorskip("torch", reason="the reference is timm")
 import timm_helper
 import torch
 
+import keras_clce  # noqa: F401  registers the layers of the file
+
 RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "import_weights.py"
 # The recipe imports timm by itself; the helper makes that possible beside a CPU build of torch.
 START = """
