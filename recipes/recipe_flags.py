@@ -10,7 +10,7 @@ from absl import flags
 from keras_clce.backend import backend_name
 from keras_clce.data import VIEW_POLICIES, list_datasets
 from keras_clce.losses import CLCELoss, HSCLLoss, LACLNLoss, SupConLoss
-from keras_clce.models.backbones import backbone_spec, check_weights
+from keras_clce.models.backbones import backbone_spec, check_options, check_weights
 from keras_clce.train.optimization import OPTIMIZERS
 
 LOSSES = ("ce", "ce_supcon", "hscl", "clce", "supcon")
@@ -59,7 +59,22 @@ def define_training_flags() -> None:
         "Size of a linear projection before the embedding, if any.",
         1,
     )
+    flags.DEFINE_float("label_smoothing", 0.0, "Share of a label spread over all classes.", 0, 1)
+    flags.DEFINE_float(
+        "layer_decay", 1.0, "Factor of the learning rate from block to block, for transformers."
+    )
+    flags.DEFINE_float("clip_norm", None, "Largest norm of all gradients together.", 0)
+    flags.DEFINE_float(
+        "ema_momentum", None, "Momentum of a moving average of the weights, as 0.999.", 0, 1
+    )
+    flags.DEFINE_float(
+        "stochastic_depth", 0.0, "Share of skipped residual branches, at the last block."
+    )
+    flags.DEFINE_bool("remat", False, "Save memory by computing blocks twice, for transformers.")
     flags.DEFINE_bool("freeze_backbone", False, "Train the heads alone.")
+    flags.DEFINE_integer(
+        "unfreeze_last", None, "Train the heads and that many last blocks or layers alone.", 1
+    )
     flags.DEFINE_string("output_dir", "runs", "Where run folders go.")
     flags.DEFINE_bool("resume", False, "Go on with runs that were interrupted, keep finished ones.")
     flags.DEFINE_bool("quick", False, "One epoch on a few batches, to see that all works.")
@@ -89,6 +104,21 @@ def define_training_flags() -> None:
     )
     flags.register_validator("backbone", _known_backbone, "is not a known encoder")
     flags.register_multi_flags_validator(["backbone", "weights"], _fitting_weights)
+    flags.register_multi_flags_validator(
+        ["backbone", "stochastic_depth", "remat", "layer_decay"], _fitting_options
+    )
+    flags.register_validator("layer_decay", lambda value: 0 < value <= 1, "must be within (0, 1]")
+    flags.register_validator(
+        "clip_norm", lambda value: value is None or value > 0, "must be above 0"
+    )
+    flags.register_validator(
+        "ema_momentum", lambda value: value is None or value < 1, "must be below 1"
+    )
+    flags.register_multi_flags_validator(
+        ["freeze_backbone", "unfreeze_last"],
+        lambda values: not (values["freeze_backbone"] and values["unfreeze_last"]),
+        "--freeze_backbone and --unfreeze_last exclude each other",
+    )
     flags.register_multi_flags_validator(
         ["freeze_backbone", "losses", "embedding_dim"],
         lambda values: (
@@ -127,7 +157,7 @@ def build_loss(name: str) -> CLCELoss:
         "supcon": SupConLoss(FLAGS.temperature),
     }[name]
     weight = {"ce": 0.0, "supcon": 1.0}.get(name, FLAGS.contrastive_weight)
-    return CLCELoss(weight, contrastive)
+    return CLCELoss(weight, contrastive, label_smoothing=FLAGS.label_smoothing)
 
 
 def learning_rate(loss: str) -> float:
@@ -219,6 +249,16 @@ def _covers(items, losses):
 def _known_backbone(name):
     try:
         backbone_spec(name)
+    except (ValueError, OSError) as error:
+        raise flags.ValidationError(str(error)) from None
+    return True
+
+
+def _fitting_options(values):
+    try:
+        check_options(values["backbone"], values["stochastic_depth"], values["remat"])
+        if values["layer_decay"] != 1 and not values["backbone"].endswith(".keras"):
+            check_options(values["backbone"], layer_decay=True)
     except (ValueError, OSError) as error:
         raise flags.ValidationError(str(error)) from None
     return True

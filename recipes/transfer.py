@@ -33,6 +33,7 @@ from keras_clce.files import write_atomically, write_json
 from keras_clce.models.backbones import backbone_spec
 from keras_clce.report import RunFolder, plot_curves, summary_table
 from keras_clce.train.callbacks import EpochReport, RunCheckpoint
+from keras_clce.train.layerwise import unfreeze_last
 from keras_clce.train.optimization import build_optimizer
 
 FLAGS = flags.FLAGS
@@ -137,7 +138,11 @@ def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset) -> dict:
             image_size=recipe_flags.image_size(),
             weights=FLAGS.weights,
             embedding_dim=FLAGS.embedding_dim,
+            stochastic_depth=FLAGS.stochastic_depth,
+            remat=FLAGS.remat,
         )
+        if FLAGS.unfreeze_last:
+            unfreeze_last(model.backbone, FLAGS.unfreeze_last)
     if FLAGS.freeze_backbone:
         model.backbone.trainable = False
     model.compile(
@@ -148,6 +153,9 @@ def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset) -> dict:
             total_steps=epochs * steps,
             warmup_steps=0 if FLAGS.quick else int(FLAGS.warmup_epochs * steps),
             variables=model.trainable_variables,
+            layer_decay=FLAGS.layer_decay,
+            global_clipnorm=FLAGS.clip_norm,
+            ema_momentum=FLAGS.ema_momentum,
         ),
         loss=recipe_flags.build_loss(loss),
         metrics=["accuracy"],
@@ -162,6 +170,9 @@ def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset) -> dict:
     write_history = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: folder.write_history(checkpoint.history)
     )
+    callbacks = [checkpoint, write_history, EpochReport()]
+    if FLAGS.ema_momentum is not None:
+        callbacks.append(keras.callbacks.SwapEMAWeights())
     if first_epoch < epochs:
         with recipe_flags.errors_in_one_line(FloatingPointError):
             model.fit(
@@ -172,12 +183,14 @@ def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset) -> dict:
                 epochs=epochs,
                 initial_epoch=first_epoch,
                 validation_data=batches(dataset.validation),
-                callbacks=[checkpoint, write_history, EpochReport()],
+                callbacks=callbacks,
                 shuffle=False,
                 verbose=1 if sys.stdout.isatty() else 0,
             )
     folder.write_history(checkpoint.history)
     model.load_weights(checkpoint.best_weights)
+    if FLAGS.ema_momentum is not None:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
     write_atomically(folder.model, model.save)
     plot_curves({f"{loss}, seed {seed}": checkpoint.history}, folder.curves)
     top1 = checkpoint.history[checkpoint.best_epoch]["val_accuracy"]

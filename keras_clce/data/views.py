@@ -17,7 +17,7 @@ import keras_cv
 import tensorflow as tf
 
 from keras_clce.data.keyed_random import KeyedRandom
-from keras_clce.data.resizing import crop_boxes, middle_boxes, resize
+from keras_clce.data.resizing import blend, crop_boxes, middle_boxes, resize
 
 VIEW_POLICIES = ("none", "light", "simclr", "randaugment")
 
@@ -28,13 +28,10 @@ _VALUE_RANGE = (0, 255)
 _RAND_AUGMENT_STEPS = 2
 _RAND_AUGMENT_MAGNITUDE = 0.3
 _RAND_AUGMENT_STDDEV = 0.15
-# XLA has no kernel for projective transforms, and is slow at histograms and at extremes.
-_NOT_FUSED = (
-    keras_cv.layers.AutoContrast,
-    keras_cv.layers.RandomShear,
-    keras_cv.layers.RandomTranslation,
-    keras_cv.layers.Equalization,
-)
+# XLA is slow at histograms and at extremes.
+_NOT_FUSED = (keras_cv.layers.AutoContrast, keras_cv.layers.Equalization)
+# XLA compiles a function anew for each number of images, so there are few different numbers.
+_SHARE_MULTIPLE = 8
 
 
 class _Uniform(keras_cv.core.FactorSampler):
@@ -113,6 +110,73 @@ class SomeOf(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
         return tf.where(passing, _change(self.layers, images, drawn), images)
 
 
+class Slide(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
+    """Shear or translate each image along one axis, as one of some keras-cv layers draws it.
+
+    Both move every row, or every column, as a whole by some pixels, what leaves on one side being
+    mirrored. XLA does that at a sixth of the time of TensorFlow's projective transform.
+
+    Args:
+        layers: keras-cv `RandomShear` and `RandomTranslation` layers, each along one axis.
+        image_size: side of the images, in pixels.
+    """
+
+    def __init__(self, layers: list, image_size: int) -> None:
+        super().__init__()
+        self.layers = layers
+        self.image_size = image_size
+        signature = [
+            tf.TensorSpec((None, image_size, image_size, 3)),
+            tf.TensorSpec((None, image_size)),
+            tf.TensorSpec((None,), tf.bool),
+        ]
+        self._compiled = tf.function(self._slide, signature, jit_compile=True)
+
+    def get_random_transformation_batch(self, batch_size, **kwargs):
+        """Draw the pixels that each row moves by, (batch, rows), and whether they are columns."""
+        numbers = self._random_generator.uniform((batch_size,), 0, len(self.layers), tf.int32)
+        drawn = [self._shifts(layer, batch_size) for layer in self.layers]
+        shifts = tf.gather(tf.stack([shift for shift, _ in drawn], 1), numbers, batch_dims=1)
+        return shifts, tf.gather([vertical for _, vertical in drawn], numbers)
+
+    def augment_images(self, images, transformations, **kwargs):
+        """Move the rows or columns."""
+        count = tf.shape(images)[0]
+        # Some copies of nothing, so that XLA meets few different numbers of images.
+        more = tf.math.floormod(-count, _SHARE_MULTIPLE)
+        padded = [
+            tf.pad(tensor, [[0, more]] + [[0, 0]] * (tensor.shape.rank - 1))
+            for tensor in (images, *transformations)
+        ]
+        return self._compiled(*padded)[:count]
+
+    def _shifts(self, layer, batch_size):
+        drawn = layer.get_random_transformation_batch(batch_size)
+        if isinstance(layer, keras_cv.layers.RandomShear):
+            vertical = drawn["shear_x"] is None
+            places = tf.range(self.image_size, dtype=tf.float32)
+            return drawn["shear_y" if vertical else "shear_x"] * places, vertical
+        vertical = layer.width_lower == layer.width_upper == 0
+        moved = drawn["height_translations" if vertical else "width_translations"]
+        return tf.repeat(-moved * self.image_size, self.image_size, axis=1), vertical
+
+    def _slide(self, images, shifts, vertical):
+        side = self.image_size
+        vertical = vertical[:, None, None, None]
+        images = tf.where(vertical, tf.transpose(images, (0, 2, 1, 3)), images)
+        places = tf.range(side, dtype=tf.float32) + shifts[:, :, None]
+        places = tf.where(places < 0, -places - 1, places)
+        places = tf.where(places > side - 1, 2 * side - 1 - places, places)
+        places = tf.clip_by_value(places, 0.0, side - 1.0)
+        first = tf.cast(places, tf.int32)
+        moved = blend(
+            tf.gather(images, first, batch_dims=2),
+            tf.gather(images, tf.minimum(first + 1, side - 1), batch_dims=2),
+            (places - tf.cast(first, tf.float32))[..., None],
+        )
+        return tf.where(vertical, tf.transpose(moved, (0, 2, 1, 3)), moved)
+
+
 class OneOf(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
     """Pass each image through one layer of a list, drawn image by image: a step of RandAugment.
 
@@ -121,19 +185,24 @@ class OneOf(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
 
     Args:
         fused: keras-cv layers that XLA compiles.
-        others: keras-cv layers that it does not, or only at a loss.
+        others: (layer, how many times as likely as one of `fused`), for layers that XLA does not
+            compile, or only at a loss, or that work on fewer images at a profit.
     """
 
     def __init__(self, fused: list, others: list) -> None:
         super().__init__()
         self.fused = fused
-        self.others = others
-        self.layers = fused + others
+        self.others = [layer for layer, _ in others]
+        self.layers = fused + self.others
+        # A number is drawn; the fused layers keep their images in the first share.
+        self.shares = [0] * len(fused)
+        for share, (_, chances) in enumerate(others, start=1):
+            self.shares += [share] * chances
         self._compiled = tf.function(self._change_fused, jit_compile=True)
 
     def get_random_transformation_batch(self, batch_size, **kwargs):
         """Draw the number of a layer for each image, (batch,), and what the fused layers do."""
-        numbers = self._random_generator.uniform((batch_size,), 0, len(self.layers), tf.int32)
+        numbers = self._random_generator.uniform((batch_size,), 0, len(self.shares), tf.int32)
         return numbers, _draw(self.fused, batch_size)
 
     def augment_images(self, images, transformations, **kwargs):
@@ -141,7 +210,7 @@ class OneOf(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
         numbers, drawn = transformations
         images = self._compiled(images, numbers, drawn)
         count = len(self.others) + 1
-        shares = tf.maximum(numbers - len(self.fused) + 1, 0)
+        shares = tf.gather(self.shares, numbers)
         rest, *parts = tf.dynamic_partition(images, shares, count)
         places = tf.dynamic_partition(tf.range(tf.shape(images)[0]), shares, count)
         done = [
@@ -231,11 +300,11 @@ def _color_jitter(draws: KeyedRandom, brightness: float, contrast: float, satura
     ]
 
 
-def _rand_augment_step() -> OneOf:
+def _rand_augment_step(image_size: int) -> OneOf:
     standard = keras_cv.layers.RandAugment.get_standard_policy(
         _VALUE_RANGE, _RAND_AUGMENT_MAGNITUDE, _RAND_AUGMENT_STDDEV
     )
-    fused, others = [], []
+    fused, others, sliding = [], [], []
     for layer in standard:
         if isinstance(layer, keras_cv.layers.RandomShear):
             # The policy shears by 0 along the other axis, at the price of a second transform.
@@ -243,8 +312,11 @@ def _rand_augment_step() -> OneOf:
                 factor = getattr(layer, name)
                 if isinstance(factor, keras_cv.core.ConstantFactorSampler) and not factor.value:
                     setattr(layer, name, None)
-        (others if isinstance(layer, _NOT_FUSED) else fused).append(layer)
-    return OneOf(fused, others)
+        if isinstance(layer, (keras_cv.layers.RandomShear, keras_cv.layers.RandomTranslation)):
+            sliding.append(layer)
+        else:
+            (others if isinstance(layer, _NOT_FUSED) else fused).append(layer)
+    return OneOf(fused, [*((layer, 1) for layer in others), (Slide(sliding, image_size), 4)])
 
 
 def _random_boxes(
@@ -284,7 +356,7 @@ def _policy_layers(policy: str, image_size: int, flip: bool, draws: KeyedRandom)
             SomeOf([BatchGaussianBlur(image_size, widths)], rate=0.5),
         ]
     elif policy == "randaugment":
-        steps = [_rand_augment_step() for _ in range(_RAND_AUGMENT_STEPS)]
+        steps = [_rand_augment_step(image_size) for _ in range(_RAND_AUGMENT_STEPS)]
     return _bind([Fused(fused), *steps], draws)
 
 

@@ -121,13 +121,16 @@ def build_backbone(
     return row.build(row.spec, image_size, weights, **options)
 
 
-def check_options(name: str, stochastic_depth: float = 0.0, remat: bool = False) -> None:
-    """Check that a backbone can be built with these options.
+def check_options(
+    name: str, stochastic_depth: float = 0.0, remat: bool = False, layer_decay: bool = False
+) -> None:
+    """Check that a backbone can be built and trained with these options.
 
     Args:
         name: as in `build_backbone`.
         stochastic_depth: as in `build_backbone`.
         remat: as in `build_backbone`.
+        layer_decay: whether its learning rate shall differ from block to block.
 
     Raises:
         ValueError: if the share is out of range, or the backbone has no such option.
@@ -144,6 +147,7 @@ def check_options(name: str, stochastic_depth: float = 0.0, remat: bool = False)
     for option, value, attribute in (
         ("stochastic_depth", stochastic_depth, "stochastic_depth"),
         ("remat", remat, "transformer"),
+        ("layer_decay", layer_decay, "transformer"),
     ):
         if value and not (row and getattr(row, attribute)):
             have = [other for other, row in REGISTRY.items() if getattr(row, attribute)]

@@ -103,6 +103,8 @@ class CLCEModel(keras.Model):
         weights: str | None = None,
         augmenter: keras.layers.Layer | None = None,
         embedding_dim: int | None = None,
+        stochastic_depth: float = 0.0,
+        remat: bool = False,
     ) -> "CLCEModel":
         """Build the model on a named encoder.
 
@@ -115,6 +117,10 @@ class CLCEModel(keras.Model):
             weights: `"imagenet"` or the path of the encoder's weights. Defaults to `None`, random.
             augmenter: As in the constructor. Defaults to `None`.
             embedding_dim: As in the constructor. Defaults to `None`.
+            stochastic_depth: Share of the images that skip the last residual branch in training,
+                for transformers and BiT. Defaults to 0.
+            remat: Whether blocks are computed anew in the backward pass, which saves memory, for
+                transformers. Defaults to `False`.
 
         Returns:
             A `CLCEModel` that takes RGB images in 0..255; the encoder's own scaling is inside.
@@ -127,7 +133,7 @@ class CLCEModel(keras.Model):
         model = CLCEModel.from_backbone("resnet101", num_classes=102, weights="imagenet")
         ```
         """
-        backbone = build_backbone(name, image_size=image_size, weights=weights)
+        backbone = build_backbone(name, image_size, weights, stochastic_depth, remat)
         return cls(backbone, num_classes, augmenter=augmenter, embedding_dim=embedding_dim)
 
     def build(self, input_shape: tuple | Sequence[tuple]) -> None:

@@ -5,7 +5,12 @@ from typing import Any
 
 import keras
 
-OPTIMIZERS = ("adamw", "sgd")
+from keras_clce.train.layerwise import LayerwiseAdamW, LayerwiseSGD, layer_multipliers
+
+OPTIMIZERS = {  # name: (one learning rate, learning rates by depth)
+    "adamw": (keras.optimizers.AdamW, LayerwiseAdamW),
+    "sgd": (keras.optimizers.SGD, LayerwiseSGD),
+}
 
 
 def build_optimizer(
@@ -15,6 +20,9 @@ def build_optimizer(
     total_steps: int,
     warmup_steps: int,
     variables: Sequence[Any],
+    layer_decay: float = 1.0,
+    global_clipnorm: float | None = None,
+    ema_momentum: float | None = None,
 ) -> keras.optimizers.Optimizer:
     """Build an optimizer whose learning rate warms up linearly and falls to 0 on a cosine.
 
@@ -22,10 +30,15 @@ def build_optimizer(
         name: `"adamw"`, or `"sgd"` for Nesterov momentum 0.9 with decoupled weight decay.
         learning_rate: The highest learning rate, above 0.
         weight_decay: Decoupled weight decay, at least 0, kept off biases and norms, that is, off
-            variables of fewer than two dimensions.
+            variables of fewer than two dimensions, and off class tokens and positions.
         total_steps: Steps of the whole training, above 0.
         warmup_steps: Steps of linear warm-up from 0, at least 0 and below `total_steps`.
         variables: The model's trainable variables.
+        layer_decay: Factor of the learning rate from one block of a Vision Transformer to the one
+            before, in (0, 1]. Defaults to 1, one rate for all.
+        global_clipnorm: Largest norm of all gradients together. Defaults to `None`, no limit.
+        ema_momentum: Momentum of a moving average of the weights, which
+            `keras.callbacks.SwapEMAWeights` evaluates. Defaults to `None`, no average.
 
     Returns:
         A `keras.optimizers.Optimizer`. Keras does not save which variables are free of decay: to
@@ -40,7 +53,7 @@ def build_optimizer(
     ```
     """
     if name not in OPTIMIZERS:
-        raise ValueError(f"`name` must be one of {OPTIMIZERS}. Received: name={name}")
+        raise ValueError(f"`name` must be one of {tuple(OPTIMIZERS)}. Received: name={name}")
     if not learning_rate > 0:
         raise ValueError(
             f"`learning_rate` must be above 0. Received: learning_rate={learning_rate}"
@@ -63,11 +76,17 @@ def build_optimizer(
         )
     else:
         schedule = keras.optimizers.schedules.CosineDecay(learning_rate, decay_steps=total_steps)
-    if name == "adamw":
-        optimizer = keras.optimizers.AdamW(schedule, weight_decay=weight_decay)
+    options = {"weight_decay": weight_decay, "global_clipnorm": global_clipnorm}
+    if ema_momentum is not None:
+        options |= {"use_ema": True, "ema_momentum": ema_momentum}
+    if name == "sgd":
+        options |= {"momentum": 0.9, "nesterov": True}
+    plain, layerwise = OPTIMIZERS[name]
+    if layer_decay == 1:
+        optimizer = plain(schedule, **options)
     else:
-        optimizer = keras.optimizers.SGD(
-            schedule, momentum=0.9, nesterov=True, weight_decay=weight_decay
-        )
-    optimizer.exclude_from_weight_decay([v for v in variables if len(v.shape) < 2])
+        multipliers = layer_multipliers(variables, layer_decay)
+        optimizer = layerwise(schedule, multipliers=multipliers, **options)
+    free = [v for v in variables if len(v.shape) < 2 or v.name in ("class_token", "positions")]
+    optimizer.exclude_from_weight_decay(free)
     return optimizer

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_clce.data import VIEW_POLICIES, ImageSplit, show_views
+from keras_clce.data import VIEW_POLICIES, ImageSplit, show_views, views
 from keras_clce.data.records import Records
 from keras_clce.data.resizing import crop_boxes, resize, resize_middle
 
@@ -364,3 +364,32 @@ def test_show_views_writes_a_picture(tmp_path):
         assert len(np.unique(np.asarray(picture.convert("L")))) > 50
     with pytest.raises(ValueError, match=f"number of examples, {COUNT}. Received: n=0"):
         show_views(_split(), "light", 0, path)
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("number", range(4))
+def test_sliding_equals_keras_cvs_projective_transform(number):
+    draws = views.KeyedRandom()
+    step = views._rand_augment_step(SIZE)
+    slide = step.others[-1]
+    views._bind([step], draws)
+    layer = slide.layers[number]
+    images = tf.constant(_images(11, SIZE), tf.float32)
+    key = tf.constant([3, number])
+    draws.start(key)
+    expected = layer.augment_images(images, layer.get_random_transformation_batch(11))
+    draws.start(key)
+    shifts, vertical = slide._shifts(layer, 11)
+    actual = slide.augment_images(images, (shifts, tf.fill([11], vertical)))
+    np.testing.assert_allclose(actual, expected, atol=0.01)
+    assert np.abs(expected - images).max() > 10
+
+
+@pytest.mark.any_backend
+def test_randaugment_gives_each_operation_its_chance():
+    step = views._rand_augment_step(SIZE)
+    names = [type(layer).__name__ for layer in step.layers]
+    assert len(step.fused) + len(step.others) - 1 + len(step.others[-1].layers) == 10
+    assert [step.shares.count(share) for share in range(len(step.others) + 1)] == [4, 1, 1, 4], (
+        names
+    )

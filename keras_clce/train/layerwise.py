@@ -1,0 +1,147 @@
+"""Fine-tuning that differs by depth: learning rates that fall towards the input, frozen layers."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+from keras import ops
+
+_BLOCK = re.compile(r"(?:^|/)block(\d+)_")
+_STEM = re.compile(r"(?:^|/)(patch|tokens)/")
+
+
+def layer_multipliers(variables: Iterable[keras.Variable], decay: float) -> dict[str, float]:
+    """Give every variable of a Vision Transformer its share of the learning rate.
+
+    The heads and the last norms have 1, the last block `decay`, the one before `decay²`, and so
+    on; patches, class token and positions have one factor more than the first block.
+
+    Args:
+        variables: Trainable variables of a model on an encoder of `vision_transformer`.
+        decay: Factor from one block to the one before, in (0, 1].
+
+    Returns:
+        Path of each variable to its multiplier.
+
+    Raises:
+        ValueError: If `decay` is out of range, or no variable lies in a transformer's block.
+
+    Reference:
+        - [BEiT](https://arxiv.org/abs/2106.08254), whose rule this is.
+
+    Example:
+    ```python
+    layer_multipliers(model.trainable_variables, decay=0.75)
+    ```
+    """
+    if not 0 < decay <= 1:
+        raise ValueError(f"`decay` must be within (0, 1]. Received: decay={decay}")
+    paths = [variable.path for variable in variables]
+    numbers = [int(found[1]) for path in paths if (found := _BLOCK.search(path))]
+    if not numbers:
+        raise ValueError(
+            "`variables` must belong to a Vision Transformer with blocks. "
+            f"Received: variables={paths[:3]}…"
+        )
+    depth = max(numbers) + 1
+
+    def place(path):
+        block = _BLOCK.search(path)
+        if block:
+            return int(block[1]) + 1
+        return 0 if _STEM.search(path) else depth + 1
+
+    return {path: decay ** (depth + 1 - place(path)) for path in paths}
+
+
+def unfreeze_last(backbone: keras.Model, count: int) -> None:
+    """Freeze all of an encoder but its last blocks and what follows them.
+
+    Args:
+        backbone: The encoder; changed in place.
+        count: Number of blocks of a Vision Transformer, or of layers with weights of another
+            encoder, at least 1. A BatchNormalization counts as a layer.
+
+    Raises:
+        ValueError: If the encoder has fewer of them.
+
+    Example:
+    ```python
+    unfreeze_last(model.backbone, 4)
+    ```
+    """
+    layers = [layer for layer in backbone.layers if layer.weights]
+    blocks = [_BLOCK.match(layer.name) for layer in layers]
+    units = sorted({int(block[1]) for block in blocks if block})
+    starts = [next(i for i, b in enumerate(blocks) if b and int(b[1]) == unit) for unit in units]
+    starts = starts or list(range(len(layers)))
+    if not 1 <= count <= len(starts):
+        raise ValueError(
+            f"`count` must be within [1, {len(starts)}], the blocks or layers of {backbone.name}. "
+            f"Received: count={count}"
+        )
+    for layer in layers[: starts[-count]]:
+        layer.trainable = False
+
+
+class _Layerwise:
+    """Scales the learning rate and the weight decay of each variable by a multiplier."""
+
+    def __init__(self, *args: Any, multipliers: dict[str, float], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.multipliers = dict(multipliers)
+
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
+        """Update a variable at its own rate."""
+        super().update_step(gradient, variable, learning_rate * self._multiplier(variable))
+
+    def _apply_weight_decay(self, variables: Iterable[keras.Variable]) -> None:
+        # Decoupled decay is in proportion to the learning rate, and so to the variable's own.
+        if self.weight_decay is None:
+            return
+        for variable in variables:
+            if self._use_weight_decay(variable):
+                rate = ops.cast(self.learning_rate, variable.dtype) * self._multiplier(variable)
+                variable.assign(variable * (1.0 - self.weight_decay * rate))
+
+    def _multiplier(self, variable):
+        return self.multipliers.get(variable.path, 1.0)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, from which `from_config` rebuilds the optimizer."""
+        return {**super().get_config(), "multipliers": self.multipliers}
+
+
+@keras.saving.register_keras_serializable(package="keras_clce")
+class LayerwiseAdamW(_Layerwise, keras.optimizers.AdamW):
+    """AdamW whose learning rate and weight decay are scaled variable by variable.
+
+    Args:
+        *args: As in `keras.optimizers.AdamW`.
+        multipliers: Path of a variable to its factor; 1 where a variable is not named.
+        **kwargs: As in `keras.optimizers.AdamW`.
+
+    Example:
+    ```python
+    multipliers = layer_multipliers(model.trainable_variables, decay=0.75)
+    model.compile(LayerwiseAdamW(1e-3, weight_decay=0.05, multipliers=multipliers))
+    ```
+    """
+
+
+@keras.saving.register_keras_serializable(package="keras_clce")
+class LayerwiseSGD(_Layerwise, keras.optimizers.SGD):
+    """SGD whose learning rate and weight decay are scaled variable by variable.
+
+    Args:
+        *args: As in `keras.optimizers.SGD`.
+        multipliers: Path of a variable to its factor; 1 where a variable is not named.
+        **kwargs: As in `keras.optimizers.SGD`.
+
+    Example:
+    ```python
+    multipliers = layer_multipliers(model.trainable_variables, decay=0.75)
+    model.compile(LayerwiseSGD(1e-2, momentum=0.9, multipliers=multipliers))
+    ```
+    """
