@@ -26,6 +26,7 @@ flags.DEFINE_integer("batch_size", 64, "Pairs a batch.")
 flags.DEFINE_integer("workers", 2, "Worker processes of the Pillow side.")
 flags.DEFINE_float("seconds", 6.0, "Seconds measured for each policy and each side.")
 flags.DEFINE_integer("rounds", 2, "Times that the two sides take turns; the best round counts.")
+flags.DEFINE_list("policies", list(VIEW_POLICIES), "Policies to measure.")
 flags.DEFINE_bool("step", False, "Also time a training step of efficientnet_lite0.")
 
 # keras-cv reports once a trace that a histogram runs in a loop; nothing can be done about it here.
@@ -190,7 +191,7 @@ def main(argv):
         print(f"training step of efficientnet_lite0: {step:.1f} pairs/s")
     header = f"{'policy':12}  {'tf.data pairs/s':>15}  {'Pillow pairs/s':>14}  {'ratio':>5}"
     print(header + ("  times the step" if step else ""))
-    for policy in VIEW_POLICIES:
+    for policy in FLAGS.policies:
         ours, pillow = [], []
         # The sides take turns, so that a busy machine is busy for both.
         for _ in range(FLAGS.rounds):

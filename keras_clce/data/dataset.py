@@ -212,6 +212,8 @@ class ImageSplit:
 
         def draw_views(epoch, step, batch):
             images, labels, aspects = batch()
+            if policy == "none":  # nothing random, so one view is both
+                return (view(images, aspects, None),) * 2, labels
             key = tf.random.fold_in(_epoch_key(root, epoch, _VIEW_STREAM), step)
             pair = tuple(
                 view(images, aspects, tf.random.fold_in(key, number)) for number in range(2)

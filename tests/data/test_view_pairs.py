@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import keras
+import keras_cv
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -393,3 +394,22 @@ def test_randaugment_gives_each_operation_its_chance():
     assert [step.shares.count(share) for share in range(len(step.others) + 1)] == [4, 1, 1, 4], (
         names
     )
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    ("ours", "keras_cvs"),
+    [
+        (views.BatchAutoContrast, keras_cv.layers.AutoContrast),
+        (views.BatchEqualization, keras_cv.layers.Equalization),
+    ],
+)
+def test_batch_forms_equal_keras_cvs(ours, keras_cvs):
+    images = _images(6, 24).astype("float32")
+    images[1] = 0.25 * images[1] + 60.7
+    images[2, ..., 1] = 77
+    images[3] = np.where(images[3] > 200, 3.0, 90.0)
+    images[4] = 255.0
+    images = tf.constant(images)
+    expected = keras_cvs((0, 255)).augment_images(images, transformations=None)
+    np.testing.assert_allclose(ours((0, 255)).augment_images(images), expected, atol=1e-3)
