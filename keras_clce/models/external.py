@@ -283,7 +283,7 @@ def _hub_pixels(preset):
 
     try:
         converter = from_preset(ImageConverter.from_preset, preset)
-    except ValueError:  # keras-hub's answer where a preset has no converter
+    except (ValueError, FileNotFoundError):  # keras-hub's answers where there is no converter
         return None
     if converter is None:
         return None
@@ -341,7 +341,7 @@ def _downloading(build, source):
     """Run what may download, and say what to do where there is no connection."""
     try:
         return build()
-    except ValueError:
+    except (ValueError, FileNotFoundError):
         raise
     except Exception as error:  # each library raises its own kinds: URL, HTTP, Kaggle, hub
         raise ConnectionError(

@@ -41,6 +41,15 @@ def test_hub_preset_with_its_image_converter(tmp_path):
 
 
 @pytest.mark.any_backend
+def test_hub_preset_without_an_image_converter(tmp_path):
+    backbone = _hub_preset(tmp_path)
+    model = build_backbone(f"hub:{tmp_path}", 64)
+    pixels = random_pixels(64)
+    assert_close(model.predict(pixels, verbose=0), backbone.predict(pixels, verbose=0))
+    assert backbone_spec(f"hub:{tmp_path}").mean == (0.0, 0.0, 0.0)
+
+
+@pytest.mark.any_backend
 def test_hub_preset_that_does_not_fit_is_refused(tmp_path):
     _hub_preset(tmp_path)
     with pytest.raises(ValueError, match=r"stackwise_num_filters.*Received: weights="):

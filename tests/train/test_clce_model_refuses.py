@@ -28,7 +28,9 @@ def test_bad_constructor_arguments():
         CLCEModel(flat, 3)
 
 
-@pytest.mark.parametrize("loss", ["mse", SupConLoss(), CLCELoss(reduction="none")], ids=repr)
+@pytest.mark.parametrize(
+    "loss", ["mse", SupConLoss(), CLCELoss(reduction="none")], ids=["name", "part", "no reduction"]
+)
 def test_bad_loss(loss):
     with pytest.raises(ValueError, match=r"`loss`.*Received: loss="):
         small_model().compile("sgd", loss=loss)
