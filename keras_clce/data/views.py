@@ -323,7 +323,7 @@ def _apply(layers: list, images: tf.Tensor) -> tf.Tensor:
 
 
 def _apply_unless_empty(layer, images: tf.Tensor) -> tf.Tensor:
-    # keras-cv's equalization counts histograms image by image, which fails for no image at all.
+    # Extremes and counts of no image at all are not defined.
     return tf.cond(tf.size(images) > 0, lambda: _apply([layer], images), lambda: images)
 
 
