@@ -106,7 +106,9 @@ class _Layerwise:
                 variable.assign(variable * (1.0 - self.weight_decay * rate))
 
     def _multiplier(self, variable):
-        return self.multipliers.get(variable.path, 1.0)
+        # TensorFlow hands over its own variable, which has no path.
+        known = self._trainable_variables[self._get_variable_index(variable)]
+        return self.multipliers.get(known.path, 1.0)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the optimizer."""
