@@ -29,7 +29,7 @@ flags.DEFINE_integer("rounds", 2, "Times that the two sides take turns; the best
 flags.DEFINE_list("policies", list(VIEW_POLICIES), "Policies to measure.")
 flags.DEFINE_bool("step", False, "Also time a training step of efficientnet_lite0.")
 
-# keras-cv reports once a trace that a histogram runs in a loop; nothing can be done about it here.
+# TFDS warns of its own deprecations.
 logging.set_verbosity(logging.ERROR)
 
 # Resampling of Pillow that corresponds to bilinear samples, which it antialiases.

@@ -246,27 +246,29 @@ def _covers(items, losses):
     return None in rates or set(losses) <= set(rates)
 
 
-def _known_backbone(name):
+@contextlib.contextmanager
+def _as_flag_errors():
     try:
-        backbone_spec(name)
+        yield
     except (ValueError, OSError) as error:
         raise flags.ValidationError(str(error)) from None
+
+
+def _known_backbone(name):
+    with _as_flag_errors():
+        backbone_spec(name)
     return True
 
 
 def _fitting_options(values):
-    try:
+    with _as_flag_errors():
         check_options(values["backbone"], values["stochastic_depth"], values["remat"])
         if values["layer_decay"] != 1 and not values["backbone"].endswith(".keras"):
             check_options(values["backbone"], layer_decay=True)
-    except (ValueError, OSError) as error:
-        raise flags.ValidationError(str(error)) from None
     return True
 
 
 def _fitting_weights(values):
-    try:
+    with _as_flag_errors():
         check_weights(values["backbone"], values["weights"])
-    except (ValueError, OSError) as error:
-        raise flags.ValidationError(str(error)) from None
     return True

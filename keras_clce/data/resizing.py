@@ -100,13 +100,13 @@ def crop_boxes(images: tf.Tensor, boxes: tf.Tensor, image_size: int) -> tf.Tenso
         [1, 2, 2, 3]
     """
     # Rows, then columns: a fifth of the time of `tf.image.crop_and_resize`, which is scalar code.
-    above, below, weight = _neighbours(boxes[:, 0], boxes[:, 2], tf.shape(images)[1], image_size)
+    above, below, weight = _samples(boxes[:, 0], boxes[:, 2], tf.shape(images)[1], image_size)
     rows = blend(
         tf.cast(tf.gather(images, above, batch_dims=1), tf.float32),
         tf.cast(tf.gather(images, below, batch_dims=1), tf.float32),
         weight[:, :, None, None],
     )
-    left, right, weight = _neighbours(boxes[:, 1], boxes[:, 3], tf.shape(images)[2], image_size)
+    left, right, weight = _samples(boxes[:, 1], boxes[:, 3], tf.shape(images)[2], image_size)
     return blend(
         tf.gather(rows, left, axis=2, batch_dims=1),
         tf.gather(rows, right, axis=2, batch_dims=1),
@@ -114,11 +114,17 @@ def crop_boxes(images: tf.Tensor, boxes: tf.Tensor, image_size: int) -> tf.Tenso
     )
 
 
-def _neighbours(low, high, side, samples):
-    """Find the pixels beside each sample, (batch, samples), and the weight of the second."""
-    centres = (tf.range(samples, dtype=tf.float32) + 0.5) / samples
+def _samples(low, high, side, count):
+    centres = (tf.range(count, dtype=tf.float32) + 0.5) / count
     places = (low[:, None] + (high - low)[:, None] * centres) * tf.cast(side, tf.float32) - 0.5
-    # Samples outside the outermost pixel centres repeat the border.
+    return neighbours(places, side)
+
+
+def neighbours(places: tf.Tensor, side: int | tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Find the pixels on both sides of each place along an axis, and the weight of the second.
+
+    Places outside the outermost pixel centres, 0 and `side - 1`, repeat the border.
+    """
     places = tf.clip_by_value(places, 0.0, tf.cast(side - 1, tf.float32))
     first = tf.cast(places, tf.int32)
     return first, tf.minimum(first + 1, side - 1), places - tf.cast(first, tf.float32)

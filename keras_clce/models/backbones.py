@@ -95,7 +95,8 @@ def build_backbone(
         stochastic_depth: share of the images that skip the last residual branch in training,
             growing linearly over the depth, in [0, 1); for transformers and BiT.
         remat: whether the branches of each block are computed anew in the backward pass, which
-            saves memory for a fourth more time; for transformers. A saved model does not keep it.
+            saves memory at the price of a second forward pass; for transformers. A saved model does
+            not keep it.
 
     Returns:
         A `keras.Model` from (batch, image_size, image_size, 3) to a feature map (batch, height,
@@ -253,13 +254,12 @@ def check_weights(name: str, weights: str | Path | None) -> None:
         raise ValueError(
             f"`weights` must be None, 'imagenet' or a path. Received: weights={weights!r}"
         )
+    path = Path(weights)
     if row.local is TENSORS:
-        path = Path(weights)
         if str(weights).startswith(HUB) or (path.is_file() and path.name.endswith(KERAS_SUFFIX)):
             return
         checkpoint_file(path)
         return
-    path = Path(weights)
     allowed = (path.is_file() and "file" in row.local) or (path.is_dir() and "folder" in row.local)
     if not allowed:
         raise FileNotFoundError(

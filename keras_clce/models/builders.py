@@ -20,7 +20,12 @@ from keras_clce.models.checkpoints.files import (
 )
 from keras_clce.models.checkpoints.google_npz import GOOGLE_VIT
 from keras_clce.models.checkpoints.hugging_face_vit import HUGGING_FACE_EPSILON, HUGGING_FACE_VIT
-from keras_clce.models.checkpoints.layouts import Layout, find_layout, load_layout
+from keras_clce.models.checkpoints.layouts import (
+    Layout,
+    find_layout,
+    load_checkpoint,
+    load_layout,
+)
 from keras_clce.models.checkpoints.official_beit3 import OFFICIAL_BEIT3
 from keras_clce.models.checkpoints.tensors import folder_config, read_tensors
 from keras_clce.models.checkpoints.timm_bit import TIMM_BIT
@@ -193,19 +198,16 @@ def hub_resnet_backbone(
         "use_pre_activation": False,
     }
     statistics = (spec.mean, spec.std)
-    tensors = None
-    if weights is not None and Path(weights).is_file():
-        tensors = read_tensors(weights)
-        layout = find_layout(tensors, RESNET_LAYOUTS, str(weights), spec.name)
-    elif weights is not None:
+    from_file = weights is not None and Path(weights).is_file()
+    if weights is not None and not from_file:
         source = preset if weights == "imagenet" else str(weights)
         return build_hub(source, image_size, spec.name, statistics, arguments)
     pixels = pixel_input(image_size)
     backbone = ResNetBackbone(**arguments, image_shape=(image_size, image_size, 3))
     features = backbone.call(scale_pixels(pixels, *statistics))
     model = plain_model(pixels, features, spec.name)
-    if tensors is not None:
-        load_layout(model, tensors, layout, str(weights))
+    if from_file:
+        load_checkpoint(model, weights, RESNET_LAYOUTS)
     return model
 
 
