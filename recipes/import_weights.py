@@ -3,7 +3,8 @@ r"""Turn published weights of an encoder into a Keras file, and show what became
     python recipes/import_weights.py --source mae_pretrain_vit_base.pth --backbone mae_base \
         --output mae_base.keras
 
-`--source` is a file or folder of timm's, of Hugging Face's or of an encoder's authors. `--check`
+`--source` is a file or folder of timm's, of Hugging Face's or of an encoder's authors, or
+`hf://USER/REPOSITORY`. `--check`
 also runs timm's model with the same file on random pixels, where timm is installed, and ends with
 an error if the features differ by more than 1e-4 of their length. The `.keras` file is an encoder
 on pixels from 0 to 255: `python recipes/transfer.py --backbone mae_base.keras`.
@@ -23,6 +24,7 @@ from absl import app, flags, logging
 
 from keras_clce.files import write_atomically
 from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
+from keras_clce.models.checkpoints.files import local_weights
 from keras_clce.models.checkpoints.layouts import LoadReport
 from keras_clce.models.checkpoints.timm_reference import timm_features
 
@@ -38,13 +40,14 @@ def main(argv: list[str]) -> None:
     with recipe_flags.errors_in_one_line(ValueError, OSError, ImportError):
         spec = backbone_spec(FLAGS.backbone)
         size = FLAGS.image_size or spec.image_size
-        model = build_backbone(FLAGS.backbone, size, weights=FLAGS.source)
-        report = load_weights(model, FLAGS.backbone, FLAGS.source)
+        source = local_weights(FLAGS.source)
+        model = build_backbone(FLAGS.backbone, size, weights=source)
+        report = load_weights(model, FLAGS.backbone, source)
     print_report(report)
     print(f"Licence of the published weights: {spec.licence}")
     if FLAGS.check:
         with recipe_flags.errors_in_one_line(ValueError, ImportError):
-            error = compare_with_timm(model, size)
+            error = compare_with_timm(model, source, size)
         print(f"Features against timm's: relative difference {error:.1e}")
         if not error <= TOLERANCE:
             sys.exit(f"Error: the features differ by more than {TOLERANCE}.")
@@ -66,11 +69,11 @@ def print_report(report: LoadReport) -> None:
         print("resampled  none")
 
 
-def compare_with_timm(model: keras.Model, size: int) -> float:
+def compare_with_timm(model: keras.Model, source: Path, size: int) -> float:
     """Relative difference of the encoder's features to timm's, on random pixels."""
     pixels = np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype("float32")
     scaled = keras.ops.convert_to_numpy(model.get_layer("scale_pixels")(pixels))
-    expected = timm_features(FLAGS.backbone, FLAGS.source, scaled)
+    expected = timm_features(FLAGS.backbone, source, scaled)
     features = model.predict(pixels, verbose=0)
     features = features.mean(axis=(1, 2)) if features.ndim == 4 else features
     return float(np.linalg.norm(features - expected) / np.linalg.norm(expected))

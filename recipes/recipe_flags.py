@@ -11,6 +11,7 @@ from keras_clce.backend import backend_name
 from keras_clce.data import VIEW_POLICIES, list_datasets
 from keras_clce.losses import CLCELoss, HSCLLoss, LACLNLoss, SupConLoss
 from keras_clce.models.backbones import backbone_spec, check_options, check_weights
+from keras_clce.models.external import brings_weights, is_external
 from keras_clce.train.optimization import OPTIMIZERS
 
 LOSSES = ("ce", "ce_supcon", "hscl", "clce", "supcon")
@@ -23,15 +24,24 @@ NOT_SETTINGS = ("losses", "seeds", "output_dir", "resume", "show_views", "data_d
 FLAGS = flags.FLAGS
 
 
+class _NoneOrString(flags.ArgumentParser):
+    """Takes the word none for None, so that a flag file's value can be unset."""
+
+    def parse(self, argument: str | None) -> str | None:
+        return None if str(argument).lower() == "none" else argument
+
+
 def define_training_flags() -> None:
     """Define the flags of a training recipe."""
     datasets = [spec.name for spec in list_datasets()]
     flags.DEFINE_enum("dataset", "digits", datasets, "Data set.")
     flags.DEFINE_string("data_dir", None, "Folder of the prepared data, or of your own images.")
     flags.DEFINE_string(
-        "backbone", "small_resnet", "Encoder: a name, app:NAME, hub:PRESET or file."
+        "backbone", "small_resnet", "Encoder: a name, app:NAME, hub:PRESET, zero:NAME or file."
     )
-    flags.DEFINE_string("weights", None, "Encoder's weights: imagenet, a path, or none (random).")
+    flags.DEFINE(
+        _NoneOrString(), "weights", None, "Encoder's weights: imagenet, a path, or none (random)."
+    )
     flags.DEFINE_integer(
         "image_size", None, "Pixels a side; the encoder's usual size if not given."
     )
@@ -51,7 +61,12 @@ def define_training_flags() -> None:
     flags.DEFINE_float("weight_decay", 0.01, "Decoupled weight decay, off biases and norms.", 0)
     flags.DEFINE_float("warmup_epochs", 3.0, "Epochs of linear warm-up before cosine decay.", 0)
     flags.DEFINE_enum("augmentation", "light", VIEW_POLICIES, "Policy that makes the two views.")
-    flags.DEFINE_enum("mixed_precision", "float32", PRECISIONS, "Keras dtype policy.")
+    flags.DEFINE_enum(
+        "mixed_precision",
+        "float32",
+        PRECISIONS,
+        "Keras dtype policy; a .keras encoder keeps its own.",
+    )
     flags.DEFINE_list("seeds", ["0"], "Seeds, each one run a loss.")
     flags.DEFINE_integer(
         "embedding_dim",
@@ -177,9 +192,8 @@ def learning_rate(loss: str) -> float:
 
 def weights_in_words() -> str:
     """What the encoder starts from, `"random"` if from nothing."""
-    external = backbone_spec(FLAGS.backbone).weights == "its own"
-    brings_its_own = external and not FLAGS.backbone.startswith("app:")
-    return FLAGS.weights or ("its own" if brings_its_own else "random")
+    own = is_external(FLAGS.backbone) and brings_weights(FLAGS.backbone)
+    return FLAGS.weights or ("its own" if own else "random")
 
 
 def image_size() -> int:
@@ -250,7 +264,7 @@ def _covers(items, losses):
 def _as_flag_errors():
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         raise flags.ValidationError(str(error)) from None
 
 

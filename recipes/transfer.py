@@ -60,9 +60,10 @@ def main(argv: list[str]) -> None:
     with recipe_flags.errors_in_one_line(ValueError, OSError):
         dataset = prepare(runs)
     print(f"Data:     {dataset.split_note}")
+    weights = recipe_flags.weights_in_words()
+    licence = f", licence: {backbone_spec(FLAGS.backbone).licence}" if FLAGS.weights else ""
     print(
-        f"Encoder:  {FLAGS.backbone} at {recipe_flags.image_size()} px, "
-        f"weights: {recipe_flags.weights_in_words()}"
+        f"Encoder:  {FLAGS.backbone} at {recipe_flags.image_size()} px, weights: {weights}{licence}"
     )
     print(f"Backend:  {backend_name()}, {FLAGS.mixed_precision}")
     epochs = 1 if FLAGS.quick else FLAGS.epochs

@@ -27,7 +27,7 @@ def list_backbones() -> tuple[BackboneSpec, ...]:
     """List every named backbone, smallest family first.
 
     Returns:
-        One `BackboneSpec` a name. `app:`, `hub:` and `.keras` files come on top.
+        One `BackboneSpec` a name. `app:`, `hub:`, `zero:` and `.keras` files come on top.
 
     Example:
         >>> [spec.name for spec in list_backbones()][:2]
@@ -40,7 +40,8 @@ def backbone_spec(name: str) -> BackboneSpec:
     """Look up a backbone without building it.
 
     Args:
-        name: a name of `list_backbones()`, or `app:NAME`, `hub:PRESET`, `path/to/model.keras`.
+        name: a name of `list_backbones()`, or `app:NAME`, `hub:PRESET`, `zero:NAME`,
+            `path/to/model.keras`.
 
     Returns:
         Its `BackboneSpec`.
@@ -84,14 +85,15 @@ def build_backbone(
 
     Args:
         name: a name of `list_backbones()`; `app:ResNet50V2`, a model of `keras.applications`;
-            `hub:PRESET`, an image backbone of keras-hub (name, address or folder); or the path
+            `hub:PRESET`, an image backbone of keras-hub (name, address or folder);
+            `zero:NAME`, an encoder of ZeroModels (a repository, or a type, random); or the path
             of a `.keras` file, loaded in safe mode. Vision Transformers take their patch size in
             the name, 16 px if none is given: `vit_tiny_patch4`.
         image_size: height and width of the images in pixels, at least 8.
         weights: `None` starts at random; `"imagenet"` takes the public ImageNet weights, where
             `BackboneSpec.weights` names any; a path takes a file or folder of the kind given
-            there, `"hf://USER/REPOSITORY"` downloads such a folder. `hub:` and `.keras` bring
-            their own: leave it `None`.
+            there, `"hf://USER/REPOSITORY"` downloads such a folder. `hub:`, `zero:` and
+            `.keras` bring their own: leave it `None`.
         stochastic_depth: share of the images that skip the last residual branch in training,
             growing linearly over the depth, in [0, 1); for transformers and BiT.
         remat: whether the branches of each block are computed anew in the backward pass, which

@@ -1,4 +1,4 @@
-"""Backbones from outside the registry: keras.applications, keras-hub presets, `.keras` files."""
+"""Backbones from outside the registry: other libraries' models, presets and `.keras` files."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +8,12 @@ import keras
 import numpy as np
 
 from keras_clce.models.graphs import pixel_input, plain_model, scale_pixels
+from keras_clce.models.zero import is_repository, load_zero, zero_pixels
 
 EXTERNAL_FORMS = (
     "'app:NAME' (a model of keras.applications, as app:ResNet50V2), "
     "'hub:PRESET' (an image backbone of keras-hub: preset name, address or local folder), "
+    "'zero:NAME' (of ZeroModels: a repository of theirs, or a type such as zero:convnext), "
     "'PATH.keras' (a saved model)"
 )
 _AS_THEY_ARE = ((0.0,) * 3, (1.0,) * 3)
@@ -24,17 +26,35 @@ def is_external(name: str) -> bool:
         name: any backbone name.
 
     Returns:
-        True for `app:…`, `hub:…` and names that end in `.keras`.
+        True for `app:…`, `hub:…`, `zero:…` and names that end in `.keras`.
 
     Example:
         >>> is_external("app:ResNet50V2"), is_external("resnet50")
         (True, False)
     """
-    return name.startswith(("app:", "hub:")) or name.endswith(".keras")
+    return name.startswith(("app:", "hub:", "zero:")) or name.endswith(".keras")
+
+
+def brings_weights(name: str) -> bool:
+    """Tell whether an external backbone has trained weights without being given any.
+
+    Args:
+        name: the backbone.
+
+    Returns:
+        False for `app:…` and for ZeroModels' types.
+
+    Example:
+        >>> brings_weights("app:ResNet50V2"), brings_weights("hub:resnet_50_imagenet")
+        (False, True)
+    """
+    if name.startswith("zero:"):
+        return is_repository(name.removeprefix("zero:"))
+    return not name.startswith("app:")
 
 
 def build_external(name: str, image_size: int, weights: str | Path | None) -> keras.Model:
-    """Build a backbone given as `app:NAME`, `hub:PRESET` or `PATH.keras`.
+    """Build a backbone given as `app:NAME`, `hub:PRESET`, `zero:NAME` or `PATH.keras`.
 
     Args:
         name: the backbone.
@@ -58,6 +78,8 @@ def build_external(name: str, image_size: int, weights: str | Path | None) -> ke
         return _build_application(name, image_size, weights)
     if name.startswith("hub:"):
         return build_hub(name.removeprefix("hub:"), image_size)
+    if name.startswith("zero:"):
+        return _build_zero(name.removeprefix("zero:"), image_size)
     return _build_file(Path(name), image_size)
 
 
@@ -78,7 +100,7 @@ def check_external_weights(name: str, weights: str | Path | None) -> None:
     if not name.startswith("app:"):
         if weights is not None:
             raise ValueError(
-                f"{name} brings its own weights, so `weights` must be None. "
+                f"{name} brings its own weights or none, so `weights` must be None. "
                 f"Received: weights={str(weights)!r}"
             )
     elif not (weights in (None, "imagenet") or Path(str(weights)).is_file()):
@@ -92,7 +114,7 @@ def external_pixels(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Tell which pixel statistics an external backbone applies inside.
 
     Args:
-        name: `app:NAME`, `hub:PRESET` or `PATH.keras`.
+        name: `app:NAME`, `hub:PRESET`, `zero:NAME` or `PATH.keras`.
 
     Returns:
         `(mean, std)`, RGB, on the scale from 0 to 255; zeros and ones where the model does its
@@ -111,6 +133,8 @@ def external_pixels(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return mean, std
     if name.startswith("hub:"):
         return _hub_pixels(name.removeprefix("hub:")) or _AS_THEY_ARE
+    if name.startswith("zero:"):
+        return zero_pixels(name.removeprefix("zero:"))
     _check_file(Path(name))
     return _AS_THEY_ARE
 
@@ -292,6 +316,16 @@ def _hub_pixels(preset):
     return tuple((-offset / scale).tolist()), tuple((1.0 / scale).tolist())
 
 
+# === ZeroModels ===
+
+
+def _build_zero(name, image_size):
+    mean, std = external_pixels(f"zero:{name}")
+    encoder = _downloading(lambda: load_zero(name, image_size), name)
+    pixels = pixel_input(image_size)
+    return plain_model(pixels, encoder.call(scale_pixels(pixels, mean, std)), encoder.name)
+
+
 # === Saved models ===
 
 
@@ -341,7 +375,7 @@ def _downloading(build, source):
     """Run what may download, and say what to do where there is no connection."""
     try:
         return build()
-    except (ValueError, FileNotFoundError):
+    except (ValueError, FileNotFoundError, ImportError):
         raise
     except Exception as error:  # each library raises its own kinds: URL, HTTP, Kaggle, hub
         raise ConnectionError(

@@ -70,6 +70,8 @@ class RunCheckpoint(keras.callbacks.Callback):
         # Keras skips an optimizer's state, with no more than a warning, where it is not built yet.
         model.optimizer.build(model.trainable_variables)
         model.load_weights(self.folder / state["weights"])
+        for variable, value in zip(_random_states(model), state["random_states"], strict=True):
+            variable.assign(value)
         self.history = state["history"]
         self.best_epoch = state["best_epoch"]
         return len(self.history)
@@ -99,11 +101,25 @@ class RunCheckpoint(keras.callbacks.Callback):
         write_atomically(weights, self.model.save_weights)
         write_json(
             self.folder / STATE_FILE,
-            {"weights": weights.name, "best_epoch": self.best_epoch, "history": self.history},
+            {
+                "weights": weights.name,
+                "best_epoch": self.best_epoch,
+                "random_states": [
+                    keras.ops.convert_to_numpy(state).tolist()
+                    for state in _random_states(self.model)
+                ],
+                "history": self.history,
+            },
         )
         for file in self.folder.glob("*.weights.h5"):
             if file not in (weights, self.best_weights):
                 file.unlink()
+
+
+def _random_states(model: keras.Model) -> list[keras.Variable]:
+    """Variables that Keras leaves out of a weights file: the seeds of dropout and augmentation."""
+    saved = {id(variable) for variable in model.weights}
+    return [variable for variable in model.variables if id(variable) not in saved]
 
 
 def _read_state(folder: Path) -> dict[str, Any] | None:

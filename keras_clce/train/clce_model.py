@@ -48,7 +48,9 @@ class CLCEModel(keras.Model):
         ValueError: If an argument is out of its range, if labels lie outside `[0, num_classes)`,
             or if arrays given to `fit` or `evaluate` are empty or hold values that are not finite.
             Labels and images that stream from a data set are not searched: a class out of range or
-            a pixel that is not finite makes the loss NaN.
+            a pixel that is not finite makes the loss NaN. An empty batch in a stream, and an
+            augmenter that changes the number of images where the batch size is not known
+            beforehand, end in the backend's own error (TensorFlow counts an empty batch as loss 0).
 
     Reference:
         - [CLCE](https://arxiv.org/abs/2402.14551)
@@ -110,8 +112,8 @@ class CLCEModel(keras.Model):
 
         Args:
             name: A name of `keras_clce.models.list_backbones`, `app:NAME` for a class of
-                `keras.applications`, `hub:PRESET` for a keras-hub image backbone, or the path of
-                a `.keras` file.
+                `keras.applications`, `hub:PRESET` for a keras-hub image backbone, `zero:NAME` for
+                one of ZeroModels, or the path of a `.keras` file.
             num_classes: Number of classes, at least 1.
             image_size: Height and width of the images in pixels. Defaults to 224.
             weights: `"imagenet"` or the path of the encoder's weights. Defaults to `None`, random.
@@ -271,12 +273,14 @@ class CLCEModel(keras.Model):
         validation_data = kwargs.get("validation_data")
         if isinstance(validation_data, (tuple, list)):
             self._check_arrays(*validation_data[:2])
-        return super().fit(x, y, *args, **kwargs)
+        elif validation_data is not None:
+            kwargs["validation_data"] = backend.with_tuples(validation_data)
+        return super().fit(backend.with_tuples(x), y, *args, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Evaluate one view of every image, as `keras.Model.evaluate` does."""
         self._check_arrays(x, y)
-        return super().evaluate(x, y, *args, **kwargs)
+        return super().evaluate(backend.with_tuples(x), y, *args, **kwargs)
 
     def _stack_views(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

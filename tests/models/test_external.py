@@ -1,5 +1,7 @@
 """Backbones of somebody else's: keras-hub presets, keras.applications, saved models."""
 
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -54,8 +56,69 @@ def test_hub_preset_that_does_not_fit_is_refused(tmp_path):
     _hub_preset(tmp_path)
     with pytest.raises(ValueError, match=r"stackwise_num_filters.*Received: weights="):
         build_backbone("resnet101", 64, weights=tmp_path)
-    with pytest.raises(ValueError, match=r"brings its own weights.*Received: weights='imagenet'"):
+    with pytest.raises(
+        ValueError, match=r"brings its own weights or none.*Received: weights='imagenet'"
+    ):
         build_backbone(f"hub:{tmp_path}", 64, weights="imagenet")
+
+
+# === ZeroModels ===
+
+
+def _zero_repository(folder, monkeypatch):
+    """A repository as the library publishes them, served from a folder."""
+    import huggingface_hub
+    from zeromodels.base import base_mixin
+    from zeromodels.conversion.zm_config import write_zm_config, write_zm_preprocessor
+    from zeromodels.models.mobilenetv4 import MobileNetV4ImageClassify, MobileNetV4ImageProcessor
+
+    classifier = MobileNetV4ImageClassify(image_size=64)
+    perturb(classifier)
+    write_zm_config(folder, MobileNetV4ImageClassify, "small", classifier.config)
+    write_zm_preprocessor(folder, MobileNetV4ImageProcessor(image_mean=(0.4,) * 3), "small")
+    classifier.save_weights(folder / "model.weights.h5")
+    monkeypatch.setattr(
+        huggingface_hub, "hf_hub_download", lambda repository, file, **_: str(folder / file)
+    )
+    monkeypatch.setattr(base_mixin, "resolve_weights_url", lambda address: address)
+    monkeypatch.setattr(base_mixin, "download_weights", lambda _: folder / "model.weights.h5")
+    return classifier
+
+
+def test_zero_repository_gives_what_its_classifier_looks_at(tmp_path, monkeypatch):
+    pytest.importorskip("zeromodels")
+    classifier = _zero_repository(tmp_path, monkeypatch)
+    model = build_backbone("zero:somebody/small", 64)
+    pixels = random_pixels(64)
+    mean, std = backbone_spec("zero:somebody/small").mean, backbone_spec("zero:somebody/small").std
+    np.testing.assert_allclose(mean, [102] * 3)
+    features = model.predict(pixels, verbose=0)
+    kernel, bias = classifier.layers[-1].get_weights()
+    scaled = (pixels - np.float32(mean)) / np.float32(std)
+    assert_close(features @ kernel + bias, classifier.predict(scaled, verbose=0))
+    model.save(tmp_path / "model.keras")
+    reloaded = build_backbone(str(tmp_path / "model.keras"), 64)
+    assert_close(reloaded.predict(pixels, verbose=0), features, 1e-6)
+    assert build_backbone("zero:somebody/small", 96).input_shape == (None, 96, 96, 3)
+
+
+@pytest.mark.any_backend
+def test_zero_types_start_at_random_and_unknown_ones_are_listed():
+    pytest.importorskip("zeromodels")
+    assert build_backbone("zero:mit", 32).output_shape == (None, 256)
+    with pytest.raises(ValueError, match=r"convnext.*Received: name='zero:resnext101'"):
+        build_backbone("zero:resnext101", 32)
+    with pytest.raises(ValueError, match=r"one linear layer.*Received: name='zero:levit'"):
+        build_backbone("zero:levit", 64)
+    with pytest.raises(ValueError, match=r"or none, so `weights` must be None"):
+        build_backbone("zero:convnext", 32, weights="imagenet")
+
+
+@pytest.mark.any_backend
+def test_zero_without_the_library_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "zeromodels", None)
+    with pytest.raises(ImportError, match="pip install zeromodels"):
+        build_backbone("zero:convnext", 32)
 
 
 # === keras.applications and saved models ===

@@ -320,3 +320,83 @@ def test_real_images(name, shared_data, tiny_backbone, tmp_path):
     run(*arguments, f"--dataset={name}", f"--data_dir={shared_data}", "--limit_examples=200")
     metrics = json.loads(only(tmp_path / "runs", "metrics.json").read_text())
     assert np.isfinite(metrics["test"]["top1"])
+
+
+def test_moving_averages_are_what_is_validated_tested_and_saved(tiny_backbone, tmp_path):
+    from keras_clce.data import load_dataset
+
+    arguments = flags_for(tiny_backbone, tmp_path / "runs", "--losses=ce", "--learning_rate=0.05")
+    run(*arguments, "--ema_momentum=0.95")
+    metrics = json.loads(only(tmp_path / "runs", "metrics.json").read_text())
+    model = keras.saving.load_model(only(tmp_path / "runs", "model.keras"))
+    data = load_dataset("digits", image_size=16)
+    for split, name in ((data.validation, "validation"), (data.test, "test")):
+        images, labels = split.arrays()
+        predicted = model.predict(images.astype("float32"), verbose=0)["logits"].argmax(1)
+        assert metrics[name]["top1"] == pytest.approx(np.mean(predicted == labels))
+    # Not the last weights themselves, which stand in the checkpoint beside their averages.
+    best = metrics["validation"]["best_epoch"] - 1
+    averaged = model.get_weights()
+    model.load_weights(only(tmp_path / "runs", f"epoch-{best}.weights.h5"))
+    moved = [np.abs(a - b).max() for a, b in zip(averaged, model.get_weights(), strict=True)]
+    assert max(moved) > 1e-3
+
+
+def test_flags_of_transformers_reach_the_training(tmp_path, monkeypatch):
+    seen = {}
+
+    def remember(self, *args, **kwargs):
+        seen["model"] = self
+        return original(self, *args, **kwargs)
+
+    original = transfer.CLCEModel.fit
+    monkeypatch.setattr(transfer.CLCEModel, "fit", remember)
+    arguments = flags_for("vit_tiny_patch8", tmp_path / "runs", "--losses=clce", "--quick")
+    run(
+        *arguments,
+        "--layer_decay=0.5",
+        "--stochastic_depth=0.2",
+        "--label_smoothing=0.1",
+        "--clip_norm=1",
+        "--remat",
+        "--unfreeze_last=2",
+        "--mixed_precision=mixed_bfloat16",
+    )
+    model = seen["model"]
+    optimizer = model.optimizer
+    assert optimizer.global_clipnorm == 1
+    assert model.loss.label_smoothing == 0.1
+    assert model.backbone.get_layer("block11_mlp_drop").rate == pytest.approx(0.2)
+    trained = {v.path.split("/")[1] for v in model.backbone.trainable_variables}
+    assert trained == {
+        "block10_attention",
+        "block10_mlp",
+        "block11_attention",
+        "block11_mlp",
+        "norm",
+    }
+    assert model.backbone.compute_dtype == "bfloat16"
+    saved = keras.saving.load_model(only(tmp_path / "runs", "model.keras"))
+    assert saved.optimizer.get_config()["multipliers"] == optimizer.get_config()["multipliers"]
+    assert np.isfinite(
+        json.loads(only(tmp_path / "runs", "metrics.json").read_text())["test"]["top1"]
+    )
+
+
+def test_float16_goes_on_after_a_kill_where_it_was(tmp_path):
+    """The scale of the loss belongs to the state, and so does what a frozen encoder keeps."""
+    arguments = flags_for("small_resnet", tmp_path / "runs", "--losses=ce", "--quick")
+    arguments += ("--mixed_precision=mixed_float16", "--image_size=32")
+    run(*arguments)
+    weights = only(tmp_path / "runs", "epoch-0.weights.h5")
+    parse(*arguments)
+    keras.config.set_dtype_policy("mixed_float16")
+    model = transfer.CLCEModel.from_backbone("small_resnet", 10, image_size=32)
+    model.compile(keras.optimizers.AdamW(1e-3), metrics=["accuracy"])
+    model.optimizer.build(model.trainable_variables)
+    model.load_weights(weights)
+    assert int(model.optimizer.inner_optimizer.iterations) == transfer.QUICK_BATCHES
+    only(tmp_path / "runs", "metrics.json").unlink()
+    run(*arguments, "--resume")
+    again = json.loads(only(tmp_path / "runs", "metrics.json").read_text())
+    assert again["epochs"] == 1

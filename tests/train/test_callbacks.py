@@ -7,8 +7,8 @@ from keras_clce import CLCELoss
 from keras_clce.train.callbacks import EpochReport, RunCheckpoint
 
 
-def compiled():
-    model = small_model(flips())
+def compiled(**options):
+    model = small_model(flips(), **options)
     model.compile(keras.optimizers.Adam(1e-2), loss=CLCELoss(), metrics=["accuracy"])
     return model
 
@@ -21,14 +21,14 @@ class Stop(keras.callbacks.Callback):
         self.epoch = epoch
 
     def on_train_batch_end(self, batch, logs=None):
-        if len(self.model.history.epoch) == self.epoch:
+        if len(self.model.history.epoch) == self.epoch and batch == 1:
             raise KeyboardInterrupt
 
 
 def fit(model, checkpoint, epochs=4, callbacks=(), **kwargs):
     images, labels = separable()
     model.fit(
-        (images, images[:, :, ::-1]),
+        images,
         labels,
         batch_size=16,
         shuffle=False,
@@ -42,22 +42,23 @@ def fit(model, checkpoint, epochs=4, callbacks=(), **kwargs):
 
 
 def test_resumed_training_ends_like_uninterrupted(tmp_path):
-    whole = compiled()
+    whole = compiled(dropout=0.3)
     start = whole.get_weights()
     fit(whole, first := RunCheckpoint(tmp_path / "whole", "val_accuracy"))
-    broken = compiled()
+    broken = compiled(dropout=0.3)
     broken.set_weights(start)
     with pytest.raises(KeyboardInterrupt):
         fit(broken, RunCheckpoint(tmp_path / "broken", "val_accuracy"), callbacks=[Stop(2)])
-    resumed = compiled()
+    resumed = compiled(dropout=0.3)
     second = RunCheckpoint(tmp_path / "broken", "val_accuracy")
     assert second.restore(resumed) == 2
     fit(resumed, second)
     assert [row["epoch"] for row in second.history] == [0, 1, 2, 3]
     for a, b in zip(first.history, second.history, strict=True):
-        assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
+        assert a["loss"] == pytest.approx(b["loss"], rel=1e-5)
+    # Adam blows rounding up where a gradient is near zero, hence 1e-5 and no less.
     for a, b in zip(whole.get_weights(), resumed.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
 def test_best_epoch_is_kept(tmp_path):

@@ -78,45 +78,57 @@ def test_vector_backbone():
     assert model.predict(images, verbose=0)["embedding"].shape == (16, 7)
 
 
-def arrays(images, labels):
-    return (images, labels), {"batch_size": 16}
+def arrays(x, labels):
+    return (x, labels), {"batch_size": 16}
 
 
-def tf_data(images, labels):
+def tf_data(x, labels):
     import tensorflow as tf
 
-    return (tf.data.Dataset.from_tensor_slices((images, labels)).batch(16),), {}
+    return (tf.data.Dataset.from_tensor_slices((x, labels)).batch(16),), {}
 
 
-def py_dataset(images, labels):
+def py_dataset(x, labels):
     class Slices(keras.utils.PyDataset):
         def __len__(self):
-            return len(images) // 16
+            return len(labels) // 16
 
         def __getitem__(self, index):
             rows = slice(16 * index, 16 * index + 16)
-            return images[rows], labels[rows]
+            return keras.tree.map_structure(lambda part: part[rows], (x, labels))
 
     return (Slices(),), {}
 
 
-def data_loader(images, labels):
+def data_loader(x, labels):
     torch = pytest.importorskip("torch")
-    dataset = torch.utils.data.TensorDataset(torch.tensor(images), torch.tensor(labels))
-    return (torch.utils.data.DataLoader(dataset, batch_size=16),), {}
+
+    class Examples(torch.utils.data.Dataset):
+        def __len__(self):
+            return len(labels)
+
+        def __getitem__(self, index):
+            return keras.tree.map_structure(lambda part: part[index], (x, labels))
+
+    return (torch.utils.data.DataLoader(Examples(), batch_size=16),), {}
 
 
+@pytest.mark.parametrize("pairs", [False, True], ids=["images", "pairs"])
 @pytest.mark.parametrize("form", [arrays, tf_data, py_dataset, data_loader])
-def test_every_kind_of_data_gives_the_same_step(form):
+def test_every_kind_of_data_gives_the_same_step(form, pairs):
     images, labels = separable(64)
-    args, kwargs = form(images, labels)
+    x = (images, images[:, :, ::-1].copy()) if pairs else images
+    args, kwargs = form(x, labels)
     model = compiled(small_model())
     model.set_weights([np.full(w.shape, 0.02) + 0.01 * w for w in model.get_weights()])
     start = model.get_weights()
-    logs = logs_of(model, *args, shuffle=False, **kwargs)
+    validation = args if len(args) == 2 else args[0]
+    logs = logs_of(model, *args, shuffle=False, validation_data=validation, **kwargs)
+    evaluated = model.evaluate(*args, verbose=0, return_dict=True, **kwargs)
+    assert evaluated["loss"] == pytest.approx(logs["val_loss"], rel=1e-4)
     model.set_weights(start)
     reference = compiled(model)
-    expected = logs_of(reference, images, labels, batch_size=16, shuffle=False)
+    expected = logs_of(reference, x, labels, batch_size=16, shuffle=False)
     assert logs["loss"] == pytest.approx(expected["loss"], rel=1e-5)
 
 
@@ -234,6 +246,33 @@ def test_regularizers_join_the_loss():
     assert logs["loss"] == pytest.approx(joined + 0.5 * np.sum(kernel**2), rel=1e-4)
 
 
+def test_training_that_broke_off_goes_on_from_its_backup(tmp_path):
+    class BreakOff(keras.callbacks.Callback):
+        def on_epoch_begin(self, epoch, logs=None):
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    def fit(model, *callbacks):
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
+        images, labels = separable()
+        pairs = images, images[:, :, ::-1]
+        options = {"batch_size": 16, "shuffle": False, "epochs": 4, "verbose": 0}
+        return model.fit(pairs, labels, callbacks=[backup, *callbacks], **options).epoch
+
+    def fresh():  # without dropout, whose seeds this callback of Keras's does not keep
+        return compiled(small_model())
+
+    whole, broken = fresh(), fresh()
+    broken.set_weights(whole.get_weights())
+    fit(whole)
+    with pytest.raises(KeyboardInterrupt):
+        fit(broken, BreakOff())
+    restored = fresh()
+    assert fit(restored) == [2, 3]
+    for a, b in zip(whole.get_weights(), restored.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
 def test_ready_callbacks(tmp_path):
     images, labels = separable()
     model = compiled(small_model(flips()))
@@ -241,14 +280,13 @@ def test_ready_callbacks(tmp_path):
     callbacks = [
         keras.callbacks.EarlyStopping("val_loss", patience=1, min_delta=1e6),
         keras.callbacks.ModelCheckpoint(best, monitor="val_accuracy", save_best_only=True),
-        keras.callbacks.BackupAndRestore(tmp_path / "backup"),
+        keras.callbacks.TensorBoard(tmp_path / "logs"),
     ]
-    if keras.backend.backend() == "tensorflow":
-        callbacks.append(keras.callbacks.TensorBoard(tmp_path / "logs"))
     history = model.fit(
         images, labels, epochs=9, validation_split=0.25, callbacks=callbacks, verbose=0
     )
     assert len(history.epoch) == 2
+    assert list((tmp_path / "logs" / "validation").glob("events*"))
     assert keras.saving.load_model(best).predict(images, verbose=0)["logits"].shape == (64, CLASSES)
 
 

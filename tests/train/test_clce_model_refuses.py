@@ -70,13 +70,38 @@ def test_labels_that_are_no_classes(change):
         compiled(small_model()).fit(images, change(labels), verbose=0)
 
 
-def test_streamed_labels_out_of_range_make_the_loss_nan():
+def streamed(images, labels):
     import tensorflow as tf
 
+    return tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
+
+
+def test_streamed_labels_out_of_range_make_the_loss_nan():
     images, labels = separable(16)
     labels[3] = CLASSES
-    data = tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
-    assert np.isnan(compiled(small_model()).evaluate(data, verbose=0, return_dict=True)["loss"])
+    logs = compiled(small_model()).evaluate(streamed(images, labels), verbose=0, return_dict=True)
+    assert np.isnan(logs["loss"])
+
+
+def test_streamed_pixels_that_are_not_finite_make_the_loss_nan():
+    images, labels = separable(16)
+    images[2, 3, 4, 0] = np.nan
+    model = compiled(small_model())
+    assert np.isnan(model.fit(streamed(images, labels), verbose=0).history["loss"][0])
+
+
+def test_a_stream_of_an_empty_batch():
+    images, labels = separable(16)
+
+    def batches():
+        yield images[:0], labels[:0]
+
+    model = compiled(small_model())
+    if keras.backend.backend() == "tensorflow":
+        assert model.fit(batches(), verbose=0).history["loss"] == [0.0]
+        return
+    with pytest.raises(Exception, match=r"empty|zero|size 0"):
+        model.fit(batches(), verbose=0)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -122,13 +147,20 @@ def test_three_views():
         compiled(small_model()).fit((images, images, images), labels, verbose=0)
 
 
-def test_augmenter_that_changes_the_batch_size():
-    class Half(keras.layers.Layer):
-        def call(self, images):
-            return images[:8]
+class Half(keras.layers.Layer):
+    def call(self, images):
+        return images[: keras.ops.shape(images)[0] // 2]
 
+
+def test_augmenter_that_changes_the_batch_size():
     images, labels = separable(16)
     with pytest.raises(ValueError, match=r"`augmenter`.*must keep the number of images.*Received"):
         compiled(small_model(Half()), run_eagerly=True).fit(
             images, labels, batch_size=16, verbose=0
         )
+
+
+def test_augmenter_that_changes_an_unknown_batch_size_ends_in_an_error_of_some_kind():
+    images, labels = separable(24)
+    with pytest.raises(Exception):  # noqa: B017, PT011
+        compiled(small_model(Half())).fit(images, labels, batch_size=16, verbose=0)
