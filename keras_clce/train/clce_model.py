@@ -50,7 +50,7 @@ class CLCEModel(keras.Model):
             Labels and images that stream from a data set are not searched: a class out of range or
             a pixel that is not finite makes the loss NaN. An empty batch in a stream, and an
             augmenter that changes the number of images where the batch size is not known
-            beforehand, end in the backend's own error (TensorFlow counts an empty batch as loss 0).
+            beforehand, end in the backend's own error.
 
     Reference:
         - [CLCE](https://arxiv.org/abs/2402.14551)

@@ -41,7 +41,10 @@ def fit(model, checkpoint, epochs=4, callbacks=(), **kwargs):
     )
 
 
-def test_resumed_training_ends_like_uninterrupted(tmp_path):
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_resumed_training_ends_like_uninterrupted(tmp_path, policy):
+    """Broken off inside an epoch, with dropout, random views and a scale of the loss in float16."""
+    keras.config.set_dtype_policy(policy)
     whole = compiled(dropout=0.3)
     start = whole.get_weights()
     fit(whole, first := RunCheckpoint(tmp_path / "whole", "val_accuracy"))

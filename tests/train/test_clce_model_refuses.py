@@ -96,12 +96,8 @@ def test_a_stream_of_an_empty_batch():
     def batches():
         yield images[:0], labels[:0]
 
-    model = compiled(small_model())
-    if keras.backend.backend() == "tensorflow":
-        assert model.fit(batches(), verbose=0).history["loss"] == [0.0]
-        return
-    with pytest.raises(Exception, match=r"empty|zero|size 0"):
-        model.fit(batches(), verbose=0)
+    with pytest.raises(Exception):  # noqa: B017  each backend's own
+        compiled(small_model()).fit(batches(), verbose=0)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -162,5 +158,5 @@ def test_augmenter_that_changes_the_batch_size():
 
 def test_augmenter_that_changes_an_unknown_batch_size_ends_in_an_error_of_some_kind():
     images, labels = separable(24)
-    with pytest.raises(Exception):  # noqa: B017, PT011
+    with pytest.raises(Exception):  # noqa: B017
         compiled(small_model(Half())).fit(images, labels, batch_size=16, verbose=0)
