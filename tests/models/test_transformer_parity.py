@@ -1,5 +1,7 @@
 """The paper's encoders from published files, against timm and torchscale."""
 
+import copy
+
 import keras
 import numpy as np
 import pytest
@@ -58,7 +60,7 @@ def scaled(pixels, name):
 
 
 def as_channels_first(images):
-    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2), "float32"))
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 
 def pooled(features):
@@ -66,7 +68,8 @@ def pooled(features):
 
 
 def timm_features(oracle, images):
-    return oracle.forward_head(oracle.forward_features(as_channels_first(images)), pre_logits=True)
+    images = as_channels_first(images).to(next(oracle.parameters()).dtype)
+    return oracle.forward_head(oracle.forward_features(images), pre_logits=True)
 
 
 def at_size(oracle, timm_name, options, size):
@@ -80,9 +83,11 @@ def at_size(oracle, timm_name, options, size):
     return other
 
 
-def relative_error(actual, expected):
+def assert_features_equal(what, actual, expected):
     assert actual.shape == expected.shape
-    return np.linalg.norm(actual - expected) / np.linalg.norm(expected)
+    error = np.linalg.norm(actual - expected) / np.linalg.norm(expected)
+    print(f"{what}: relative difference {error:.1e}")  # for `pytest -rP`
+    assert error <= 1e-4
 
 
 @pytest.mark.parametrize("size", [224, 96])
@@ -93,25 +98,31 @@ def test_features_equal_timm(reference, photographs, size):
     model = build_backbone(name, size, weights=path)
     with torch.no_grad():
         expected = timm_features(oracle, scaled(pixels, name)).numpy()
-    assert relative_error(pooled(model.predict(pixels, verbose=0)), expected) <= 1e-4
+    features = pooled(model.predict(pixels, verbose=0))
+    assert_features_equal(f"{name} at {size} px against timm", features, expected)
 
 
 def test_a_training_step_equals_timms(reference):
+    """Against float64: on noise, timm's own gradient of BiT in float32 is 8e-4 away from it."""
     name, oracle, path = reference
-    if name == "resnet101":
-        pytest.skip("in training, BatchNorm uses the batch's statistics of 64 px noise")
     size = 64
-    oracle = at_size(oracle, *MODELS[name], size)
+    oracle = copy.deepcopy(at_size(oracle, *MODELS[name], size)).double()
     generator = np.random.default_rng(0)
     pixels = generator.uniform(0, 255, (2, size, size, 3)).astype("float32")
     model = build_backbone(name, size, weights=path)
+    # Statistics of two noise images would amplify rounding: both sides keep the stored ones.
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    for module in oracle.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.requires_grad_(False)
     features = timm_features(oracle, scaled(pixels, name))
     directions = generator.normal(size=features.shape).astype("float32") / features.shape[1]
     loss = (features * torch.from_numpy(directions)).sum()
     loss.backward()
     gradients = [p.grad for p in oracle.parameters() if p.grad is not None]
-    expected_norm = float(torch.sqrt(sum((g.double() ** 2).sum() for g in gradients)))
-    oracle.zero_grad()
+    expected_norm = float(torch.sqrt(sum((g**2).sum() for g in gradients)))
 
     def projection(directions, features):
         if len(features.shape) == 4:
@@ -143,7 +154,7 @@ def test_official_beit3_equals_torchscale(photographs, tmp_path, fine_tuned, siz
     torch.save({"model": tensors}, path)
 
     pixels = np.stack([tf.image.resize(image, [size] * 2).numpy() for image in photographs])
-    images = as_channels_first(scaled(pixels, "beit3_base"))
+    images = as_channels_first(scaled(pixels, "beit3_base")).float()
     if size != 224:
         table = oracle.encoder.embed_positions.A.weight
         resampled = timm_helper.import_timm().layers.resample_abs_pos_embed(
@@ -157,4 +168,5 @@ def test_official_beit3_equals_torchscale(photographs, tmp_path, fine_tuned, siz
         expected = oracle(visual_tokens=images)["encoder_out"][:, 1:].mean(dim=1)
         expected = norm(expected) if fine_tuned else expected
     model = build_backbone("beit3_base", size, weights=path)
-    assert relative_error(model.predict(pixels, verbose=0), expected.numpy()) <= 1e-4
+    what = f"beit3_base at {size} px, {'fine-tuned' if fine_tuned else 'pre-trained'}, torchscale"
+    assert_features_equal(what, model.predict(pixels, verbose=0), expected.numpy())
