@@ -1,14 +1,27 @@
 """Evaluation: accuracies of outputs and embeddings, intervals and tests."""
 
 from keras_clce.evaluate.embedding import CosineSimilarities, cosine_similarities, isotropy_score
+from keras_clce.evaluate.episodes import Tasks, draw_tasks
 from keras_clce.evaluate.features import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
+from keras_clce.evaluate.few_shot import (
+    FewShotComparison,
+    FewShotResult,
+    compare,
+    few_shot_accuracy,
+)
 from keras_clce.evaluate.statistics import PairedTTest, confidence_interval, paired_t_test
 
 __all__ = [
     "CosineSimilarities",
+    "FewShotComparison",
+    "FewShotResult",
     "PairedTTest",
+    "Tasks",
+    "compare",
     "confidence_interval",
     "cosine_similarities",
+    "draw_tasks",
+    "few_shot_accuracy",
     "isotropy_score",
     "linear_probe",
     "nearest_neighbor_accuracy",

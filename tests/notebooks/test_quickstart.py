@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import keras
 import nbformat
 import pytest
 
@@ -17,6 +18,7 @@ def test_runs_from_top_to_bottom(monkeypatch):
     printed = "".join(
         output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
     )
+    assert f" on {keras.backend.backend()}\n" in printed
     assert "same predictions: True" in printed
     assert "CLCE" in printed
 

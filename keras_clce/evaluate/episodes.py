@@ -1,0 +1,105 @@
+"""Few-shot tasks, drawn from labels and a seed alone, so that every model meets the same ones."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+# Tasks that are drawn together; part of what a seed means, so it does not follow the memory.
+_DRAWN_TOGETHER = 64
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Some few-shot tasks, as rows of a data set.
+
+    Attributes:
+        classes: The classes of each task `(tasks, ways)`, values of the labels.
+        support: Rows of the labelled examples `(tasks, ways, shots)`.
+        queries: Rows of the examples to classify `(tasks, ways, queries)`, none of them in
+            `support`.
+    """
+
+    classes: np.ndarray
+    support: np.ndarray
+    queries: np.ndarray
+
+
+def draw_tasks(
+    labels: np.ndarray, ways: int, shots: int, queries: int, tasks: int, seed: int = 0
+) -> Iterator[Tasks]:
+    """Draw N-way K-shot tasks: classes, then examples of each, all without replacement.
+
+    The first tasks are the same whatever `tasks` is.
+
+    Args:
+        labels: Integer classes `(examples,)`.
+        ways: Classes a task, at least 2.
+        shots: Labelled examples a class, at least 1.
+        queries: Examples to classify a class, at least 1.
+        tasks: Number of tasks, at least 1.
+        seed: Seed of the drawing. Defaults to 0.
+
+    Yields:
+        `Tasks`, 64 of them at a time.
+
+    Raises:
+        ValueError: If a number is out of its range, there are fewer classes than ways, or a class
+            has fewer than `shots + queries` examples; the message names the classes.
+
+    Example:
+    ```python
+    labels = np.repeat(np.arange(20), 600)
+    next(draw_tasks(labels, ways=5, shots=1, queries=15, tasks=3000)).support.shape  # (64, 5, 1)
+    ```
+    """
+    labels = np.asarray(labels)
+    _check(labels, ways, shots, queries, tasks, seed)
+    names, counts = np.unique(labels, return_counts=True)
+    rows = np.full((len(names), counts.max()), -1)
+    for number, name in enumerate(names):
+        rows[number, : counts[number]] = np.flatnonzero(labels == name)
+    absent = np.arange(counts.max()) >= counts[:, None]
+    rng = np.random.default_rng(seed)
+    for start in range(0, tasks, _DRAWN_TOGETHER):
+        order = rng.random((_DRAWN_TOGETHER, len(names)))
+        chosen = np.argsort(order, axis=1)[:, :ways]
+        keys = rng.random((_DRAWN_TOGETHER, ways, counts.max()))
+        keys[absent[chosen]] = 2.0
+        wanted = shots + queries
+        picked = np.argpartition(keys, wanted - 1, axis=-1)[..., :wanted]
+        # A partition is in no random order, and support comes first.
+        within = np.argsort(np.take_along_axis(keys, picked, axis=-1), axis=-1)
+        picked = np.take_along_axis(picked, within, axis=-1)
+        examples = np.take_along_axis(rows[chosen], picked, axis=-1)[: tasks - start]
+        yield Tasks(names[chosen[: tasks - start]], examples[..., :shots], examples[..., shots:])
+
+
+def _check(labels, ways, shots, queries, tasks, seed):
+    if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
+        raise ValueError(
+            "`labels` must be integers of shape (examples,). "
+            f"Received: labels of shape {labels.shape} and dtype {labels.dtype}"
+        )
+    for name, value, least in (
+        ("ways", ways, 2),
+        ("shots", shots, 1),
+        ("queries", queries, 1),
+        ("tasks", tasks, 1),
+        ("seed", seed, 0),
+    ):
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+            raise ValueError(
+                f"`{name}` must be a whole number of at least {least}. Received: {name}={value!r}"
+            )
+    names, counts = np.unique(labels, return_counts=True)
+    if len(names) < ways:
+        raise ValueError(
+            f"`ways` must be at most the number of classes, {len(names)}. Received: ways={ways}"
+        )
+    few = [f"{name} ({n})" for name, n in zip(names, counts, strict=True) if n < shots + queries]
+    if few:
+        raise ValueError(
+            f"Every class must have at least shots + queries = {shots + queries} examples. "
+            f"Received: classes with fewer, {', '.join(few)}"
+        )

@@ -1,0 +1,256 @@
+"""Few-shot accuracy of anybody's features, over thousands of tasks, with intervals that hold."""
+
+import functools
+import hashlib
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from keras_clce.evaluate.episodes import draw_tasks
+from keras_clce.evaluate.statistics import PairedTTest, confidence_interval, paired_t_test
+from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
+
+TRANSFORMS = ("l2", "cl2", None)
+_RESAMPLES = 2000
+_FLIPS = 9999
+
+
+@dataclass(frozen=True)
+class FewShotResult:
+    """Accuracies of few-shot tasks.
+
+    Attributes:
+        accuracies: Accuracy of each task `(tasks,)`, fractions.
+        ways: Classes a task.
+        shots: Labelled examples a class.
+        queries: Classified examples a class.
+        classifier: Name of the classifier.
+        transform: Name of the transform of the features.
+        seed: Seed of the tasks.
+        drawn_from: Fingerprint of the labels and numbers that the tasks were drawn from; equal
+            fingerprints mean equal tasks.
+    """
+
+    accuracies: np.ndarray = field(repr=False)
+    ways: int
+    shots: int
+    queries: int
+    classifier: str
+    transform: str | None
+    seed: int
+    drawn_from: str = field(repr=False)
+
+    @property
+    def mean(self) -> float:
+        """Mean over the tasks."""
+        return float(self.accuracies.mean())
+
+    @property
+    def median(self) -> float:
+        """Median over the tasks."""
+        return float(np.median(self.accuracies))
+
+    @property
+    def ci95(self) -> float:
+        """Half width of the 95 % interval of the mean, Student's t over the tasks."""
+        return confidence_interval(self.accuracies)
+
+    @functools.cached_property
+    def median_ci95(self) -> tuple[float, float]:
+        """The 95 % interval of the median, by percentiles of a seeded bootstrap."""
+        if len(self.accuracies) < 2:
+            return float("nan"), float("nan")
+        interval = stats.bootstrap(
+            (self.accuracies,),
+            np.median,
+            n_resamples=_RESAMPLES,
+            method="percentile",
+            batch=100,
+            rng=np.random.default_rng(0),
+        ).confidence_interval
+        return float(interval.low), float(interval.high)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All but the single tasks, as JSON values."""
+        values = asdict(self)
+        del values["accuracies"], values["drawn_from"]
+        return {
+            "mean": self.mean,
+            "ci95": self.ci95,
+            "median": self.median,
+            "median_ci95": list(self.median_ci95),
+            "tasks": len(self.accuracies),
+            **values,
+        }
+
+
+def few_shot_accuracy(
+    features: Any,
+    labels: Any,
+    ways: int = 5,
+    shots: int = 1,
+    queries: int = 15,
+    tasks: int = 3000,
+    classifier: str = "logistic",
+    transform: str | None = "l2",
+    center: Any = None,
+    seed: int = 0,
+) -> FewShotResult:
+    """Accuracy of few-shot classification on tasks drawn from features of novel classes.
+
+    Args:
+        features: Finite features `(examples, dim)`, of any framework.
+        labels: Integer classes `(examples,)`.
+        ways: Classes a task. Defaults to 5.
+        shots: Labelled examples a class. Defaults to 1.
+        queries: Classified examples a class. Defaults to 15.
+        tasks: Number of tasks. Defaults to 3000.
+        classifier: `"logistic"`, multinomial logistic regression with C = 1, as RFS has it;
+            `"nearest_centroid"` or `"cosine"`. Defaults to `"logistic"`.
+        transform: `"l2"` divides features by their length, `"cl2"` subtracts `center` first, and
+            `None` leaves them. Defaults to `"l2"`.
+        center: What `"cl2"` subtracts `(dim,)`, the mean feature of the base classes. Defaults to
+            `None`.
+        seed: Seed of the tasks. Equal labels, numbers and seeds give equal tasks, whatever the
+            features. Defaults to 0.
+
+    Returns:
+        A `FewShotResult`.
+
+    Raises:
+        ValueError: If an argument is out of its range, features are not finite or do not fit the
+            labels, or a class has too few examples (it is named).
+
+    Reference:
+        - [RFS](https://arxiv.org/abs/2003.11539)
+        - [SimpleShot](https://arxiv.org/abs/1911.04623)
+
+    Example:
+    ```python
+    features = encoder.predict(images)
+    result = few_shot_accuracy(features, labels, shots=5)
+    print(f"{result.mean:.2%} ± {result.ci95:.2%}")
+    ```
+    """
+    features = _transformed(features, transform, center)
+    labels = np.asarray(labels)
+    if labels.shape != features.shape[:1]:
+        raise ValueError(
+            f"`labels` must have shape ({len(features)},), one for each row of `features`. "
+            f"Received: labels of shape {labels.shape}"
+        )
+    if classifier not in TASK_CLASSIFIERS:
+        raise ValueError(
+            f"`classifier` must be one of {', '.join(TASK_CLASSIFIERS)}. "
+            f"Received: classifier={classifier!r}"
+        )
+    classify = TASK_CLASSIFIERS[classifier]
+    accuracies = []
+    for drawn in draw_tasks(labels, ways, shots, queries, tasks, seed):
+        rows = drawn.queries.reshape(len(drawn.queries), -1)
+        predicted = classify(features[drawn.support], features[rows])
+        accuracies.append((predicted == np.repeat(np.arange(ways), queries)).mean(axis=1))
+    numbers = [ways, shots, queries, tasks, seed]
+    fingerprint = hashlib.sha256(labels.astype("int64").tobytes() + str(numbers).encode())
+    return FewShotResult(
+        np.concatenate(accuracies),
+        ways=ways,
+        shots=shots,
+        queries=queries,
+        classifier=classifier,
+        transform=transform,
+        seed=seed,
+        drawn_from=fingerprint.hexdigest(),
+    )
+
+
+@dataclass(frozen=True)
+class FewShotComparison(PairedTTest):
+    """Paired comparison of two results on the same tasks.
+
+    Attributes:
+        statistic: Student's t of the differences; NaN where all are equal.
+        p_value: Two-sided p-value of the paired t-test; NaN where all differences are equal.
+        mean_difference: Mean over the tasks of `a - b`.
+        ci95: Half width of the 95 % interval of the mean difference.
+        permutation_p_value: Two-sided p-value of the sign-flip permutation test of the mean.
+    """
+
+    permutation_p_value: float
+
+
+def compare(a: FewShotResult, b: FewShotResult) -> FewShotComparison:
+    """Compare two results task by task.
+
+    It says whether two sets of features differ on tasks like these; training again with another
+    seed is another source of chance, for which `paired_t_test` over seeds is the test.
+
+    Args:
+        a: A result.
+        b: Another on the same tasks.
+
+    Returns:
+        A `FewShotComparison` of `a - b`.
+
+    Raises:
+        ValueError: If the tasks are not the same.
+
+    Example:
+    ```python
+    compare(few_shot_accuracy(clce, labels), few_shot_accuracy(ce, labels)).mean_difference
+    ```
+    """
+    if a.drawn_from != b.drawn_from:
+        raise ValueError(
+            "`a` and `b` must be results on the same tasks: equal labels, ways, shots, queries, "
+            f"tasks and seed. Received: a={a}, b={b}"
+        )
+    differences = a.accuracies - b.accuracies
+    rng = np.random.default_rng(0)
+    flipped = np.concatenate(
+        [
+            rng.choice([-1.0, 1.0], (333, len(differences))) @ differences
+            for _ in range(_FLIPS // 333 + 1)
+        ]
+    )[:_FLIPS]
+    # A sum that ties but for rounding counts as extreme.
+    extreme = np.abs(flipped) >= abs(differences.sum()) - 1e-9
+    test = paired_t_test(a.accuracies, b.accuracies)
+    return FewShotComparison(**asdict(test), permutation_p_value=(1 + extreme.sum()) / (1 + _FLIPS))
+
+
+def _transformed(features, transform, center):
+    features = np.asarray(features)
+    if features.ndim != 2 or not len(features) or features.dtype.kind not in "fiu":
+        raise ValueError(
+            "`features` must be numbers of shape (examples, dim). "
+            f"Received: features of shape {features.shape} and dtype {features.dtype}"
+        )
+    if transform not in TRANSFORMS:
+        raise ValueError(f"`transform` must be one of {TRANSFORMS}. Received: {transform!r}")
+    features = features.astype("float32")
+    if not np.isfinite(features).all():
+        rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
+        raise ValueError(
+            f"`features` must be finite. Received: {len(rows)} rows that are not, such as row "
+            f"{rows[0]}"
+        )
+    if (center is not None) != (transform == "cl2"):
+        raise ValueError(
+            "`center` must be given for transform='cl2' and for no other. "
+            f"Received: transform={transform!r}, center={'given' if center is not None else None}"
+        )
+    if center is not None:
+        center = np.asarray(center, "float32")
+        if center.shape != features.shape[1:]:
+            raise ValueError(
+                f"`center` must have shape {features.shape[1:]}. "
+                f"Received: center of shape {center.shape}"
+            )
+        features = features - center
+    if transform is None:
+        return features
+    norms = np.linalg.norm(features, axis=1, keepdims=True)
+    return features / np.maximum(norms, np.finfo("float32").tiny)

@@ -1,0 +1,235 @@
+"""Few-shot evaluation, against scikit-learn, SciPy and loops."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestCentroid
+from sklearn.preprocessing import normalize
+
+from keras_clce.evaluate import compare, draw_tasks, few_shot_accuracy
+
+pytestmark = pytest.mark.any_backend
+
+DIGITS = load_digits(return_X_y=True)
+SKLEARN = {
+    "logistic": lambda: LogisticRegression(C=1, tol=1e-8, max_iter=10_000),
+    "nearest_centroid": NearestCentroid,
+}
+
+
+def all_tasks(labels, **numbers):
+    return [
+        task
+        for drawn in draw_tasks(labels, **numbers)
+        for task in zip(drawn.classes, drawn.support, drawn.queries, strict=True)
+    ]
+
+
+def loop_accuracies(features, labels, build, **numbers):
+    """One scikit-learn classifier after the other."""
+    accuracies = []
+    for classes, support, queries in all_tasks(labels, **numbers):
+        known = np.repeat(classes, numbers["shots"])
+        model = build().fit(features[support.ravel()], known)
+        predicted = model.predict(features[queries.ravel()])
+        accuracies.append(np.mean(predicted == np.repeat(classes, numbers["queries"])))
+    return np.array(accuracies)
+
+
+# === Tasks ===
+
+
+def test_tasks_have_what_was_asked_for_and_no_example_twice():
+    labels = np.repeat([3, 5, 8, 13, 21, 34], [30, 20, 25, 20, 40, 22])
+    tasks = all_tasks(labels, ways=4, shots=3, queries=15, tasks=150, seed=2)
+    assert len(tasks) == 150
+    for classes, support, queries in tasks:
+        assert len(set(classes)) == 4
+        assert support.shape == (4, 3) and queries.shape == (4, 15)
+        assert len(set(support.ravel()) | set(queries.ravel())) == 4 * 18
+        for name, rows in zip(classes, np.hstack([support, queries]), strict=True):
+            assert set(labels[rows]) == {name}
+
+
+def test_a_seed_means_the_same_tasks_and_a_longer_run_begins_like_a_shorter():
+    labels = np.arange(600) % 10
+    numbers = {"ways": 5, "shots": 1, "queries": 5}
+    short, long, other = (
+        all_tasks(labels, **numbers, tasks=tasks, seed=seed)
+        for tasks, seed in ((70, 1), (130, 1), (70, 2))
+    )
+    for a, b in zip(short, long, strict=False):
+        for left, right in zip(a, b, strict=True):
+            np.testing.assert_array_equal(left, right)
+    assert any((a[1] != b[1]).any() for a, b in zip(short, other, strict=True))
+
+
+def test_classes_and_examples_are_drawn_evenly():
+    labels = np.repeat(np.arange(8), [20, 25, 30, 35, 20, 25, 30, 35])
+    tasks = all_tasks(labels, ways=4, shots=1, queries=5, tasks=4000)
+    classes = np.bincount(np.concatenate([task[0] for task in tasks]), minlength=8)
+    assert stats.chisquare(classes).pvalue > 1e-3
+    support = np.bincount(np.concatenate([task[1].ravel() for task in tasks]), minlength=220)
+    for number in range(8):
+        assert stats.chisquare(support[labels == number]).pvalue > 1e-4
+
+
+# === Classifiers ===
+
+
+@pytest.mark.parametrize("shots", [1, 5])
+def test_logistic_predicts_what_scikit_learn_predicts(shots):
+    features, labels = DIGITS
+    numbers = {"ways": 5, "shots": shots, "queries": 15, "tasks": 250, "seed": 3}
+    ours = few_shot_accuracy(features, labels, **numbers)
+    theirs = loop_accuracies(normalize(features), labels, SKLEARN["logistic"], **numbers)
+    assert np.abs(ours.accuracies - theirs).mean() <= 0.005
+    assert ours.mean == pytest.approx(theirs.mean(), abs=0.0005)
+    assert 0.5 < ours.mean < 0.99
+
+
+def test_logistic_of_many_ways_and_dimensions():
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(25), 12)
+    features = rng.normal(size=(25, 2048))[labels] * 0.2 + rng.normal(size=(300, 2048))
+    numbers = {"ways": 20, "shots": 5, "queries": 6, "tasks": 8, "seed": 0}
+    ours = few_shot_accuracy(features, labels, **numbers)
+    theirs = loop_accuracies(normalize(features), labels, SKLEARN["logistic"], **numbers)
+    np.testing.assert_allclose(ours.accuracies, theirs, atol=0.01)
+
+
+def test_nearest_centroid_equals_scikit_learns():
+    features, labels = DIGITS
+    numbers = {"ways": 4, "shots": 3, "queries": 10, "tasks": 100, "seed": 1}
+    for transform, given in ((None, features), ("l2", normalize(features))):
+        ours = few_shot_accuracy(
+            features, labels, **numbers, classifier="nearest_centroid", transform=transform
+        )
+        theirs = loop_accuracies(given, labels, SKLEARN["nearest_centroid"], **numbers)
+        np.testing.assert_allclose(ours.accuracies, theirs, atol=1e-6)
+
+
+def test_cosine_and_centering_equal_a_loop():
+    features, labels = DIGITS
+    center = features[:500].mean(axis=0)
+    numbers = {"ways": 3, "shots": 2, "queries": 8, "tasks": 60, "seed": 0}
+    ours = few_shot_accuracy(
+        features, labels, **numbers, classifier="cosine", transform="cl2", center=center
+    )
+    rows = normalize(features - center)
+    for accuracy, (_, support, queries) in zip(
+        ours.accuracies, all_tasks(labels, **numbers), strict=True
+    ):
+        means = [rows[class_rows].mean(axis=0) for class_rows in support]
+        right = [
+            np.argmax([query @ mean / np.linalg.norm(mean) for mean in means]) == number
+            for number, class_rows in enumerate(queries)
+            for query in rows[class_rows]
+        ]
+        assert accuracy == pytest.approx(np.mean(right))
+
+
+def test_features_of_other_frameworks():
+    features, labels = DIGITS
+    numbers = {"tasks": 70, "classifier": "nearest_centroid"}
+    expected = few_shot_accuracy(features, labels, **numbers).accuracies
+    torch = pytest.importorskip("torch")
+    import tensorflow as tf
+
+    for convert in (torch.tensor, tf.constant):
+        received = few_shot_accuracy(convert(features), convert(labels), **numbers).accuracies
+        np.testing.assert_array_equal(received, expected)
+
+
+# === Intervals and comparisons ===
+
+
+@pytest.fixture(scope="module")
+def results():
+    features, labels = DIGITS
+    rng = np.random.default_rng(0)
+    noisy = features + rng.normal(scale=2.0, size=features.shape)
+    options = {"shots": 1, "tasks": 300, "classifier": "nearest_centroid"}
+    return [few_shot_accuracy(x, labels, **options) for x in (features, noisy)]
+
+
+def test_intervals(results):
+    values = results[0].accuracies
+    low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
+    assert results[0].mean - results[0].ci95 == pytest.approx(low)
+    assert results[0].mean + results[0].ci95 == pytest.approx(high)
+    rng = np.random.default_rng(5)
+    medians = [np.median(rng.choice(values, len(values))) for _ in range(4000)]
+    expected = np.percentile(medians, [2.5, 97.5])
+    # Accuracies lie 1/75 apart, and so do medians.
+    np.testing.assert_allclose(results[0].median_ci95, expected, atol=1.01 / 75)
+    reported = results[0].as_dict()
+    assert reported["tasks"] == 300 and reported["median"] == np.median(values)
+
+
+def test_comparison_equals_scipys(results):
+    a, b = results
+    received = compare(a, b)
+    expected = stats.ttest_rel(a.accuracies, b.accuracies)
+    assert received.p_value == pytest.approx(expected.pvalue)
+    assert received.mean_difference == pytest.approx(a.mean - b.mean)
+    interval = expected.confidence_interval()
+    assert received.mean_difference - received.ci95 == pytest.approx(interval.low)
+
+
+def test_permutation_p_value_equals_scipys():
+    features, labels = DIGITS
+    rng = np.random.default_rng(1)
+    noisy = features + rng.normal(scale=0.7, size=features.shape)
+    options = {"shots": 1, "tasks": 40, "classifier": "nearest_centroid"}
+    a, b = (few_shot_accuracy(x, labels, **options) for x in (features, noisy))
+    expected = stats.permutation_test(
+        (a.accuracies, b.accuracies),
+        lambda x, y, axis: np.mean(x - y, axis=axis),
+        vectorized=True,
+        permutation_type="samples",
+        n_resamples=20_000,
+        rng=np.random.default_rng(0),
+    ).pvalue
+    assert 0.01 < expected < 0.99
+    assert compare(a, b).permutation_p_value == pytest.approx(expected, abs=0.02)
+
+
+def test_other_tasks_are_not_compared(results):
+    features, labels = DIGITS
+    for change in ({"seed": 1}, {"shots": 2}, {"tasks": 301}):
+        options = {"shots": 1, "tasks": 300, "classifier": "nearest_centroid", **change}
+        with pytest.raises(ValueError, match="on the same tasks"):
+            compare(results[0], few_shot_accuracy(features, labels, **options))
+
+
+# === Bad input ===
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ways": 11}, r"`ways` must be at most the number of classes, 10"),
+        ({"ways": 1}, r"`ways`.*at least 2"),
+        ({"shots": 0}, r"`shots`.*at least 1"),
+        ({"queries": 1.5}, r"`queries`.*Received: queries=1.5"),
+        ({"tasks": 0}, r"`tasks`"),
+        ({"seed": -1}, r"`seed`"),
+        ({"shots": 170}, r"shots \+ queries = 185.*8 \(174\)"),
+        ({"classifier": "svm"}, r"`classifier` must be one of logistic"),
+        ({"transform": "zscore"}, r"`transform` must be one of"),
+        ({"transform": "cl2"}, r"`center` must be given"),
+        ({"center": np.zeros(64)}, r"`center` must be given for transform='cl2' and for no other"),
+        ({"transform": "cl2", "center": np.zeros(3)}, r"`center` must have shape \(64,\)"),
+        ({"features": DIGITS[0][:, 0]}, r"`features` must be numbers of shape \(examples, dim\)"),
+        ({"features": np.where(DIGITS[0] > 15, np.nan, DIGITS[0])}, r"finite.*rows that are not"),
+        ({"labels": DIGITS[1][:-1]}, r"`labels` must have shape \(1797,\)"),
+        ({"labels": DIGITS[1] + 0.5}, r"`labels` must be integers"),
+    ],
+)
+def test_bad_input(change, message):
+    given = {"features": DIGITS[0], "labels": DIGITS[1], **change}
+    with pytest.raises(ValueError, match=message):
+        few_shot_accuracy(**given)
