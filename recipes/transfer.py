@@ -15,7 +15,6 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,21 +22,19 @@ from typing import Any
 import keras
 import numpy as np
 import recipe_flags
+import training
 from absl import app, flags, logging
 
 from keras_clce import CLCEModel
 from keras_clce.backend import backend_name
 from keras_clce.data import ImageDataset, load_dataset, show_views
 from keras_clce.evaluate import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
-from keras_clce.files import write_atomically, write_json
+from keras_clce.files import write_json
 from keras_clce.models.backbones import backbone_spec
 from keras_clce.report import RunFolder, plot_curves, summary_table
-from keras_clce.train.callbacks import EpochReport, RunCheckpoint
-from keras_clce.train.layerwise import unfreeze_last
-from keras_clce.train.optimization import build_optimizer
+from keras_clce.train.callbacks import RunCheckpoint
 
 FLAGS = flags.FLAGS
-QUICK_BATCHES = 2
 # Searching every training image for each test image takes memory in proportion to both.
 NEAREST_NEIGHBOR_LIMIT = 60_000
 # (labels, outputs of the model) of a split.
@@ -66,10 +63,9 @@ def main(argv: list[str]) -> None:
         f"Encoder:  {FLAGS.backbone} at {recipe_flags.image_size()} px, weights: {weights}{licence}"
     )
     print(f"Backend:  {backend_name()}, {FLAGS.mixed_precision}")
-    epochs = 1 if FLAGS.quick else FLAGS.epochs
     print(
         f"Plan:     {', '.join(FLAGS.losses)}; seeds {', '.join(FLAGS.seeds)}; "
-        f"{epochs} epochs of {FLAGS.batch_size} images in two views a step"
+        f"{training.epochs()} epochs of {FLAGS.batch_size} images in two views a step"
     )
     print(f"Results:  {home}")
     if FLAGS.show_views:
@@ -127,73 +123,12 @@ def prepare(runs: list[tuple[str, int, RunFolder]]) -> ImageDataset:
 
 def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset) -> dict:
     """Train one loss with one seed, test it, and write its folder."""
-    keras.utils.set_random_seed(seed)
-    epochs = 1 if FLAGS.quick else FLAGS.epochs
-    steps = dataset.train.num_examples // FLAGS.batch_size
-    if FLAGS.quick:
-        steps = min(steps, QUICK_BATCHES)
-    with recipe_flags.errors_in_one_line(ValueError, OSError):
-        model = CLCEModel.from_backbone(
-            FLAGS.backbone,
-            dataset.num_classes,
-            image_size=recipe_flags.image_size(),
-            weights=FLAGS.weights,
-            embedding_dim=FLAGS.embedding_dim,
-            stochastic_depth=FLAGS.stochastic_depth,
-            remat=FLAGS.remat,
-        )
-        if FLAGS.unfreeze_last:
-            unfreeze_last(model.backbone, FLAGS.unfreeze_last)
-    if FLAGS.freeze_backbone:
-        model.backbone.trainable = False
-    model.compile(
-        optimizer=build_optimizer(
-            FLAGS.optimizer,
-            recipe_flags.learning_rate(loss),
-            FLAGS.weight_decay,
-            total_steps=epochs * steps,
-            warmup_steps=0 if FLAGS.quick else int(FLAGS.warmup_epochs * steps),
-            variables=model.trainable_variables,
-            layer_decay=FLAGS.layer_decay,
-            global_clipnorm=FLAGS.clip_norm,
-            ema_momentum=FLAGS.ema_momentum,
-        ),
-        loss=recipe_flags.build_loss(loss),
-        metrics=["accuracy"],
-    )
     # The classifier learns nothing from a contrastive loss alone, so it cannot pick the epoch.
     monitor = None if loss == "supcon" else "val_accuracy"
-    checkpoint = RunCheckpoint(folder.checkpoint, monitor)
-    first_epoch = checkpoint.restore(model)
-    if first_epoch:
-        print(f"going on after epoch {first_epoch}")
-    folder.start(recipe_flags.settings(loss, seed), dataset.split_note, recipe_flags.given())
-    write_history = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: folder.write_history(checkpoint.history)
+    settings = recipe_flags.settings(loss, seed)
+    model, checkpoint = training.train(
+        loss, seed, folder, dataset, monitor, settings, validation=dataset.validation
     )
-    callbacks = [checkpoint, write_history, EpochReport()]
-    if FLAGS.ema_momentum is not None:
-        callbacks.append(keras.callbacks.SwapEMAWeights())
-    if first_epoch < epochs:
-        with recipe_flags.errors_in_one_line(FloatingPointError):
-            model.fit(
-                dataset.train.view_pairs(
-                    FLAGS.batch_size, FLAGS.augmentation, seed, initial_epoch=first_epoch
-                ),
-                steps_per_epoch=steps,
-                epochs=epochs,
-                initial_epoch=first_epoch,
-                validation_data=batches(dataset.validation),
-                callbacks=callbacks,
-                shuffle=False,
-                verbose=1 if sys.stdout.isatty() else 0,
-            )
-    folder.write_history(checkpoint.history)
-    model.load_weights(checkpoint.best_weights)
-    if FLAGS.ema_momentum is not None:
-        model.optimizer.finalize_variable_values(model.trainable_variables)
-    write_atomically(folder.model, model.save)
-    plot_curves({f"{loss}, seed {seed}": checkpoint.history}, folder.curves)
     top1 = checkpoint.history[checkpoint.best_epoch]["val_accuracy"]
     train, probe = None, None
     if loss == "supcon" or dataset.train.num_examples <= NEAREST_NEIGHBOR_LIMIT:
@@ -213,17 +148,11 @@ def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset) -> dict:
             "examples": dataset.validation.num_examples,
         },
         "test": test_accuracy(model, dataset, train, probe),
-        "epochs": epochs,
+        "epochs": training.epochs(),
         "seconds": round(sum(row["seconds"] for row in checkpoint.history), 1),
     }
     write_json(folder.metrics, metrics)
     return metrics
-
-
-def batches(split):
-    """Batches of a split, the first few alone with --quick."""
-    data = split.batches(FLAGS.batch_size)
-    return data.take(QUICK_BATCHES) if FLAGS.quick else data
 
 
 def fit_probe(
@@ -265,7 +194,7 @@ def test_accuracy(
 
 def predict(model: CLCEModel, split) -> Predictions:
     """Labels and outputs of a split's images."""
-    data = batches(split)
+    data = training.batches(split)
     labels = np.concatenate([np.asarray(batch) for _, batch in data])
     return labels, model.predict(data.map(lambda images, _: images), verbose=0)
 

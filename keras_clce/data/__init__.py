@@ -3,6 +3,7 @@
 from keras_clce.data.augmenter import two_view_augmenter
 from keras_clce.data.catalog import DatasetSpec, list_datasets
 from keras_clce.data.dataset import ImageDataset, ImageSplit
+from keras_clce.data.few_shot import FewShotDataset, load_few_shot
 from keras_clce.data.show_views import show_views
 from keras_clce.data.sources import load_dataset
 from keras_clce.data.views import VIEW_POLICIES
@@ -10,10 +11,12 @@ from keras_clce.data.views import VIEW_POLICIES
 __all__ = [
     "VIEW_POLICIES",
     "DatasetSpec",
+    "FewShotDataset",
     "ImageDataset",
     "ImageSplit",
     "list_datasets",
     "load_dataset",
+    "load_few_shot",
     "show_views",
     "two_view_augmenter",
 ]

@@ -4,7 +4,7 @@ import dataclasses
 import textwrap
 from typing import Literal
 
-Source = Literal["tfds", "digits", "image_folder", "caltech256"]
+Source = Literal["tfds", "digits", "image_folder", "caltech256", "few_shot"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,11 +240,82 @@ _SPECS = (
         note="64x64, 100 training images a class; tested on its validation",
         homepage="https://image-net.org/",
     ),
+    DatasetSpec(
+        name="cifar_fs",
+        source="few_shot",
+        tfds_name="cifar100",
+        splits=SplitPlan("train+test", None, "", "64/16/20 classes"),
+        num_classes=100,
+        task="few-shot",
+        paper_row="CIFAR-FS",
+        licence="research use",
+        download_size="161 MiB",
+        note="600 images a class of CIFAR-100; published classes",
+        homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
+        crop_fraction=1.0,
+    ),
+    DatasetSpec(
+        name="fc100",
+        source="few_shot",
+        tfds_name="cifar100",
+        splits=SplitPlan("train+test", None, "", "60/20/20 classes"),
+        num_classes=100,
+        task="few-shot",
+        paper_row="FC100",
+        licence="research use",
+        download_size="161 MiB",
+        note="600 images a class of CIFAR-100; published superclasses",
+        homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
+        crop_fraction=1.0,
+    ),
+    DatasetSpec(
+        name="mini_imagenet",
+        source="few_shot",
+        tfds_name="imagenet2012",
+        splits=SplitPlan("train", None, "", "64/16/20 classes"),
+        num_classes=100,
+        task="few-shot",
+        paper_row="miniImageNet",
+        licence="non-commercial research",
+        download_size="156 GiB",
+        note="600 images a class; also from folders of WordNet ids",
+        homepage="https://image-net.org/",
+    ),
+    DatasetSpec(
+        name="tiered_imagenet",
+        source="few_shot",
+        tfds_name="imagenet2012",
+        splits=SplitPlan("train", None, "", "351/97/160 classes"),
+        num_classes=608,
+        task="few-shot",
+        paper_row="tieredImageNet",
+        licence="non-commercial research",
+        download_size="156 GiB",
+        note="all images of a class; also from folders of WordNet ids",
+        homepage="https://image-net.org/",
+    ),
+    DatasetSpec(
+        name="tiny_imagenet",
+        source="few_shot",
+        tfds_name="tiny_imagenet_subset",
+        splits=SplitPlan("train+validation", None, "", "120/30/50 classes"),
+        num_classes=200,
+        task="few-shot",
+        paper_row="",
+        licence="non-commercial research",
+        download_size="none, see note",
+        note="64x64, 150 images a class; the split lies beside the data",
+        homepage="https://image-net.org/",
+    ),
 )
 
 _BY_NAME = {spec.name: spec for spec in _SPECS}
 # People know these sets under their TFDS names too.
-_BY_NAME |= {spec.tfds_name: spec for spec in reversed(_SPECS) if spec.tfds_name}
+_BY_NAME |= {
+    spec.tfds_name: spec
+    for spec in reversed(_SPECS)
+    if spec.tfds_name and spec.source != "few_shot"
+}
 
 
 def list_datasets() -> tuple[DatasetSpec, ...]:

@@ -64,6 +64,11 @@ def load_dataset(
         (1259, 32, 32, 3)
     """
     spec = catalog.get_spec(name)
+    if spec.task == "few-shot":
+        raise ValueError(
+            f"`name` must be a data set whose splits share classes; {spec.name} is a few-shot "
+            f"benchmark, for load_few_shot. Received: name={name!r}"
+        )
     dataset.check_image_size(image_size)
     if limit_examples is not None and limit_examples < 1:
         raise ValueError(

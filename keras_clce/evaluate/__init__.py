@@ -9,10 +9,12 @@ from keras_clce.evaluate.few_shot import (
     compare,
     few_shot_accuracy,
 )
+from keras_clce.evaluate.few_shot_callback import FewShotCallback
 from keras_clce.evaluate.statistics import PairedTTest, confidence_interval, paired_t_test
 
 __all__ = [
     "CosineSimilarities",
+    "FewShotCallback",
     "FewShotComparison",
     "FewShotResult",
     "PairedTTest",

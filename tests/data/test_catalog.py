@@ -31,6 +31,11 @@ def test_catalog_has_every_data_set_of_the_paper_and_the_extra_ones():
         "tiny_imagenet_subset",
         "digits",
         "image_folder",
+        "cifar_fs",
+        "fc100",
+        "mini_imagenet",
+        "tiered_imagenet",
+        "tiny_imagenet",
     } == set(names)
 
 

@@ -297,7 +297,9 @@ def test_a_frozen_encoder_stays_and_its_projection_learns(tiny_backbone, tmp_pat
 
 # TFDS itself does not know tiny_imagenet_subset, so it cannot be mocked; it runs for real below.
 TFDS_ROWS = [
-    spec.name for spec in list_datasets() if spec.tfds_name and spec.name != "tiny_imagenet_subset"
+    spec.name
+    for spec in list_datasets()
+    if spec.source == "tfds" and spec.name != "tiny_imagenet_subset"
 ]
 
 

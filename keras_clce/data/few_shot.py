@@ -1,0 +1,308 @@
+"""Few-shot benchmarks: base classes to train on, others to choose by, and novel ones to test."""
+
+import csv
+import dataclasses
+import gzip
+import importlib.resources
+import io
+import json
+import pathlib
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from keras_clce.data import catalog, dataset, preparation
+from keras_clce.data.dataset import ImageSplit
+from keras_clce.data.image_folder import scan_class_folders
+from keras_clce.data.records import ExampleSource, Records
+from keras_clce.data.splitting import class_balanced_subset
+from keras_clce.data.tfds_source import TfdsImages, open_builder
+
+PARTS = ("train", "validation", "test")
+# Shares of an image folder's classes, those of miniImageNet.
+_FOLDER_SHARES = (0.64, 0.16, 0.20)
+_LOCAL_SPLIT = "tiny_imagenet_fewshot_split.json"
+
+
+@dataclasses.dataclass
+class FewShotDataset:
+    """A data set whose three splits have different classes.
+
+    Args:
+        name: its name in the catalog.
+        class_names: names of the classes of each split, in the order of its own labels.
+        train: examples of the base classes, to train on.
+        validation: examples of classes that choose the checkpoint.
+        test: examples of the novel classes.
+        split_note: one sentence that says which classes and examples were really used.
+
+    Example:
+        >>> data = load_few_shot("cifar_fs", image_size=32, data_dir="data")  # doctest: +SKIP
+        >>> data.num_classes  # doctest: +SKIP
+        64
+    """
+
+    name: str
+    class_names: dict[str, tuple[str, ...]]
+    train: ImageSplit
+    validation: ImageSplit
+    test: ImageSplit
+    split_note: str
+
+    @property
+    def num_classes(self) -> int:
+        """Number of base classes."""
+        return len(self.class_names["train"])
+
+
+def load_few_shot(
+    name: str,
+    *,
+    image_size: int,
+    data_dir: str | pathlib.Path | None = None,
+    split_seed: int = 0,
+    limit_examples: int | None = None,
+    strict: bool = False,
+    interpolation: str = "bilinear",
+) -> FewShotDataset:
+    """Load a few-shot benchmark with its published split of the classes.
+
+    Args:
+        name: `"cifar_fs"`, `"fc100"`, `"mini_imagenet"`, `"tiered_imagenet"`, `"tiny_imagenet"`, or
+            `"image_folder"`, whose classes are split 64 / 16 / 20 % by `split_seed`.
+        image_size: side of the images and views, in pixels.
+        data_dir: TFDS's data folder (default: its own), or a folder of class folders; for
+            miniImageNet and tieredImageNet these are named by WordNet ids.
+        split_seed: seed of an image folder's split, and of `limit_examples`.
+        limit_examples: number of base examples to keep, class-balanced; None keeps all.
+        strict: whether a file in a folder that is no readable image is an error.
+        interpolation: of the antialiased resize, `"bilinear"` or `"bicubic"`.
+
+    Returns:
+        The benchmark. Labels of each split count its own classes from 0.
+
+    Raises:
+        ValueError: if an argument is out of range, or classes or images of the benchmark are
+            missing; they are named.
+        FileNotFoundError: if the data are not there; the message says what to do.
+
+    Reference:
+        CIFAR-FS: Bertinetto et al. 2019; FC100: Oreshkin et al. 2018; miniImageNet: Ravi and
+        Larochelle 2017; tieredImageNet: Ren et al. 2018.
+
+    Example:
+        >>> data = load_few_shot("fc100", image_size=32, data_dir="data")  # doctest: +SKIP
+        >>> data.test.num_examples  # doctest: +SKIP
+        12000
+    """
+    spec = catalog.get_spec(name)
+    if spec.name not in _SOURCES:
+        raise ValueError(
+            f"`name` must be one of {', '.join(n for n in _SOURCES if n != 'wordnet_folders')}. "
+            f"Received: name={name!r}"
+        )
+    dataset.check_image_size(image_size)
+    dataset.check_interpolation(interpolation)
+    if limit_examples is not None and limit_examples < 1:
+        raise ValueError(
+            "`limit_examples` must be a positive integer or None. Received: "
+            f"limit_examples={limit_examples!r}"
+        )
+    folder = None if data_dir is None else pathlib.Path(data_dir).expanduser()
+    if folder is not None and not folder.is_dir():
+        raise FileNotFoundError(f"`data_dir` must be a folder. Received: data_dir={data_dir!s}")
+    source, names, parts, how = _SOURCES[_kind(spec, folder)](spec, folder, split_seed, strict)
+    labels = source.read_labels()
+    built, class_names = {}, {}
+    for part in PARTS:
+        old = np.array([names.index(name) for name in parts[part]])
+        rows = np.flatnonzero(np.isin(labels, old))
+        empty = [name for name, label in zip(parts[part], old, strict=True) if label not in labels]
+        if empty:
+            raise ValueError(
+                f"Every class of {spec.name} must have images. Received: data_dir={data_dir}, "
+                f"without any of {', '.join(empty)}"
+            )
+        if part == "train" and limit_examples is not None and limit_examples < len(rows):
+            rows = rows[class_balanced_subset(labels[rows], limit_examples, split_seed)]
+            how += f"; {limit_examples} base images kept, class-balanced (seed {split_seed})"
+        relabelled = _Relabelled(source.select(rows), old, len(names))
+        built[part] = preparation.build_split(
+            relabelled.records(),
+            image_size,
+            part == "train",
+            spec.flip,
+            interpolation,
+            spec.crop_fraction,
+        )
+        class_names[part] = tuple(parts[part])
+    counts = " / ".join(
+        f"{split.num_examples} images of {len(class_names[part])} {kind} classes"
+        for (part, split), kind in zip(built.items(), ("base", "validation", "novel"), strict=True)
+    )
+    return FewShotDataset(
+        spec.name, class_names, **built, split_note=f"{spec.name}: {counts}; {how}"
+    )
+
+
+class _Relabelled:
+    """Examples of some classes, numbered from 0 in the order given."""
+
+    def __init__(self, source: ExampleSource, old: np.ndarray, num_classes: int) -> None:
+        self._source = source
+        self._new = np.full(num_classes, -1, np.int64)
+        self._new[old] = np.arange(len(old))
+
+    def records(self) -> Records:
+        """Give the records with the new labels."""
+        records, new = self._source.records(), self._new
+
+        def decode(*record):
+            image, label = records.decode(*record)
+            return image, tf.gather(tf.constant(new), label)
+
+        return dataclasses.replace(records, decode=decode)
+
+
+# === Where examples and classes come from: (source, class names, parts, how they were made) ===
+
+
+def _kind(spec, folder):
+    if spec.name == "image_folder":
+        return "image_folder"
+    class_folders = spec.tfds_name == "imagenet2012" and folder and any(folder.glob("n0*"))
+    return "wordnet_folders" if class_folders else spec.name
+
+
+def _published(name):
+    files = importlib.resources.files("keras_clce.data") / "few_shot_splits"
+    return json.loads((files / f"{name}.json").read_text())
+
+
+def _cifar_fs(spec, folder, seed, strict):
+    builder = open_builder(spec, folder)
+    published = _published(spec.name)
+    names = list(builder.info.features["label"].names)
+    how = f"classes as published by {published['source']}; train and test images together"
+    return TfdsImages(builder, "train+test"), names, published["classes"], how
+
+
+def _fc100(spec, folder, seed, strict):
+    builder = open_builder(spec, folder)
+    published = _published(spec.name)
+    names = builder.info.features["label"].names
+    superclasses = builder.info.features["coarse_label"].names
+    wanted = {"label": True, "coarse_label": True}
+    pairs = builder.as_dataset(
+        split="train", decoders=tfds.decode.PartialDecoding(wanted), shuffle_files=False
+    )
+    of = {
+        names[label]: superclasses[coarse]
+        for batch in pairs.batch(4096).as_numpy_iterator()
+        for label, coarse in zip(batch["label"], batch["coarse_label"], strict=True)
+    }
+    parts = {
+        part: [name for name in names if of[name] in published["superclasses"][part]]
+        for part in PARTS
+    }
+    how = f"superclasses as published by {published['source']}; train and test images together"
+    return TfdsImages(builder, "train+test"), list(names), parts, how
+
+
+def _imagenet(spec, folder, seed, strict):
+    builder = open_builder(spec, folder)
+    published = _published(spec.name)
+    source = TfdsImages(builder, "train")
+    if spec.name == "mini_imagenet":
+        wanted = _mini_imagenet_images()
+        files = builder.as_dataset(
+            split="train",
+            decoders=tfds.decode.PartialDecoding({"file_name": True}),
+            shuffle_files=False,
+        )
+        names = np.concatenate(
+            [batch["file_name"] for batch in files.batch(4096).as_numpy_iterator()]
+        )
+        source = source.select(np.flatnonzero([name.decode() in wanted for name in names]))
+    names = list(builder.info.features["label"].names)
+    return source, names, published["classes"], f"classes as published by {published['source']}"
+
+
+def _wordnet_folders(spec, folder, seed, strict):
+    published = _published(spec.name)
+    parts = published["classes"]
+    source = scan_class_folders(folder, strict)
+    missing = sorted({name for part in parts.values() for name in part} - set(source.class_names))
+    if missing:
+        raise ValueError(
+            f"`data_dir` must have a folder for every class of {spec.name}. "
+            f"Received: data_dir={folder}, without {', '.join(missing)}"
+        )
+    how = f"classes as published by {published['source']}, images of the folders"
+    if spec.name == "mini_imagenet":
+        wanted = _mini_imagenet_images()
+        listed = [pathlib.Path(path).name in wanted for path in source.paths]
+        # Ready-made folders hold the 600 images alone, often under other names.
+        if any(listed):
+            source = source.select(np.flatnonzero(listed))
+            how = f"classes and images as published by {published['source']}"
+    return source, list(source.class_names), parts, how
+
+
+def _tiny_imagenet(spec, folder, seed, strict):
+    builder = open_builder(spec, folder)
+    path = (folder or pathlib.Path(builder.data_dir).parents[2]) / _LOCAL_SPLIT
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"The split of tiny_imagenet, {_LOCAL_SPLIT}, must lie beside the data. "
+            f"Received: data_dir={folder}"
+        )
+    split = json.loads(path.read_text())
+    parts = dict(zip(PARTS, (split["base"], split["validation"], split["novel"]), strict=True))
+    how = f"classes of {_LOCAL_SPLIT}; train and validation images together"
+    names = list(builder.info.features["label"].names)
+    return TfdsImages(builder, "train+validation"), names, parts, how
+
+
+def _image_folder(spec, folder, seed, strict):
+    if folder is None:
+        raise ValueError(
+            "`data_dir` must be the folder of class folders for image_folder. "
+            "Received: data_dir=None"
+        )
+    source = scan_class_folders(folder, strict)
+    names = list(source.class_names)
+    least = 3 * 2
+    if len(names) < least:
+        raise ValueError(
+            f"`data_dir` must have at least {least} class folders to be split by class. "
+            f"Received: data_dir={folder}, with {len(names)}"
+        )
+    shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+    validation, test = (max(2, round(share * len(names))) for share in _FOLDER_SHARES[1:])
+    base = len(names) - validation - test
+    cut = {
+        "train": shuffled[:base],
+        "validation": shuffled[base : base + validation],
+        "test": shuffled[base + validation :],
+    }
+    parts = {part: sorted(chosen) for part, chosen in cut.items()}
+    return source, names, parts, f"image_folder {folder.name}, classes split by seed {seed}"
+
+
+def _mini_imagenet_images():
+    files = importlib.resources.files("keras_clce.data") / "few_shot_splits"
+    text = gzip.decompress((files / "mini_imagenet_images.csv.gz").read_bytes()).decode()
+    return {row["image"] for row in csv.DictReader(io.StringIO(text))}
+
+
+_SOURCES = {
+    "cifar_fs": _cifar_fs,
+    "fc100": _fc100,
+    "mini_imagenet": _imagenet,
+    "tiered_imagenet": _imagenet,
+    "wordnet_folders": _wordnet_folders,
+    "tiny_imagenet": _tiny_imagenet,
+    "image_folder": _image_folder,
+}

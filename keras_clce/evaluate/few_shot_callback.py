@@ -1,0 +1,60 @@
+"""A callback that lets few-shot accuracy on other classes pick the epoch."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_clce.evaluate.few_shot import few_shot_accuracy
+
+
+class FewShotCallback(keras.callbacks.Callback):
+    """Logs few-shot accuracy after every epoch, for callbacks that stand after it.
+
+    Every epoch meets the same tasks.
+
+    Args:
+        images: Images of classes that are not trained on: an array, or a `tf.data.Dataset` of
+            batches of images, which must come in the same order every time.
+        labels: Their integer classes `(examples,)`.
+        output: Key of the model's output that is the feature, where it gives a dict. Defaults to
+            `"embedding"`.
+        name: Name of the logged value. Defaults to `"val_few_shot"`.
+        **options: As in `few_shot_accuracy`: ways, shots, queries, tasks, classifier, transform,
+            seed.
+
+    Raises:
+        ValueError: At once, if the tasks cannot be drawn from the labels.
+
+    Example:
+    ```python
+    few_shot = FewShotCallback(val_images, val_labels, ways=5, shots=1, tasks=500)
+    best = keras.callbacks.ModelCheckpoint(
+        "best.keras", monitor="val_few_shot", mode="max", save_best_only=True
+    )
+    model.fit(images, labels, epochs=10, callbacks=[few_shot, best])
+    ```
+    """
+
+    def __init__(
+        self,
+        images: Any,
+        labels: Any,
+        output: str = "embedding",
+        name: str = "val_few_shot",
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        few_shot_accuracy(np.zeros((len(labels), 1)), labels, **{**options, "tasks": 1})
+        self.images = images
+        self.labels = labels
+        self.output = output
+        self.name = name
+        self.options = options
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Evaluate and log."""
+        features = self.model.predict(self.images, verbose=0)
+        if isinstance(features, dict):
+            features = features[self.output]
+        logs[self.name] = few_shot_accuracy(features, self.labels, **self.options).mean

@@ -1,0 +1,283 @@
+r"""Train on base classes with CLCE and others, and test on few-shot tasks of novel classes.
+
+    python recipes/few_shot.py --dataset cifar_fs --backbone efficientnet_lite0 --weights imagenet \
+        --losses ce,clce --seeds 0,1,2
+
+Training classes, validation classes and novel classes are different ones. Few-shot accuracy on the
+validation classes picks the epoch; the novel classes are read once, at the end. All losses meet
+the same tasks. `--frozen` adds the encoder as it was before training. Everything that a run leaves
+behind stands in `runs/few_shot/<dataset>/<backbone>/<loss>-seed<seed>/`.
+
+Reference: CLCE (https://arxiv.org/abs/2402.14551), Table 1; RFS (https://arxiv.org/abs/2003.11539).
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import recipe_flags
+import training
+from absl import app, flags, logging
+
+from keras_clce import CLCEModel
+from keras_clce.backend import backend_name
+from keras_clce.data import FewShotDataset, ImageSplit, load_few_shot, show_views
+from keras_clce.evaluate import FewShotCallback, few_shot_accuracy
+from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
+from keras_clce.files import write_atomically, write_json
+from keras_clce.models.backbones import backbone_spec
+from keras_clce.report import RunFolder, few_shot_table, plot_few_shot
+from keras_clce.train.callbacks import RunCheckpoint
+
+FLAGS = flags.FLAGS
+MONITOR = "val_few_shot"
+TRANSFORMS = ("l2", "cl2")
+FEATURES = ("pooled", "embedding")
+FEW_SHOT_FLAGS = ("ways", "shots", "queries", "tasks", "classifier", "features")
+VALIDATION_TASKS = 500
+QUICK_TASKS = 20
+
+
+def define_flags() -> None:
+    """Define the flags of the tasks."""
+    FLAGS.set_default("dataset", "cifar_fs")
+    flags.DEFINE_integer("ways", 5, "Classes a task.", 2)
+    flags.DEFINE_list("shots", ["1", "5"], "Labelled images a class; one set of tasks each.")
+    flags.DEFINE_integer("queries", 15, "Classified images a class.", 1)
+    flags.DEFINE_integer("tasks", 3000, "Tasks on the novel classes.", 2)
+    flags.DEFINE_enum("classifier", "logistic", list(TASK_CLASSIFIERS), "Classifier of a task.")
+    flags.DEFINE_list("features", list(FEATURES), "What is classified: pooled, embedding or both.")
+    flags.DEFINE_bool("frozen", False, "Also test the encoder as it was before training.")
+    flags.register_validator(
+        "shots",
+        lambda shots: shots and all(s.isdecimal() and int(s) for s in shots),
+        "must be whole numbers above 0, such as 1,5",
+    )
+    flags.register_validator(
+        "features",
+        lambda names: names and set(names) <= set(FEATURES),
+        f"must be of: {', '.join(FEATURES)}",
+    )
+
+
+def main(argv: list[str]) -> None:
+    """Run every loss with every seed, then compare them on the same tasks."""
+    if argv[1:]:
+        raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
+    started = time.perf_counter()
+    logging.set_verbosity(logging.WARNING)
+    keras.config.set_dtype_policy(FLAGS.mixed_precision)
+    home = Path(FLAGS.output_dir, "few_shot", FLAGS.dataset, FLAGS.backbone.replace("/", "_"))
+    runs = [
+        (loss, int(seed), RunFolder(home / f"{loss}-seed{seed}"))
+        for seed in FLAGS.seeds
+        for loss in FLAGS.losses
+    ]
+    with recipe_flags.errors_in_one_line(ValueError, OSError):
+        dataset = prepare(runs)
+    print(f"Data:     {dataset.split_note}")
+    print(
+        f"Encoder:  {FLAGS.backbone} at {recipe_flags.image_size()} px, "
+        f"weights: {recipe_flags.weights_in_words()}"
+    )
+    print(f"Backend:  {backend_name()}, {FLAGS.mixed_precision}")
+    print(
+        f"Plan:     {', '.join(FLAGS.losses)}; seeds {', '.join(FLAGS.seeds)}; "
+        f"{training.epochs()} epochs of {FLAGS.batch_size} images in two views a step; "
+        f"{tasks()} tasks, {FLAGS.ways}-way, {' and '.join(FLAGS.shots)}-shot, {FLAGS.classifier}"
+    )
+    print(f"Results:  {home}")
+    if FLAGS.show_views:
+        home.mkdir(parents=True, exist_ok=True)
+        path = home / "views.png"
+        show_views(dataset.train, FLAGS.augmentation, FLAGS.show_views, path)
+        print(f"Views:    {path}")
+
+    found = []
+    if FLAGS.frozen:
+        folder = RunFolder(home / "frozen-seed0")
+        print(f"\nfrozen encoder -> {folder.path}", flush=True)
+        found.append(folder.finished() or evaluate_frozen(folder, dataset))
+    for number, (loss, seed, folder) in enumerate(runs, start=1):
+        print(f"\n[{number}/{len(runs)}] {loss}, seed {seed} -> {folder.path}", flush=True)
+        done = folder.finished()
+        if done:
+            print("already finished")
+        else:
+            done = run(loss, seed, folder, dataset)
+        found.append(done)
+        for name, result in done["few_shot"].items():
+            print(f"test {name}: {result['mean']:.4f} ± {result['ci95']:.4f} over the tasks")
+    print(f"\nAccuracy on the novel classes in %, {dataset.split_note}")
+    for name in found[0]["few_shot"]:
+        accuracies = {
+            (done["loss"], done["seed"]): np.load(home / done["accuracies"])[name] for done in found
+        }
+        of = "" if " " in name else f" ({FLAGS.features[0]} features, {TRANSFORMS[0]})"
+        print(f"\n{name}{of}: {tasks()} tasks, {FLAGS.queries} queries a class, {FLAGS.classifier}")
+        print(few_shot_table(accuracies))
+    plot_few_shot(found, home / "few_shot.png")
+    print(f"\nPicture:  {home / 'few_shot.png'}")
+    print(f"Runs:     {home}   ({time.perf_counter() - started:.0f} s in all)")
+
+
+def prepare(runs: list[tuple[str, int, RunFolder]]) -> FewShotDataset:
+    """Load the data, and refuse what cannot become a run before any of them starts."""
+    if FLAGS.ema_momentum is not None:
+        raise ValueError(
+            "--ema_momentum is not for few-shot training, whose validation would not see the "
+            f"averages. Received: ema_momentum={FLAGS.ema_momentum}"
+        )
+    for loss, seed, folder in runs:
+        folder.check(settings(loss, seed), FLAGS.resume)
+    dataset = load_few_shot(
+        FLAGS.dataset,
+        image_size=recipe_flags.image_size(),
+        data_dir=FLAGS.data_dir,
+        split_seed=FLAGS.split_seed,
+        limit_examples=FLAGS.limit_examples,
+        strict=FLAGS.strict,
+        interpolation=backbone_spec(FLAGS.backbone).interpolation,
+    )
+    for _, _, folder in runs:
+        folder.check_data(dataset.split_note)
+    if FLAGS.batch_size > dataset.train.num_examples:
+        raise ValueError(
+            "--batch_size must be at most the number of base images, "
+            f"{dataset.train.num_examples}. Received: batch_size={FLAGS.batch_size}"
+        )
+    for split in (dataset.validation, dataset.test):
+        for shots in FLAGS.shots:
+            # Draws nothing yet, but refuses what cannot be drawn.
+            few_shot_accuracy(
+                np.ones((split.num_examples, 1)),
+                split.labels,
+                ways=FLAGS.ways,
+                shots=int(shots),
+                queries=FLAGS.queries,
+                tasks=1,
+                classifier="cosine",
+            )
+    return dataset
+
+
+def settings(loss: str, seed: int) -> dict:
+    """All that decides the result of one run, as JSON values."""
+    given = {name: FLAGS[name].value for name in FEW_SHOT_FLAGS}
+    return {**recipe_flags.settings(loss, seed), **given}
+
+
+def tasks() -> int:
+    """Number of test tasks."""
+    return QUICK_TASKS if FLAGS.quick else FLAGS.tasks
+
+
+def run(loss: str, seed: int, folder: RunFolder, dataset: FewShotDataset) -> dict:
+    """Train one loss with one seed, test it, and write its folder."""
+    validation = FewShotCallback(
+        dataset.validation.batches(FLAGS.batch_size).map(lambda images, _: images),
+        dataset.validation.labels,
+        name=MONITOR,
+        ways=FLAGS.ways,
+        shots=int(FLAGS.shots[0]),
+        queries=FLAGS.queries,
+        tasks=min(VALIDATION_TASKS, tasks()),
+        classifier=FLAGS.classifier,
+    )
+    model, checkpoint = training.train(
+        loss, seed, folder, dataset, MONITOR, settings(loss, seed), callbacks=[validation]
+    )
+    return write_results(model, folder, dataset, loss, seed, checkpoint)
+
+
+def evaluate_frozen(folder: RunFolder, dataset: FewShotDataset) -> dict:
+    """Test the encoder as it is."""
+    keras.utils.set_random_seed(0)
+    model = training.build_model(dataset.num_classes)
+    folder.start({"loss": "frozen", "seed": 0}, dataset.split_note, recipe_flags.given())
+    return write_results(model, folder, dataset, "frozen", 0, None)
+
+
+def write_results(
+    model: CLCEModel,
+    folder: RunFolder,
+    dataset: FewShotDataset,
+    loss: str,
+    seed: int,
+    checkpoint: RunCheckpoint | None,
+) -> dict:
+    """Few-shot accuracy on the novel classes, of the pooled features and of the embedding."""
+    novel = features(model, dataset.test)
+    center = {name: values.mean(axis=0) for name, values in features(model, dataset.train).items()}
+    results = {}
+    for shots in FLAGS.shots:
+        for output in FLAGS.features:
+            for transform in TRANSFORMS:
+                result = few_shot_accuracy(
+                    novel[output],
+                    dataset.test.labels,
+                    ways=FLAGS.ways,
+                    shots=int(shots),
+                    queries=FLAGS.queries,
+                    tasks=tasks(),
+                    classifier=FLAGS.classifier,
+                    transform=transform,
+                    center=center[output] if transform == "cl2" else None,
+                )
+                results[name_of(shots, output, transform)] = result
+    write_atomically(
+        folder.few_shot,
+        lambda to: np.savez(to, **{name: r.accuracies for name, r in results.items()}),
+    )
+    metrics = {
+        "seed": seed,
+        "loss": loss,
+        "dataset": FLAGS.dataset,
+        "backbone": FLAGS.backbone,
+        "data": dataset.split_note,
+        "quick": FLAGS.quick,
+        "few_shot": {name: result.as_dict() for name, result in results.items()},
+        "accuracies": f"{folder.path.name}/{folder.few_shot.name}",
+    }
+    if checkpoint is not None:
+        metrics |= {
+            "validation": {
+                "few_shot": checkpoint.history[checkpoint.best_epoch][MONITOR],
+                "best_epoch": checkpoint.best_epoch + 1,
+            },
+            "epochs": training.epochs(),
+            "seconds": round(sum(row["seconds"] for row in checkpoint.history), 1),
+        }
+    write_json(folder.metrics, metrics)
+    return metrics
+
+
+def name_of(shots: str, output: str, transform: str) -> str:
+    """Name of a kind of result: 5w1s, and what differs from the first features and `l2`."""
+    name = f"{FLAGS.ways}w{shots}s"
+    first = (output, transform) == (FLAGS.features[0], TRANSFORMS[0])
+    return name if first else f"{name} {output} {transform}"
+
+
+def features(model: CLCEModel, split: ImageSplit) -> dict[str, np.ndarray]:
+    """Pooled features of the encoder, and embeddings, of a split's images."""
+    outputs = keras.Model(
+        model.backbone.inputs, [model.backbone.output, model.heads(model.backbone.output)]
+    )
+    maps, heads = outputs.predict(
+        split.batches(FLAGS.batch_size).map(lambda images, _: images), verbose=0
+    )
+    pooled = maps.mean(axis=(1, 2)) if maps.ndim == 4 else maps
+    return {"pooled": pooled, "embedding": heads["embedding"]}
+
+
+if __name__ == "__main__":
+    recipe_flags.define_training_flags()
+    define_flags()
+    flags.adopt_module_key_flags(recipe_flags)
+    app.run(main)

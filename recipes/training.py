@@ -1,0 +1,136 @@
+"""The training that all recipes share: one loss, one seed, one run folder."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import recipe_flags
+from absl import flags
+
+from keras_clce import CLCEModel
+from keras_clce.data import FewShotDataset, ImageDataset, ImageSplit
+from keras_clce.files import write_atomically
+from keras_clce.report import RunFolder, plot_curves
+from keras_clce.train.callbacks import EpochReport, RunCheckpoint
+from keras_clce.train.layerwise import unfreeze_last
+from keras_clce.train.optimization import build_optimizer
+
+FLAGS = flags.FLAGS
+QUICK_BATCHES = 2
+
+
+def epochs() -> int:
+    """Epochs of a run."""
+    return 1 if FLAGS.quick else FLAGS.epochs
+
+
+def build_model(num_classes: int) -> CLCEModel:
+    """The model of the flags, its frozen layers frozen, not yet compiled.
+
+    Args:
+        num_classes: Number of classes to train on.
+
+    Returns:
+        A `CLCEModel`.
+    """
+    with recipe_flags.errors_in_one_line(ValueError, OSError):
+        model = CLCEModel.from_backbone(
+            FLAGS.backbone,
+            num_classes,
+            image_size=recipe_flags.image_size(),
+            weights=FLAGS.weights,
+            embedding_dim=FLAGS.embedding_dim,
+            stochastic_depth=FLAGS.stochastic_depth,
+            remat=FLAGS.remat,
+        )
+        if FLAGS.unfreeze_last:
+            unfreeze_last(model.backbone, FLAGS.unfreeze_last)
+    if FLAGS.freeze_backbone:
+        model.backbone.trainable = False
+    return model
+
+
+def train(
+    loss: str,
+    seed: int,
+    folder: RunFolder,
+    dataset: ImageDataset | FewShotDataset,
+    monitor: str | None,
+    settings: Mapping[str, Any],
+    validation: ImageSplit | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> tuple[CLCEModel, RunCheckpoint]:
+    """Train one loss with one seed, from the last saved epoch on, and keep the best epoch.
+
+    Args:
+        loss: A name of `recipe_flags.LOSSES`.
+        seed: Seed of weights, order and views.
+        folder: Gets the configuration, checkpoints, history, curves and the model.
+        dataset: What to train on.
+        monitor: The logged value that picks the epoch; `None` takes the last.
+        settings: All that decides the result, for the folder's configuration.
+        validation: A split of the same classes. Defaults to `None`.
+        callbacks: Callbacks that run before the checkpoint, so that it sees what they log.
+
+    Returns:
+        The model with the weights of the best epoch, and the checkpoint with its history.
+    """
+    keras.utils.set_random_seed(seed)
+    steps = dataset.train.num_examples // FLAGS.batch_size
+    if FLAGS.quick:
+        steps = min(steps, QUICK_BATCHES)
+    model = build_model(dataset.num_classes)
+    model.compile(
+        optimizer=build_optimizer(
+            FLAGS.optimizer,
+            recipe_flags.learning_rate(loss),
+            FLAGS.weight_decay,
+            total_steps=epochs() * steps,
+            warmup_steps=0 if FLAGS.quick else int(FLAGS.warmup_epochs * steps),
+            variables=model.trainable_variables,
+            layer_decay=FLAGS.layer_decay,
+            global_clipnorm=FLAGS.clip_norm,
+            ema_momentum=FLAGS.ema_momentum,
+        ),
+        loss=recipe_flags.build_loss(loss),
+        metrics=["accuracy"],
+    )
+    checkpoint = RunCheckpoint(folder.checkpoint, monitor)
+    first_epoch = checkpoint.restore(model)
+    if first_epoch:
+        print(f"going on after epoch {first_epoch}")
+    folder.start(settings, dataset.split_note, recipe_flags.given())
+    write_history = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: folder.write_history(checkpoint.history)
+    )
+    callbacks = [*callbacks, checkpoint, write_history, EpochReport()]
+    if FLAGS.ema_momentum is not None:
+        callbacks.append(keras.callbacks.SwapEMAWeights())
+    if first_epoch < epochs():
+        with recipe_flags.errors_in_one_line(FloatingPointError):
+            model.fit(
+                dataset.train.view_pairs(
+                    FLAGS.batch_size, FLAGS.augmentation, seed, initial_epoch=first_epoch
+                ),
+                steps_per_epoch=steps,
+                epochs=epochs(),
+                initial_epoch=first_epoch,
+                validation_data=None if validation is None else batches(validation),
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=1 if sys.stdout.isatty() else 0,
+            )
+    folder.write_history(checkpoint.history)
+    model.load_weights(checkpoint.best_weights)
+    if FLAGS.ema_momentum is not None:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    write_atomically(folder.model, model.save)
+    plot_curves({f"{loss}, seed {seed}": checkpoint.history}, folder.curves)
+    return model, checkpoint
+
+
+def batches(split: ImageSplit):
+    """Batches of a split, the first few alone with --quick."""
+    data = split.batches(FLAGS.batch_size)
+    return data.take(QUICK_BATCHES) if FLAGS.quick else data
