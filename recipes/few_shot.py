@@ -16,7 +16,6 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -25,17 +24,16 @@ import training
 from absl import app, flags, logging
 
 from keras_clce import CLCEModel
-from keras_clce.backend import backend_name
-from keras_clce.data import FewShotDataset, ImageSplit, load_few_shot, show_views
+from keras_clce.data import FewShotDataset, ImageSplit, load_few_shot
 from keras_clce.evaluate import FewShotCallback, few_shot_accuracy
 from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
 from keras_clce.files import write_atomically, write_json
-from keras_clce.models.backbones import backbone_spec
 from keras_clce.report import RunFolder, few_shot_table, plot_few_shot
 from keras_clce.train.callbacks import RunCheckpoint
 
 FLAGS = flags.FLAGS
 MONITOR = "val_few_shot"
+FROZEN = "frozen"
 TRANSFORMS = ("l2", "cl2")
 FEATURES = ("pooled", "embedding")
 FEW_SHOT_FLAGS = ("ways", "shots", "queries", "tasks", "classifier", "features")
@@ -72,37 +70,21 @@ def main(argv: list[str]) -> None:
     started = time.perf_counter()
     logging.set_verbosity(logging.WARNING)
     keras.config.set_dtype_policy(FLAGS.mixed_precision)
-    home = Path(FLAGS.output_dir, "few_shot", FLAGS.dataset, FLAGS.backbone.replace("/", "_"))
-    runs = [
-        (loss, int(seed), RunFolder(home / f"{loss}-seed{seed}"))
-        for seed in FLAGS.seeds
-        for loss in FLAGS.losses
-    ]
+    home, runs = training.run_folders("few_shot")
+    frozen = RunFolder(home / "frozen-seed0")
     with recipe_flags.errors_in_one_line(ValueError, OSError):
-        dataset = prepare(runs)
-    print(f"Data:     {dataset.split_note}")
-    print(
-        f"Encoder:  {FLAGS.backbone} at {recipe_flags.image_size()} px, "
-        f"weights: {recipe_flags.weights_in_words()}"
+        dataset = prepare(runs + [(FROZEN, 0, frozen)] * FLAGS.frozen)
+    training.announce(
+        home,
+        dataset,
+        f"; {tasks()} tasks, {FLAGS.ways}-way, {' and '.join(FLAGS.shots)}-shot, "
+        f"{FLAGS.classifier}",
     )
-    print(f"Backend:  {backend_name()}, {FLAGS.mixed_precision}")
-    print(
-        f"Plan:     {', '.join(FLAGS.losses)}; seeds {', '.join(FLAGS.seeds)}; "
-        f"{training.epochs()} epochs of {FLAGS.batch_size} images in two views a step; "
-        f"{tasks()} tasks, {FLAGS.ways}-way, {' and '.join(FLAGS.shots)}-shot, {FLAGS.classifier}"
-    )
-    print(f"Results:  {home}")
-    if FLAGS.show_views:
-        home.mkdir(parents=True, exist_ok=True)
-        path = home / "views.png"
-        show_views(dataset.train, FLAGS.augmentation, FLAGS.show_views, path)
-        print(f"Views:    {path}")
 
     found = []
     if FLAGS.frozen:
-        folder = RunFolder(home / "frozen-seed0")
-        print(f"\nfrozen encoder -> {folder.path}", flush=True)
-        found.append(folder.finished() or evaluate_frozen(folder, dataset))
+        print(f"\nfrozen encoder -> {frozen.path}", flush=True)
+        found.append(frozen.finished() or evaluate_frozen(frozen, dataset))
     for number, (loss, seed, folder) in enumerate(runs, start=1):
         print(f"\n[{number}/{len(runs)}] {loss}, seed {seed} -> {folder.path}", flush=True)
         done = folder.finished()
@@ -126,31 +108,14 @@ def main(argv: list[str]) -> None:
     print(f"Runs:     {home}   ({time.perf_counter() - started:.0f} s in all)")
 
 
-def prepare(runs: list[tuple[str, int, RunFolder]]) -> FewShotDataset:
+def prepare(runs: list[training.Run]) -> FewShotDataset:
     """Load the data, and refuse what cannot become a run before any of them starts."""
     if FLAGS.ema_momentum is not None:
         raise ValueError(
             "--ema_momentum is not for few-shot training, whose validation would not see the "
             f"averages. Received: ema_momentum={FLAGS.ema_momentum}"
         )
-    for loss, seed, folder in runs:
-        folder.check(settings(loss, seed), FLAGS.resume)
-    dataset = load_few_shot(
-        FLAGS.dataset,
-        image_size=recipe_flags.image_size(),
-        data_dir=FLAGS.data_dir,
-        split_seed=FLAGS.split_seed,
-        limit_examples=FLAGS.limit_examples,
-        strict=FLAGS.strict,
-        interpolation=backbone_spec(FLAGS.backbone).interpolation,
-    )
-    for _, _, folder in runs:
-        folder.check_data(dataset.split_note)
-    if FLAGS.batch_size > dataset.train.num_examples:
-        raise ValueError(
-            "--batch_size must be at most the number of base images, "
-            f"{dataset.train.num_examples}. Received: batch_size={FLAGS.batch_size}"
-        )
+    dataset = training.load(load_few_shot, runs, settings)
     for split in (dataset.validation, dataset.test):
         for shots in FLAGS.shots:
             # Draws nothing yet, but refuses what cannot be drawn.
@@ -169,7 +134,8 @@ def prepare(runs: list[tuple[str, int, RunFolder]]) -> FewShotDataset:
 def settings(loss: str, seed: int) -> dict:
     """All that decides the result of one run, as JSON values."""
     given = {name: FLAGS[name].value for name in FEW_SHOT_FLAGS}
-    return {**recipe_flags.settings(loss, seed), **given}
+    trained = FLAGS.losses[0] if loss == FROZEN else loss
+    return {**recipe_flags.settings(trained, seed), **given, "loss": loss}
 
 
 def tasks() -> int:
@@ -199,8 +165,8 @@ def evaluate_frozen(folder: RunFolder, dataset: FewShotDataset) -> dict:
     """Test the encoder as it is."""
     keras.utils.set_random_seed(0)
     model = training.build_model(dataset.num_classes)
-    folder.start({"loss": "frozen", "seed": 0}, dataset.split_note, recipe_flags.given())
-    return write_results(model, folder, dataset, "frozen", 0, None)
+    folder.start(settings(FROZEN, 0), dataset.split_note, recipe_flags.given())
+    return write_results(model, folder, dataset, FROZEN, 0, None)
 
 
 def write_results(

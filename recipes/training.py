@@ -1,7 +1,8 @@
 """The training that all recipes share: one loss, one seed, one run folder."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -9,8 +10,10 @@ import recipe_flags
 from absl import flags
 
 from keras_clce import CLCEModel
-from keras_clce.data import FewShotDataset, ImageDataset, ImageSplit
+from keras_clce.backend import backend_name
+from keras_clce.data import FewShotDataset, ImageDataset, ImageSplit, show_views
 from keras_clce.files import write_atomically
+from keras_clce.models.backbones import backbone_spec
 from keras_clce.report import RunFolder, plot_curves
 from keras_clce.train.callbacks import EpochReport, RunCheckpoint
 from keras_clce.train.layerwise import unfreeze_last
@@ -18,11 +21,97 @@ from keras_clce.train.optimization import build_optimizer
 
 FLAGS = flags.FLAGS
 QUICK_BATCHES = 2
+# (loss, seed, folder)
+Run = tuple[str, int, RunFolder]
 
 
 def epochs() -> int:
     """Epochs of a run."""
     return 1 if FLAGS.quick else FLAGS.epochs
+
+
+def run_folders(recipe: str) -> tuple[Path, list[Run]]:
+    """Where the runs of the flags stand.
+
+    Args:
+        recipe: Name of the recipe.
+
+    Returns:
+        The folder of all, and loss, seed and folder of each run.
+    """
+    home = Path(FLAGS.output_dir, recipe, FLAGS.dataset, FLAGS.backbone.replace("/", "_"))
+    return home, [
+        (loss, int(seed), RunFolder(home / f"{loss}-seed{seed}"))
+        for seed in FLAGS.seeds
+        for loss in FLAGS.losses
+    ]
+
+
+def load(
+    loader: Callable[..., Any], runs: Sequence[Run], settings: Callable[[str, int], dict]
+) -> Any:
+    """Load the data of the flags, and refuse what cannot become a run before any of them starts.
+
+    Args:
+        loader: `load_dataset` or `load_few_shot`.
+        runs: The runs.
+        settings: Gives all that decides the result of a run, from its loss and seed.
+
+    Returns:
+        What the loader gives.
+
+    Raises:
+        ValueError: If a run cannot go on, or a flag is out of range for the data.
+    """
+    for loss, seed, folder in runs:
+        folder.check(settings(loss, seed), FLAGS.resume)
+    dataset = loader(
+        FLAGS.dataset,
+        image_size=recipe_flags.image_size(),
+        data_dir=FLAGS.data_dir,
+        split_seed=FLAGS.split_seed,
+        limit_examples=FLAGS.limit_examples,
+        strict=FLAGS.strict,
+        interpolation=backbone_spec(FLAGS.backbone).interpolation,
+    )
+    for _, _, folder in runs:
+        folder.check_data(dataset.split_note)
+    images = dataset.train.num_examples
+    for name, value in (("batch_size", FLAGS.batch_size), ("show_views", FLAGS.show_views)):
+        if value > images:
+            raise ValueError(
+                f"--{name} must be at most the number of training images, {images}. "
+                f"Received: {name}={value}"
+            )
+    return dataset
+
+
+def announce(home: Path, dataset: ImageDataset | FewShotDataset, more: str = "") -> None:
+    """Print what is going to happen, and draw the views that are wanted.
+
+    Args:
+        home: Folder of the runs.
+        dataset: The data.
+        more: What else belongs to the plan. Defaults to nothing.
+    """
+    weights = recipe_flags.weights_in_words()
+    licence = f", licence: {backbone_spec(FLAGS.backbone).licence}" if FLAGS.weights else ""
+    print(f"Data:     {dataset.split_note}")
+    print(
+        f"Encoder:  {FLAGS.backbone} at {recipe_flags.image_size()} px, weights: {weights}{licence}"
+    )
+    print(f"Backend:  {backend_name()}, {FLAGS.mixed_precision}")
+    print(
+        f"Plan:     {', '.join(FLAGS.losses)}; seeds {', '.join(FLAGS.seeds)}; "
+        f"{epochs()} epochs of {FLAGS.batch_size} images in two views a step{more}"
+    )
+    print(f"Results:  {home}")
+    if FLAGS.show_views:
+        home.mkdir(parents=True, exist_ok=True)
+        path = home / "views.png"
+        named = dataset if isinstance(dataset, ImageDataset) else dataset.train
+        show_views(named, FLAGS.augmentation, FLAGS.show_views, path)
+        print(f"Views:    {path}")
 
 
 def build_model(num_classes: int) -> CLCEModel:

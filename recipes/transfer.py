@@ -16,7 +16,6 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import time
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -26,11 +25,9 @@ import training
 from absl import app, flags, logging
 
 from keras_clce import CLCEModel
-from keras_clce.backend import backend_name
-from keras_clce.data import ImageDataset, load_dataset, show_views
+from keras_clce.data import ImageDataset, load_dataset
 from keras_clce.evaluate import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
 from keras_clce.files import write_json
-from keras_clce.models.backbones import backbone_spec
 from keras_clce.report import RunFolder, plot_curves, summary_table
 from keras_clce.train.callbacks import RunCheckpoint
 
@@ -48,31 +45,10 @@ def main(argv: list[str]) -> None:
     started = time.perf_counter()
     logging.set_verbosity(logging.WARNING)
     keras.config.set_dtype_policy(FLAGS.mixed_precision)
-    home = Path(FLAGS.output_dir, "transfer", FLAGS.dataset, FLAGS.backbone.replace("/", "_"))
-    runs = [
-        (loss, int(seed), RunFolder(home / f"{loss}-seed{seed}"))
-        for seed in FLAGS.seeds
-        for loss in FLAGS.losses
-    ]
+    home, runs = training.run_folders("transfer")
     with recipe_flags.errors_in_one_line(ValueError, OSError):
-        dataset = prepare(runs)
-    print(f"Data:     {dataset.split_note}")
-    weights = recipe_flags.weights_in_words()
-    licence = f", licence: {backbone_spec(FLAGS.backbone).licence}" if FLAGS.weights else ""
-    print(
-        f"Encoder:  {FLAGS.backbone} at {recipe_flags.image_size()} px, weights: {weights}{licence}"
-    )
-    print(f"Backend:  {backend_name()}, {FLAGS.mixed_precision}")
-    print(
-        f"Plan:     {', '.join(FLAGS.losses)}; seeds {', '.join(FLAGS.seeds)}; "
-        f"{training.epochs()} epochs of {FLAGS.batch_size} images in two views a step"
-    )
-    print(f"Results:  {home}")
-    if FLAGS.show_views:
-        home.mkdir(parents=True, exist_ok=True)
-        path = home / "views.png"
-        show_views(dataset, FLAGS.augmentation, FLAGS.show_views, path)
-        print(f"Views:    {path}")
+        dataset = training.load(load_dataset, runs, recipe_flags.settings)
+    training.announce(home, dataset)
 
     metrics, histories = [], {}
     for number, (loss, seed, folder) in enumerate(runs, start=1):
@@ -94,31 +70,6 @@ def main(argv: list[str]) -> None:
     print(summary_table(metrics))
     print(f"\nCurves:   {home / 'curves.png'}")
     print(f"Runs:     {home}   ({time.perf_counter() - started:.0f} s in all)")
-
-
-def prepare(runs: list[tuple[str, int, RunFolder]]) -> ImageDataset:
-    """Load the data, and refuse what cannot become a run before any of them starts."""
-    for loss, seed, folder in runs:
-        folder.check(recipe_flags.settings(loss, seed), FLAGS.resume)
-    dataset = load_dataset(
-        FLAGS.dataset,
-        image_size=recipe_flags.image_size(),
-        data_dir=FLAGS.data_dir,
-        split_seed=FLAGS.split_seed,
-        limit_examples=FLAGS.limit_examples,
-        strict=FLAGS.strict,
-        interpolation=backbone_spec(FLAGS.backbone).interpolation,
-    )
-    for _, _, folder in runs:
-        folder.check_data(dataset.split_note)
-    images = dataset.train.num_examples
-    for name, value in (("batch_size", FLAGS.batch_size), ("show_views", FLAGS.show_views)):
-        if value > images:
-            raise ValueError(
-                f"--{name} must be at most the number of training images, {images}. "
-                f"Received: {name}={value}"
-            )
-    return dataset
 
 
 def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset) -> dict:

@@ -27,16 +27,6 @@ def defined_flags():
 
 
 @pytest.fixture
-def tiny_backbone(tmp_path):
-    inputs = keras.Input((16, 16, 3))
-    x = keras.layers.Rescaling(1 / 255)(inputs)
-    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(x)
-    path = tmp_path / "tiny.keras"
-    keras.Model(inputs, x).save(path)
-    return str(path)
-
-
-@pytest.fixture
 def folder(tmp_path):
     """Twelve classes that differ in colour."""
     rng = np.random.default_rng(0)
@@ -133,7 +123,7 @@ def test_runs_compare_on_the_same_tasks_and_resume(folder, tiny_backbone, tmp_pa
         ("--ways=5", "`ways` must be at most the number of classes"),
         ("--ema_momentum=0.9", "would not see the averages"),
         ("--dataset=cifar10", "`name` must be one of cifar_fs"),
-        ("--batch_size=1000", "--batch_size must be at most the number of base images"),
+        ("--batch_size=1000", "--batch_size must be at most the number of training images"),
     ],
 )
 def test_what_cannot_be_drawn_is_one_readable_error(

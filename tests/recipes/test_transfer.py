@@ -29,17 +29,6 @@ def defined_flags():
         recipe_flags.define_training_flags()
 
 
-@pytest.fixture
-def tiny_backbone(tmp_path):
-    """An encoder that compiles at once, as a file, which the recipe also takes."""
-    inputs = keras.Input((16, 16, 3))
-    x = keras.layers.Rescaling(1 / 255)(inputs)
-    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(x)
-    path = tmp_path / "tiny.keras"
-    keras.Model(inputs, x).save(path)
-    return str(path)
-
-
 def parse(*arguments):
     for flag in FLAGS.flags_by_module_dict()["recipe_flags"]:
         flag.unparse()
