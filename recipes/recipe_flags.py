@@ -50,6 +50,9 @@ def define_training_flags() -> None:
     flags.DEFINE_float("temperature", 0.5, "Temperature of the contrastive part (τ).")
     flags.DEFINE_float("hardness", 1.0, "Concentration on hard negatives (β).", 0)
     flags.DEFINE_integer("batch_size", 64, "Images a step, each in two views.", 2)
+    flags.DEFINE_integer(
+        "images_per_class", None, "Images of each class in a batch; shuffled if not given.", 2
+    )
     flags.DEFINE_integer("epochs", 20, "Passes over the training images.", 1)
     flags.DEFINE_enum("optimizer", "adamw", OPTIMIZERS, "Optimizer.")
     flags.DEFINE_list(

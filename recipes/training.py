@@ -83,6 +83,8 @@ def load(
                 f"--{name} must be at most the number of training images, {images}. "
                 f"Received: {name}={value}"
             )
+    if FLAGS.images_per_class is not None:
+        dataset.train.check_balanced(FLAGS.batch_size, FLAGS.images_per_class)
     return dataset
 
 
@@ -200,7 +202,11 @@ def train(
         with recipe_flags.errors_in_one_line(FloatingPointError):
             model.fit(
                 dataset.train.view_pairs(
-                    FLAGS.batch_size, FLAGS.augmentation, seed, initial_epoch=first_epoch
+                    FLAGS.batch_size,
+                    FLAGS.augmentation,
+                    seed,
+                    initial_epoch=first_epoch,
+                    images_per_class=FLAGS.images_per_class,
                 ),
                 steps_per_epoch=steps,
                 epochs=epochs(),

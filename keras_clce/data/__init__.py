@@ -1,6 +1,7 @@
 """Data sets, and two augmented views of every image."""
 
 from keras_clce.data.augmenter import two_view_augmenter
+from keras_clce.data.balanced import ClassBalancedBatches
 from keras_clce.data.catalog import DatasetSpec, list_datasets
 from keras_clce.data.dataset import ImageDataset, ImageSplit
 from keras_clce.data.few_shot import FewShotDataset, load_few_shot
@@ -10,6 +11,7 @@ from keras_clce.data.views import VIEW_POLICIES
 
 __all__ = [
     "VIEW_POLICIES",
+    "ClassBalancedBatches",
     "DatasetSpec",
     "FewShotDataset",
     "ImageDataset",

@@ -1,11 +1,13 @@
 """A data set in three splits, and the batches and pairs of views that a split gives."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
 
 from keras_clce.data import views
+from keras_clce.data.balanced import balanced_order, check_balance
 from keras_clce.data.records import Records
 
 INTERPOLATIONS = ("bilinear", "bicubic")
@@ -163,7 +165,12 @@ class ImageSplit:
         )
 
     def view_pairs(
-        self, batch_size: int, policy: str = "light", seed: int = 0, initial_epoch: int = 0
+        self,
+        batch_size: int,
+        policy: str = "light",
+        seed: int = 0,
+        initial_epoch: int = 0,
+        images_per_class: int | None = None,
     ) -> tf.data.Dataset:
         """Give two augmented views of every image, epoch after epoch without end.
 
@@ -176,6 +183,8 @@ class ImageSplit:
             policy: one of `VIEW_POLICIES`.
             seed: seed of the order and of the views.
             initial_epoch: epoch to begin with, from 0.
+            images_per_class: images of each class in a batch, at least 2, where batches shall be
+                balanced; None shuffles all.
 
         Returns:
             A dataset of ((view_1, view_2), labels): float32 views
@@ -209,6 +218,11 @@ class ImageSplit:
             if self._images is not None
             else (self._epoch_batches_from_stream)
         )
+        balanced = None
+        if images_per_class is not None:
+            self.check_balanced(batch_size, images_per_class)
+            numbers = (batch_size, images_per_class, seed)
+            balanced = functools.partial(balanced_order, self._labels, *numbers)
 
         def draw_views(epoch, step, batch):
             images, labels, aspects = batch()
@@ -220,8 +234,29 @@ class ImageSplit:
             )
             return pair, labels
 
-        pairs = epoch_batches(batch_size, root, initial_epoch, draw_views)
+        pairs = epoch_batches(batch_size, root, initial_epoch, draw_views, balanced)
         return pairs.prefetch(2)
+
+    def check_balanced(self, batch_size: int, images_per_class: int) -> None:
+        """Check that batches of that many images of each class can be drawn.
+
+        Args:
+            batch_size: images per batch.
+            images_per_class: images of each class in a batch.
+
+        Raises:
+            ValueError: if they cannot, or the split streams.
+
+        Example:
+            >>> split = ImageSplit(np.zeros((8, 9, 9, 3), np.uint8), np.arange(8) % 2, image_size=8)
+            >>> split.check_balanced(4, 2)
+        """
+        if self._labels is None:
+            raise ValueError(
+                "`images_per_class` must be None for a split that streams. "
+                f"Received: images_per_class={images_per_class}"
+            )
+        check_balance(self._labels, batch_size, images_per_class)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Give the whole split as NumPy arrays.
@@ -246,16 +281,20 @@ class ImageSplit:
             start = stop
         return images, labels
 
-    def _epoch_batches_in_memory(self, batch_size, root, initial_epoch, draw_views):
+    def _epoch_batches_in_memory(self, batch_size, root, initial_epoch, draw_views, balanced):
         steps = self.num_examples // batch_size
         with tf.device("CPU:0"):
             stored = [tf.constant(part) for part in (self._images, self._labels, self._aspects)]
 
         def shuffled(epoch):
-            order = tf.random.experimental.stateless_shuffle(
-                tf.range(self.num_examples), _epoch_key(root, epoch, _ORDER_STREAM)
-            )
-            chosen = tf.reshape(order[: steps * batch_size], (steps, batch_size))
+            if balanced is None:
+                order = tf.random.experimental.stateless_shuffle(
+                    tf.range(self.num_examples), _epoch_key(root, epoch, _ORDER_STREAM)
+                )
+                chosen = tf.reshape(order[: steps * batch_size], (steps, batch_size))
+            else:
+                chosen = tf.numpy_function(balanced, [epoch], tf.int64)
+                chosen = tf.ensure_shape(chosen, (steps, batch_size))
             numbers = tf.range(steps, dtype=tf.int64)
             return tf.data.Dataset.from_tensor_slices((tf.fill((steps,), epoch), numbers, chosen))
 
@@ -267,7 +306,7 @@ class ImageSplit:
         numbered = tf.data.Dataset.range(initial_epoch, 2**31).flat_map(shuffled)
         return numbered.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
-    def _epoch_batches_from_stream(self, batch_size, root, initial_epoch, draw_views):
+    def _epoch_batches_from_stream(self, batch_size, root, initial_epoch, draw_views, _):
         def shuffled(epoch):
             # A folded key holds the epoch itself in one half, hence the draw.
             shuffle_seed = tf.random.stateless_uniform(

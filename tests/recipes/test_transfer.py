@@ -267,9 +267,15 @@ def test_more_than_the_training_images_is_one_readable_error(flag, tmp_path):
         run(f"--output_dir={tmp_path}", f"--{flag}=5000")
 
 
+@pytest.mark.any_backend
+def test_batches_that_cannot_be_balanced_are_one_readable_error(tmp_path):
+    with pytest.raises(SystemExit, match=r"Error: `images_per_class` must .*divide the batch size"):
+        run(f"--output_dir={tmp_path}", "--images_per_class=5")
+
+
 def test_a_frozen_encoder_stays_and_its_projection_learns(tiny_backbone, tmp_path):
     arguments = flags_for(tiny_backbone, tmp_path / "runs", "--losses=supcon", "--quick")
-    run(*arguments, "--freeze_backbone", "--embedding_dim=8")
+    run(*arguments, "--freeze_backbone", "--embedding_dim=8", "--images_per_class=4")
     model = keras.saving.load_model(only(tmp_path / "runs", "model.keras"))
     before = keras.saving.load_model(tiny_backbone).get_weights()
     for a, b in zip(before, model.backbone.get_weights(), strict=True):

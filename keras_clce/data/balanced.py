@@ -1,0 +1,137 @@
+"""Batches of P classes with K images each, so that an anchor has positives beside its own view."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def balanced_order(
+    labels: np.ndarray, batch_size: int, images_per_class: int, seed: int, epoch: int
+) -> np.ndarray:
+    """Choose the examples of an epoch's batches.
+
+    Each batch draws its classes without replacement; each class deals its images out in a shuffled
+    order and shuffles anew where fewer than `images_per_class` are left.
+
+    Args:
+        labels: integer classes (examples,).
+        batch_size: examples a batch, a multiple of `images_per_class`.
+        images_per_class: examples of each class in a batch, at least 2.
+        seed: seed of the choice.
+        epoch: number of the epoch, which changes the choice.
+
+    Returns:
+        Indices (steps, batch_size); steps is examples // batch_size.
+
+    Raises:
+        ValueError: if a number is out of its range, or there are too few classes or too few
+            images of one.
+
+    Example:
+        >>> order = balanced_order(np.arange(40) % 8, 8, 2, seed=0, epoch=0)
+        >>> order.shape
+        (5, 8)
+    """
+    labels = np.asarray(labels)
+    check_balance(labels, batch_size, images_per_class)
+    rng = np.random.default_rng([seed, epoch])
+    names = np.unique(labels)
+    members = [np.flatnonzero(labels == name) for name in names]
+    dealt = [np.zeros(0, np.int64) for _ in names]
+    steps, classes = len(labels) // batch_size, batch_size // images_per_class
+    batches = np.empty((steps, classes, images_per_class), np.int64)
+    for step in range(steps):
+        for place, number in enumerate(rng.permutation(len(names))[:classes]):
+            if len(dealt[number]) < images_per_class:
+                dealt[number] = rng.permutation(members[number])
+            batches[step, place] = dealt[number][:images_per_class]
+            dealt[number] = dealt[number][images_per_class:]
+    return batches.reshape(steps, batch_size)
+
+
+class ClassBalancedBatches(keras.utils.PyDataset):
+    """Batches of P classes with K images each, from arrays, for `fit` on any backend.
+
+    With many classes and small batches, an anchor's only positive is otherwise its own other view.
+
+    Args:
+        images: Images `(examples, height, width, channels)`, or a pair of arrays of views.
+        labels: Integer classes `(examples,)`.
+        batch_size: Examples a batch, a multiple of `images_per_class`. Defaults to 64.
+        images_per_class: K, at least 2; P is `batch_size // images_per_class`. Defaults to 4.
+        seed: Seed of the choice; every epoch chooses anew. Defaults to 0.
+        **kwargs: As in `keras.utils.PyDataset`.
+
+    Raises:
+        ValueError: If a number is out of its range, or there are too few classes or too few
+            images of one.
+
+    Example:
+    ```python
+    model.fit(ClassBalancedBatches(images, labels, batch_size=64, images_per_class=4), epochs=5)
+    ```
+    """
+
+    def __init__(
+        self,
+        images: Any,
+        labels: np.ndarray,
+        batch_size: int = 64,
+        images_per_class: int = 4,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.images = images
+        self.labels = np.asarray(labels)
+        self.batch_size = batch_size
+        self.images_per_class = images_per_class
+        self.seed = seed
+        self._epoch = 0
+        self._order = self._draw()
+
+    def __len__(self) -> int:
+        """Batches an epoch."""
+        return len(self._order)
+
+    def __getitem__(self, index: int) -> tuple[Any, np.ndarray]:
+        """Images and labels of a batch."""
+        rows = self._order[index]
+        images = keras.tree.map_structure(lambda part: part[rows], self.images)
+        return images, self.labels[rows]
+
+    def on_epoch_end(self) -> None:
+        """Choose the batches of the next epoch."""
+        self._epoch += 1
+        self._order = self._draw()
+
+    def _draw(self):
+        numbers = (self.batch_size, self.images_per_class, self.seed, self._epoch)
+        return balanced_order(self.labels, *numbers)
+
+
+def check_balance(labels: np.ndarray, batch_size: int, images_per_class: int) -> None:
+    """Check that labels allow balanced batches, as `balanced_order` describes them.
+
+    Raises:
+        ValueError: if they do not.
+    """
+    if images_per_class < 2 or batch_size % images_per_class:
+        raise ValueError(
+            "`images_per_class` must be at least 2 and divide the batch size, "
+            f"{batch_size}. Received: images_per_class={images_per_class}"
+        )
+    names, counts = np.unique(labels, return_counts=True)
+    classes = batch_size // images_per_class
+    if len(names) < classes:
+        raise ValueError(
+            f"`labels` must have at least batch_size / images_per_class = {classes} classes. "
+            f"Received: {len(names)} classes"
+        )
+    few = [str(name) for name in names[counts < images_per_class]]
+    if few:
+        raise ValueError(
+            f"Every class must have at least images_per_class = {images_per_class} images. "
+            f"Received: fewer of {', '.join(few[:20])}"
+        )
