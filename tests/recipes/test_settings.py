@@ -7,6 +7,7 @@ import recipe_flags
 from absl import flags
 
 from keras_clce.data import list_datasets
+from keras_clce.data.catalog import get_spec
 from keras_clce.models.backbones import backbone_spec
 
 pytestmark = pytest.mark.any_backend
@@ -23,7 +24,7 @@ ENCODERS = {  # name of the files: (--backbone, optimizer, rate of the first blo
 DATASETS = [
     spec.name
     for spec in list_datasets()
-    if spec.task == "transfer" and spec.paper_row and spec.name != "oxford_flowers102_large"
+    if spec.paper_row and spec.name != "oxford_flowers102_large"
 ]
 
 
@@ -42,7 +43,7 @@ def parse(*arguments):
 def test_there_is_a_file_for_every_encoder_and_data_set():
     expected = {"paper.flags"} | {f"{encoder}.flags" for encoder in ENCODERS}
     expected |= {f"{encoder}_{dataset}.flags" for encoder in ENCODERS for dataset in DATASETS}
-    assert len(DATASETS) == 8
+    assert len(DATASETS) == 12
     assert {path.name for path in SETTINGS.iterdir()} == expected
 
 
@@ -61,7 +62,9 @@ def test_each_file_sets_what_its_name_says(encoder, dataset, monkeypatch):
     assert (FLAGS.losses, FLAGS.batch_size, FLAGS.seeds) == (["ce", "clce"], 64, ["0", "1", "2"])
     assert (FLAGS.contrastive_weight, FLAGS.temperature, FLAGS.hardness) == (0.9, 0.5, 1.0)
     text = (SETTINGS / f"{encoder}_{dataset}.flags").read_text()
-    assert f"--flagfile=recipes/settings/{encoder}_{dataset}.flags" in text
+    recipe = {"transfer": "transfer", "few-shot": "few_shot"}[get_spec(dataset).task]
+    command = f"python recipes/{recipe}.py --flagfile=recipes/settings/{encoder}_{dataset}.flags"
+    assert command in text
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
