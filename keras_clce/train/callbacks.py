@@ -23,7 +23,7 @@ class RunCheckpoint(keras.callbacks.Callback):
     Args:
         folder: Where the checkpoint stands; created if need be.
         monitor: The logged value that picks the best epoch, the higher the better. Defaults to
-            `None`: the last epoch counts as the best.
+            `None`: the last epoch counts as the best. Of equal epochs the last is the best.
 
     Attributes:
         history: One dict of logs an epoch, `"epoch"` (from 0) and `"seconds"` included.
@@ -94,8 +94,10 @@ class RunCheckpoint(keras.callbacks.Callback):
         if self.monitor is None:
             self.best_epoch = epoch
         else:
-            values = [row[self.monitor] for row in self.history]
-            self.best_epoch = values.index(max(values))
+            # Of equals the last: with few images ties are common, and rates fall to the end.
+            self.best_epoch = max(
+                range(len(self.history)), key=lambda i: (self.history[i][self.monitor], i)
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         weights = self.folder / f"epoch-{epoch}.weights.h5"
         write_atomically(weights, self.model.save_weights)
