@@ -53,7 +53,7 @@ def define_training_flags() -> None:
     flags.DEFINE_integer(
         "images_per_class", None, "Images of each class in a batch; shuffled if not given.", 2
     )
-    flags.DEFINE_integer("epochs", 20, "Passes over the training images.", 1)
+    flags.DEFINE_integer("epochs", 30, "Passes over the training images.", 1)
     flags.DEFINE_enum("optimizer", "adamw", OPTIMIZERS, "Optimizer.")
     flags.DEFINE_list(
         "learning_rate",

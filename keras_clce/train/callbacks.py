@@ -22,8 +22,9 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     Args:
         folder: Where the checkpoint stands; created if need be.
-        monitor: The logged value that picks the best epoch, the higher the better. Defaults to
-            `None`: the last epoch counts as the best. Of equal epochs the last is the best.
+        monitor: The logged value that picks the best epoch: the lowest where its name ends in
+            "loss", else the highest; of equal epochs the last. Defaults to `None`: the last epoch
+            counts as the best.
 
     Attributes:
         history: One dict of logs an epoch, `"epoch"` (from 0) and `"seconds"` included.
@@ -95,8 +96,9 @@ class RunCheckpoint(keras.callbacks.Callback):
             self.best_epoch = epoch
         else:
             # Of equals the last: with few images ties are common, and rates fall to the end.
+            sign = -1 if self.monitor.endswith("loss") else 1
             self.best_epoch = max(
-                range(len(self.history)), key=lambda i: (self.history[i][self.monitor], i)
+                range(len(self.history)), key=lambda i: (sign * self.history[i][self.monitor], i)
             )
         self.folder.mkdir(parents=True, exist_ok=True)
         weights = self.folder / f"epoch-{epoch}.weights.h5"

@@ -221,7 +221,7 @@ def test_a_killed_run_resumes_to_the_same_result(tiny_backbone, tmp_path):
         ("--learning_rate=fast", "must be a number above 0"),
         ("--learning_rate=0", "must be a number above 0"),
         ("--learning_rate=ce=1e-3", "not all of --losses"),
-        ("--warmup_epochs=20", "--warmup_epochs must be below --epochs"),
+        ("--warmup_epochs=30", "--warmup_epochs must be below --epochs"),
         ("--augmentation=strong", "simclr"),
         ("--mixed_precision=float64", "mixed_bfloat16"),
         ("--optimizer=adam", "adamw"),

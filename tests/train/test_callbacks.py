@@ -83,6 +83,19 @@ def test_best_epoch_is_kept(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == names | {"state.json"}
 
 
+def test_of_losses_the_lowest_and_of_equals_the_last_is_the_best(tmp_path):
+    for monitor, values, best in (
+        ("val_loss", [3.0, 1.0, 1.0, 2.0], 2),
+        ("val_accuracy", [0.3, 0.9, 0.9, 0.2], 2),
+    ):
+        checkpoint = RunCheckpoint(tmp_path / monitor, monitor)
+        checkpoint.set_model(compiled())
+        for epoch, value in enumerate(values):
+            checkpoint.on_epoch_begin(epoch)
+            checkpoint.on_epoch_end(epoch, {"loss": 1.0, monitor: value})
+        assert checkpoint.best_epoch == best
+
+
 def test_without_monitor_the_last_epoch_is_the_best(tmp_path):
     checkpoint = RunCheckpoint(tmp_path)
     fit(compiled(), checkpoint, epochs=3)
