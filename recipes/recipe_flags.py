@@ -9,6 +9,7 @@ from absl import flags
 
 from keras_clce.backend import backend_name
 from keras_clce.data import VIEW_POLICIES, list_datasets
+from keras_clce.data.catalog import get_spec
 from keras_clce.losses import CLCELoss, HSCLLoss, LACLNLoss, SupConLoss
 from keras_clce.models.backbones import backbone_spec, check_options, check_weights
 from keras_clce.models.external import brings_weights, is_external
@@ -33,8 +34,8 @@ class _NoneOrString(flags.ArgumentParser):
 
 def define_training_flags() -> None:
     """Define the flags of a training recipe."""
-    datasets = [spec.name for spec in list_datasets()]
-    flags.DEFINE_enum("dataset", "digits", datasets, "Data set.")
+    datasets = ", ".join(spec.name for spec in list_datasets())
+    flags.DEFINE_string("dataset", "digits", f"Data set: {datasets}; or its name in TFDS.")
     flags.DEFINE_string("data_dir", None, "Folder of the prepared data, or of your own images.")
     flags.DEFINE_string(
         "backbone", "small_resnet", "Encoder: a name, app:NAME, hub:PRESET, zero:NAME or file."
@@ -120,6 +121,7 @@ def define_training_flags() -> None:
     flags.register_validator(
         "image_size", lambda value: value is None or value >= 8, "must be at least 8"
     )
+    flags.register_validator("dataset", _known_dataset, "is not a known data set")
     flags.register_validator("backbone", _known_backbone, "is not a known encoder")
     flags.register_multi_flags_validator(["backbone", "weights"], _fitting_weights)
     flags.register_multi_flags_validator(
@@ -269,6 +271,12 @@ def _as_flag_errors():
         yield
     except (ValueError, OSError, ImportError) as error:
         raise flags.ValidationError(str(error)) from None
+
+
+def _known_dataset(name):
+    with _as_flag_errors():
+        get_spec(name)
+    return True
 
 
 def _known_backbone(name):

@@ -254,6 +254,12 @@ def test_learning_rate_of_each_loss():
 
 
 @pytest.mark.any_backend
+def test_names_of_tfds_are_understood():
+    parse("--dataset=caltech_birds2011")
+    assert recipe_flags.settings("ce", 0)["dataset"] == "caltech_birds2011"
+
+
+@pytest.mark.any_backend
 def test_missing_folder_is_one_readable_error(tmp_path):
     missing = tmp_path / "nowhere"
     with pytest.raises(SystemExit, match=r"Error: .*nowhere"):
