@@ -85,6 +85,7 @@ def _zero_repository(folder, monkeypatch):
     return classifier
 
 
+@pytest.mark.any_backend
 def test_zero_repository_gives_what_its_classifier_looks_at(tmp_path, monkeypatch):
     pytest.importorskip("zeromodels")
     classifier = _zero_repository(tmp_path, monkeypatch)
@@ -141,6 +142,7 @@ def test_statistics_of_applications_are_keras_documented_ones(name, mean, std):
     np.testing.assert_allclose(spec.std, std, rtol=1e-4)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("name", ["MobileNet", "VGG16"])
 def test_application_includes_its_preprocessing(name, tmp_path):
     modules = {"MobileNet": keras.applications.mobilenet, "VGG16": keras.applications.vgg16}
