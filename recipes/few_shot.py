@@ -20,12 +20,14 @@ import time
 import keras
 import numpy as np
 import recipe_flags
+import tensorflow as tf
 import training
-from absl import app, flags, logging
+from absl import app, flags
 
 from keras_clce import CLCEModel
 from keras_clce.data import FewShotDataset, ImageSplit, load_few_shot
 from keras_clce.evaluate import FewShotCallback, few_shot_accuracy
+from keras_clce.evaluate.episodes import check_tasks
 from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
 from keras_clce.files import write_atomically, write_json
 from keras_clce.report import RunFolder, few_shot_table, plot_few_shot
@@ -65,12 +67,8 @@ def define_flags() -> None:
 
 def main(argv: list[str]) -> None:
     """Run every loss with every seed, then compare them on the same tasks."""
-    if argv[1:]:
-        raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
     started = time.perf_counter()
-    logging.set_verbosity(logging.WARNING)
-    keras.config.set_dtype_policy(FLAGS.mixed_precision)
-    home, runs = training.run_folders("few_shot")
+    home, runs = training.begin(argv, "few_shot")
     frozen = RunFolder(home / "frozen-seed0")
     with recipe_flags.errors_in_one_line(ValueError, OSError):
         dataset = prepare(runs + [(FROZEN, 0, frozen)] * FLAGS.frozen)
@@ -85,13 +83,7 @@ def main(argv: list[str]) -> None:
     if FLAGS.frozen:
         print(f"\nfrozen encoder -> {frozen.path}", flush=True)
         found.append(frozen.finished() or evaluate_frozen(frozen, dataset))
-    for number, (loss, seed, folder) in enumerate(runs, start=1):
-        print(f"\n[{number}/{len(runs)}] {loss}, seed {seed} -> {folder.path}", flush=True)
-        done = folder.finished()
-        if done:
-            print("already finished")
-        else:
-            done = run(loss, seed, folder, dataset)
+    for _, done in training.each(runs, run, dataset):
         found.append(done)
         for name, result in done["few_shot"].items():
             print(f"test {name}: {result['mean']:.4f} ± {result['ci95']:.4f} over the tasks")
@@ -118,16 +110,7 @@ def prepare(runs: list[training.Run]) -> FewShotDataset:
     dataset = training.load(load_few_shot, runs, settings)
     for split in (dataset.validation, dataset.test):
         for shots in FLAGS.shots:
-            # Draws nothing yet, but refuses what cannot be drawn.
-            few_shot_accuracy(
-                np.ones((split.num_examples, 1)),
-                split.labels,
-                ways=FLAGS.ways,
-                shots=int(shots),
-                queries=FLAGS.queries,
-                tasks=1,
-                classifier="cosine",
-            )
+            check_tasks(split.labels, FLAGS.ways, int(shots), FLAGS.queries, tasks())
     return dataset
 
 
@@ -146,7 +129,7 @@ def tasks() -> int:
 def run(loss: str, seed: int, folder: RunFolder, dataset: FewShotDataset) -> dict:
     """Train one loss with one seed, test it, and write its folder."""
     validation = FewShotCallback(
-        dataset.validation.batches(FLAGS.batch_size).map(lambda images, _: images),
+        images(dataset.validation),
         dataset.validation.labels,
         name=MONITOR,
         ways=FLAGS.ways,
@@ -178,8 +161,12 @@ def write_results(
     checkpoint: RunCheckpoint | None,
 ) -> dict:
     """Few-shot accuracy on the novel classes, of the pooled features and of the embedding."""
-    novel = features(model, dataset.test)
-    center = {name: values.mean(axis=0) for name, values in features(model, dataset.train).items()}
+    encoder = keras.Model(
+        model.backbone.inputs, [model.backbone.output, model.heads(model.backbone.output)]
+    )
+    novel = features(encoder, dataset.test)
+    base = features(encoder, dataset.train)
+    center = {name: values.mean(axis=0) for name, values in base.items()}
     results = {}
     for shots in FLAGS.shots:
         for output in FLAGS.features:
@@ -230,14 +217,19 @@ def name_of(shots: str, output: str, transform: str) -> str:
     return name if first else f"{name} {output} {transform}"
 
 
-def features(model: CLCEModel, split: ImageSplit) -> dict[str, np.ndarray]:
-    """Pooled features of the encoder, and embeddings, of a split's images."""
-    outputs = keras.Model(
-        model.backbone.inputs, [model.backbone.output, model.heads(model.backbone.output)]
-    )
-    maps, heads = outputs.predict(
-        split.batches(FLAGS.batch_size).map(lambda images, _: images), verbose=0
-    )
+def images(split: ImageSplit) -> tf.data.Dataset:
+    """Batches of a split's images, without labels."""
+    return split.batches(FLAGS.batch_size).map(lambda images, _: images)
+
+
+def features(encoder: keras.Model, split: ImageSplit) -> dict[str, np.ndarray]:
+    """Pooled features, and embeddings, of a split's images.
+
+    Args:
+        encoder: Gives the encoder's output and that of the heads.
+        split: The images.
+    """
+    maps, heads = encoder.predict(images(split), verbose=0)
     pooled = maps.mean(axis=(1, 2)) if maps.ndim == 4 else maps
     return {"pooled": pooled, "embedding": heads["embedding"]}
 

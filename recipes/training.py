@@ -1,13 +1,13 @@
 """The training that all recipes share: one loss, one seed, one run folder."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 import recipe_flags
-from absl import flags
+from absl import app, flags, logging
 
 from keras_clce import CLCEModel
 from keras_clce.backend import backend_name
@@ -30,15 +30,20 @@ def epochs() -> int:
     return 1 if FLAGS.quick else FLAGS.epochs
 
 
-def run_folders(recipe: str) -> tuple[Path, list[Run]]:
-    """Where the runs of the flags stand.
+def begin(argv: Sequence[str], recipe: str) -> tuple[Path, list[Run]]:
+    """Set Keras up as the flags say, and tell where the runs stand.
 
     Args:
+        argv: What absl hands to `main`.
         recipe: Name of the recipe.
 
     Returns:
         The folder of all, and loss, seed and folder of each run.
     """
+    if argv[1:]:
+        raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
+    logging.set_verbosity(logging.WARNING)
+    keras.config.set_dtype_policy(FLAGS.mixed_precision)
     home = Path(FLAGS.output_dir, recipe, FLAGS.dataset, FLAGS.backbone.replace("/", "_"))
     return home, [
         (loss, int(seed), RunFolder(home / f"{loss}-seed{seed}"))
@@ -114,6 +119,29 @@ def announce(home: Path, dataset: ImageDataset | FewShotDataset, more: str = "")
         named = dataset if isinstance(dataset, ImageDataset) else dataset.train
         show_views(named, FLAGS.augmentation, FLAGS.show_views, path)
         print(f"Views:    {path}")
+
+
+def each(
+    runs: Sequence[Run], run: Callable[..., dict], dataset: ImageDataset | FewShotDataset
+) -> Iterator[tuple[Run, dict]]:
+    """Make the runs that are not finished yet, one after the other.
+
+    Args:
+        runs: The runs.
+        run: Makes one, from its loss, seed, folder and the data, and gives its metrics.
+        dataset: The data.
+
+    Yields:
+        Each run and its metrics.
+    """
+    for number, (loss, seed, folder) in enumerate(runs, start=1):
+        print(f"\n[{number}/{len(runs)}] {loss}, seed {seed} -> {folder.path}", flush=True)
+        done = folder.finished()
+        if done:
+            print("already finished")
+        else:
+            done = run(loss, seed, folder, dataset)
+        yield (loss, seed, folder), done
 
 
 def build_model(num_classes: int) -> CLCEModel:

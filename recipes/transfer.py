@@ -18,11 +18,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import time
 from typing import Any
 
-import keras
 import numpy as np
 import recipe_flags
 import training
-from absl import app, flags, logging
+from absl import app, flags
 
 from keras_clce import CLCEModel
 from keras_clce.data import ImageDataset, load_dataset
@@ -40,24 +39,14 @@ Predictions = tuple[np.ndarray, dict[str, np.ndarray]]
 
 def main(argv: list[str]) -> None:
     """Run every loss with every seed, then compare them."""
-    if argv[1:]:
-        raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
     started = time.perf_counter()
-    logging.set_verbosity(logging.WARNING)
-    keras.config.set_dtype_policy(FLAGS.mixed_precision)
-    home, runs = training.run_folders("transfer")
+    home, runs = training.begin(argv, "transfer")
     with recipe_flags.errors_in_one_line(ValueError, OSError):
         dataset = training.load(load_dataset, runs, recipe_flags.settings)
     training.announce(home, dataset)
 
     metrics, histories = [], {}
-    for number, (loss, seed, folder) in enumerate(runs, start=1):
-        print(f"\n[{number}/{len(runs)}] {loss}, seed {seed} -> {folder.path}", flush=True)
-        done = folder.finished()
-        if done:
-            print("already finished")
-        else:
-            done = run(loss, seed, folder, dataset)
+    for (loss, seed, folder), done in training.each(runs, run, dataset):
         metrics.append(done)
         histories[f"{loss}, seed {seed}"] = RunCheckpoint.read_history(folder.checkpoint)
         test = done["test"]

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
-from keras_clce.data import catalog, dataset, preparation
+from keras_clce.data import catalog, preparation
 from keras_clce.data.dataset import ImageSplit
 from keras_clce.data.image_folder import scan_class_folders
 from keras_clce.data.records import ExampleSource, Records
@@ -102,23 +102,15 @@ def load_few_shot(
             f"`name` must be one of {', '.join(n for n in _SOURCES if n != 'wordnet_folders')}. "
             f"Received: name={name!r}"
         )
-    dataset.check_image_size(image_size)
-    dataset.check_interpolation(interpolation)
-    if limit_examples is not None and limit_examples < 1:
-        raise ValueError(
-            "`limit_examples` must be a positive integer or None. Received: "
-            f"limit_examples={limit_examples!r}"
-        )
-    folder = None if data_dir is None else pathlib.Path(data_dir).expanduser()
-    if folder is not None and not folder.is_dir():
-        raise FileNotFoundError(f"`data_dir` must be a folder. Received: data_dir={data_dir!s}")
+    folder = preparation.check_request(image_size, limit_examples, interpolation, data_dir)
     source, names, parts, how = _SOURCES[_kind(spec, folder)](spec, folder, split_seed, strict)
     labels = source.read_labels()
+    present = np.unique(labels)
     built, class_names = {}, {}
     for part in PARTS:
         old = np.array([names.index(name) for name in parts[part]])
         rows = np.flatnonzero(np.isin(labels, old))
-        empty = [name for name, label in zip(parts[part], old, strict=True) if label not in labels]
+        empty = [name for name, label in zip(parts[part], old, strict=True) if label not in present]
         if empty:
             raise ValueError(
                 f"Every class of {spec.name} must have images. Received: data_dir={data_dir}, "

@@ -1,12 +1,13 @@
 """From undecoded records to a split: decode, resize, keep in memory or stream."""
 
 import dataclasses
+import pathlib
 
 import numpy as np
 import tensorflow as tf
 
 from keras_clce.data import resizing
-from keras_clce.data.dataset import ImageSplit
+from keras_clce.data.dataset import ImageSplit, check_image_size, check_interpolation
 from keras_clce.data.records import Records
 
 # A split below this size is decoded once and kept; above it, every epoch decodes anew.
@@ -14,6 +15,40 @@ MEMORY_LIMIT_BYTES = 2_000_000_000
 # Training images are kept larger than the views, so that crops of them are not all enlarged.
 TRAIN_ENLARGEMENT = 1.5
 _LOADING_BATCH = 128
+
+
+def check_request(
+    image_size: int,
+    limit_examples: int | None,
+    interpolation: str,
+    data_dir: str | pathlib.Path | None,
+) -> pathlib.Path | None:
+    """Check what a loader was asked for, before it reads anything.
+
+    Args:
+        image_size: side of the images.
+        limit_examples: number of training examples to keep, or None.
+        interpolation: of the resize.
+        data_dir: folder of the data, or None.
+
+    Returns:
+        The folder, if any.
+
+    Raises:
+        ValueError: if a value is out of range.
+        FileNotFoundError: if the folder does not exist.
+    """
+    check_image_size(image_size)
+    if limit_examples is not None and limit_examples < 1:
+        raise ValueError(
+            "`limit_examples` must be a positive integer or None. Received: "
+            f"limit_examples={limit_examples!r}"
+        )
+    check_interpolation(interpolation)
+    folder = None if data_dir is None else pathlib.Path(data_dir).expanduser()
+    if folder is not None and not folder.is_dir():
+        raise FileNotFoundError(f"`data_dir` must be a folder. Received: data_dir={data_dir!s}")
+    return folder
 
 
 def build_split(

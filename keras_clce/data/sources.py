@@ -69,16 +69,7 @@ def load_dataset(
             f"`name` must be a data set whose splits share classes; {spec.name} is a few-shot "
             f"benchmark, for load_few_shot. Received: name={name!r}"
         )
-    dataset.check_image_size(image_size)
-    if limit_examples is not None and limit_examples < 1:
-        raise ValueError(
-            "`limit_examples` must be a positive integer or None. Received: "
-            f"limit_examples={limit_examples!r}"
-        )
-    dataset.check_interpolation(interpolation)
-    folder = None if data_dir is None else pathlib.Path(data_dir).expanduser()
-    if folder is not None and not folder.is_dir():
-        raise FileNotFoundError(f"`data_dir` must be a folder. Received: data_dir={data_dir!s}")
+    folder = preparation.check_request(image_size, limit_examples, interpolation, data_dir)
     if spec.source == "tfds":
         class_names, splits, origin, how = _tfds_splits(spec, folder, split_seed)
     elif spec.source == "digits":

@@ -54,7 +54,7 @@ def draw_tasks(
     ```
     """
     labels = np.asarray(labels)
-    _check(labels, ways, shots, queries, tasks, seed)
+    check_tasks(labels, ways, shots, queries, tasks, seed)
     names, counts = np.unique(labels, return_counts=True)
     rows = np.full((len(names), counts.max()), -1)
     for number, name in enumerate(names):
@@ -75,7 +75,15 @@ def draw_tasks(
         yield Tasks(names[chosen[: tasks - start]], examples[..., :shots], examples[..., shots:])
 
 
-def _check(labels, ways, shots, queries, tasks, seed):
+def check_tasks(
+    labels: np.ndarray, ways: int, shots: int, queries: int, tasks: int, seed: int = 0
+) -> None:
+    """Check that tasks can be drawn, without drawing any; arguments are those of `draw_tasks`.
+
+    Raises:
+        ValueError: If they cannot.
+    """
+    labels = np.asarray(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):
         raise ValueError(
             "`labels` must be integers of shape (examples,). "
