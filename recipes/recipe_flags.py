@@ -11,6 +11,7 @@ from keras_clce.backend import backend_name
 from keras_clce.data import VIEW_POLICIES, list_datasets
 from keras_clce.data.catalog import get_spec
 from keras_clce.losses import CLCELoss, HSCLLoss, LACLNLoss, SupConLoss
+from keras_clce.losses.functional import POSITIVE_SUMS
 from keras_clce.models.backbones import backbone_spec, check_options, check_weights
 from keras_clce.models.external import brings_weights, is_external
 from keras_clce.train.optimization import OPTIMIZERS
@@ -50,6 +51,12 @@ def define_training_flags() -> None:
     flags.DEFINE_float("contrastive_weight", 0.9, "Weight of the contrastive part (λ).", 0, 1)
     flags.DEFINE_float("temperature", 0.5, "Temperature of the contrastive part (τ).")
     flags.DEFINE_float("hardness", 1.0, "Concentration on hard negatives (β).", 0)
+    flags.DEFINE_enum(
+        "positive_sum",
+        "outside",
+        POSITIVE_SUMS,
+        "Where the mean over positives stands, outside the logarithm or inside it; not for hscl.",
+    )
     flags.DEFINE_integer("batch_size", 64, "Images a step, each in two views.", 2)
     flags.DEFINE_integer(
         "images_per_class", None, "Images of each class in a batch; shuffled if not given.", 2
@@ -168,13 +175,14 @@ def build_loss(name: str) -> CLCELoss:
     Returns:
         A `CLCELoss`.
     """
-    lacln = LACLNLoss(FLAGS.temperature, FLAGS.hardness)
+    lacln = LACLNLoss(FLAGS.temperature, FLAGS.hardness, FLAGS.positive_sum)
+    supcon = SupConLoss(FLAGS.temperature, FLAGS.positive_sum)
     contrastive = {
         "ce": lacln,
-        "ce_supcon": SupConLoss(FLAGS.temperature),
+        "ce_supcon": supcon,
         "hscl": HSCLLoss(FLAGS.temperature, FLAGS.hardness),
         "clce": lacln,
-        "supcon": SupConLoss(FLAGS.temperature),
+        "supcon": supcon,
     }[name]
     weight = {"ce": 0.0, "supcon": 1.0}.get(name, FLAGS.contrastive_weight)
     return CLCELoss(weight, contrastive, label_smoothing=FLAGS.label_smoothing)
