@@ -92,6 +92,9 @@ class LACLNLoss(ContrastiveLoss):
             Defaults to 1.0.
         positive_sum: Where the mean over positives stands, `"outside"` the logarithm (L_out) or
             `"inside"` it (L_in). Defaults to `"outside"`.
+        chunk_size: Anchors that are compared with the batch at a time, in memory that grows with
+            the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
+            rows, beyond that chunks of a size that suits the machine's caches.
         reduction: As in `keras.losses.Loss`. Defaults to `"sum_over_batch_size"`, the mean over
             the anchors that have a positive.
         name: Name of the loss. Defaults to `"lacln_loss"`.
@@ -122,6 +125,7 @@ class LACLNLoss(ContrastiveLoss):
         temperature: float = 0.5,
         hardness: float = 1.0,
         positive_sum: str = "outside",
+        chunk_size: int | None = None,
         reduction: str = "sum_over_batch_size",
         name: str = "lacln_loss",
         dtype: Any = None,
@@ -129,14 +133,23 @@ class LACLNLoss(ContrastiveLoss):
         functional.check_temperature(temperature)
         functional.check_hardness(hardness)
         functional.check_positive_sum(positive_sum)
+        functional.check_chunk_size(chunk_size)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.hardness = hardness
         self.positive_sum = positive_sum
+        self.chunk_size = chunk_size
 
     def anchor_values(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
-        return functional.lacln(y_true, y_pred, self.temperature, self.hardness, self.positive_sum)
+        return functional.lacln(
+            y_true,
+            y_pred,
+            self.temperature,
+            self.hardness,
+            self.positive_sum,
+            self.chunk_size,
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the loss."""
@@ -145,6 +158,7 @@ class LACLNLoss(ContrastiveLoss):
             "temperature": self.temperature,
             "hardness": self.hardness,
             "positive_sum": self.positive_sum,
+            "chunk_size": self.chunk_size,
         }
 
 
@@ -156,6 +170,9 @@ class SupConLoss(ContrastiveLoss):
         temperature: Softmax temperature τ, above 0. Defaults to 0.5.
         positive_sum: Where the mean over positives stands, `"outside"` the logarithm (L_out) or
             `"inside"` it (L_in). Defaults to `"outside"`.
+        chunk_size: Anchors that are compared with the batch at a time, in memory that grows with
+            the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
+            rows, beyond that chunks of a size that suits the machine's caches.
         reduction: As in `keras.losses.Loss`. Defaults to `"sum_over_batch_size"`, the mean over
             the anchors that have a positive.
         name: Name of the loss. Defaults to `"supcon_loss"`.
@@ -186,19 +203,24 @@ class SupConLoss(ContrastiveLoss):
         self,
         temperature: float = 0.5,
         positive_sum: str = "outside",
+        chunk_size: int | None = None,
         reduction: str = "sum_over_batch_size",
         name: str = "supcon_loss",
         dtype: Any = None,
     ) -> None:
         functional.check_temperature(temperature)
         functional.check_positive_sum(positive_sum)
+        functional.check_chunk_size(chunk_size)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.positive_sum = positive_sum
+        self.chunk_size = chunk_size
 
     def anchor_values(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
-        return functional.lacln(y_true, y_pred, self.temperature, 0.0, self.positive_sum)
+        return functional.lacln(
+            y_true, y_pred, self.temperature, 0.0, self.positive_sum, self.chunk_size
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the loss."""
@@ -206,6 +228,7 @@ class SupConLoss(ContrastiveLoss):
             **super().get_config(),
             "temperature": self.temperature,
             "positive_sum": self.positive_sum,
+            "chunk_size": self.chunk_size,
         }
 
 
@@ -219,6 +242,9 @@ class HSCLLoss(ContrastiveLoss):
             Not used with `threshold`. Defaults to 1.0.
         threshold: If given, negatives whose cosine similarity reaches it weigh alike and the
             rest nothing (all alike where none reaches it). Within [-1, 1]. Defaults to `None`.
+        chunk_size: Anchors that are compared with the batch at a time, in memory that grows with
+            the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
+            rows, beyond that chunks of a size that suits the machine's caches.
         reduction: As in `keras.losses.Loss`. Defaults to `"sum_over_batch_size"`, the mean over
             the anchors that have a positive.
         name: Name of the loss. Defaults to `"hscl_loss"`.
@@ -250,6 +276,7 @@ class HSCLLoss(ContrastiveLoss):
         temperature: float = 0.5,
         hardness: float = 1.0,
         threshold: float | None = None,
+        chunk_size: int | None = None,
         reduction: str = "sum_over_batch_size",
         name: str = "hscl_loss",
         dtype: Any = None,
@@ -257,14 +284,18 @@ class HSCLLoss(ContrastiveLoss):
         functional.check_temperature(temperature)
         functional.check_hardness(hardness)
         functional.check_threshold(threshold)
+        functional.check_chunk_size(chunk_size)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.hardness = hardness
         self.threshold = threshold
+        self.chunk_size = chunk_size
 
     def anchor_values(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
         """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
-        return functional.hscl(y_true, y_pred, self.temperature, self.hardness, self.threshold)
+        return functional.hscl(
+            y_true, y_pred, self.temperature, self.hardness, self.threshold, self.chunk_size
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the loss."""
@@ -273,4 +304,5 @@ class HSCLLoss(ContrastiveLoss):
             "temperature": self.temperature,
             "hardness": self.hardness,
             "threshold": self.threshold,
+            "chunk_size": self.chunk_size,
         }

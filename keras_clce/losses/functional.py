@@ -1,17 +1,19 @@
 """The contrastive losses as pure functions: one value an anchor, before any reduction."""
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from keras import ops
 from keras.backend import standardize_dtype
 
-# Stands for log(0). Finite, because -inf turns gradients into NaN.
-_LOG_ZERO = -1e30
+from keras_clce.losses import blockwise
+from keras_clce.losses.blockwise import LOG_ZERO, log_add_exp
 
 POSITIVE_SUMS = ("outside", "inside")
+# Up to that many rows the table of all pairs is small, and a single block is as fast.
+_LARGEST_TABLE = 1024
 
 
 def lacln(
@@ -20,6 +22,7 @@ def lacln(
     temperature: float = 0.5,
     hardness: float = 1.0,
     positive_sum: str = "outside",
+    chunk_size: int | None = None,
 ) -> tuple[Any, Any]:
     """Label-aware contrastive loss with hard negatives (LACLN) of each anchor.
 
@@ -31,6 +34,9 @@ def lacln(
             negatives alike, which is SupCon. Defaults to 1.0.
         positive_sum: `"outside"` averages log-probabilities over the positives (L_out),
             `"inside"` averages probabilities within the logarithm (L_in). Defaults to `"outside"`.
+        chunk_size: Anchors that are compared with the batch at a time, in memory that grows with
+            the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
+            rows, beyond that chunks of a size that suits the machine's caches.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -52,10 +58,14 @@ def lacln(
     check_temperature(temperature)
     check_hardness(hardness)
     check_positive_sum(positive_sum)
-    cosines, positives, negatives = _pairs(labels, embeddings)
+    check_chunk_size(chunk_size)
+    classes, embeddings = _checked(labels, embeddings)
+    if not _fits_in_table(embeddings, chunk_size):
+        return blockwise.lacln(classes, embeddings, temperature, hardness, positive_sum, chunk_size)
+    cosines, positives, negatives = _pairs(classes, embeddings)
     similarities = cosines / temperature
     positive_lse = _masked_logsumexp(similarities, positives)
-    denominator = _logaddexp(
+    denominator = log_add_exp(
         positive_lse,
         _hard_negatives(similarities, negatives, hardness) + _log_count(negatives),
     )
@@ -75,6 +85,7 @@ def hscl(
     temperature: float = 0.5,
     hardness: float = 1.0,
     threshold: float | None = None,
+    chunk_size: int | None = None,
 ) -> tuple[Any, Any]:
     """Hard-negative supervised contrastive loss (H-SCL) of each anchor.
 
@@ -87,6 +98,7 @@ def hscl(
         threshold: If given, the other hardening function: negatives whose cosine similarity
             reaches it weigh alike and the rest nothing (all alike where none reaches it).
             Within [-1, 1]. Defaults to `None`.
+        chunk_size: As in `lacln`. Defaults to `None`.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -107,7 +119,11 @@ def hscl(
     check_temperature(temperature)
     check_hardness(hardness)
     check_threshold(threshold)
-    cosines, positives, negatives = _pairs(labels, embeddings)
+    check_chunk_size(chunk_size)
+    classes, embeddings = _checked(labels, embeddings)
+    if not _fits_in_table(embeddings, chunk_size):
+        return blockwise.hscl(classes, embeddings, temperature, hardness, threshold, chunk_size)
+    cosines, positives, negatives = _pairs(classes, embeddings)
     similarities = cosines / temperature
     if threshold is None:
         hard = _hard_negatives(similarities, negatives, hardness)
@@ -116,7 +132,7 @@ def hscl(
         none_reaches = ops.sum(reaching, axis=1, keepdims=True) == 0
         hard = _hard_negatives(similarities, ops.where(none_reaches, negatives, reaching), 0.0)
     others = ops.maximum(ops.cast(ops.shape(cosines)[0], "float32") - 2.0, 1.0)
-    denominators = _logaddexp(similarities, ops.expand_dims(hard + ops.log(others), 1))
+    denominators = log_add_exp(similarities, ops.expand_dims(hard + ops.log(others), 1))
     count = ops.sum(positives, axis=1)
     total = ops.sum((denominators - similarities) * positives, axis=1)
     has_positive = ops.cast(count > 0, "float32")
@@ -249,8 +265,17 @@ def check_threshold(threshold: float | None) -> None:
         )
 
 
-def _pairs(labels, embeddings):
-    """Cosine similarities and the masks of positives and of negatives, each `[batch, batch]`."""
+def check_chunk_size(chunk_size: int | None) -> None:
+    """Refuse a number of anchors that is no whole number above 0."""
+    if chunk_size is not None and not (isinstance(chunk_size, Integral) and chunk_size > 0):
+        raise ValueError(
+            "`chunk_size` must be None or a whole number above 0. "
+            f"Received: chunk_size={chunk_size!r}"
+        )
+
+
+def _checked(labels, embeddings):
+    """Integer classes `[batch]` and unit rows `[batch, dim]`."""
     embeddings = ops.convert_to_tensor(embeddings)
     shape = tuple(embeddings.shape)
     if len(shape) != 2 or 0 in shape:
@@ -262,7 +287,16 @@ def _pairs(labels, embeddings):
     if isinstance(labels, (list, tuple, np.ndarray)) and np.size(labels) == classes.shape[0]:
         # JAX has no integers of 64 bits unless told to, and only equality counts.
         classes = ops.convert_to_tensor(np.unique(labels, return_inverse=True)[1].reshape(-1))
-    embeddings = unit_rows(embeddings)
+    return classes, unit_rows(embeddings)
+
+
+def _fits_in_table(embeddings, chunk_size):
+    rows = embeddings.shape[0]
+    return chunk_size is None and rows is not None and rows <= _LARGEST_TABLE
+
+
+def _pairs(classes, embeddings):
+    """Cosine similarities and the masks of positives and of negatives, each `[batch, batch]`."""
     cosines = ops.matmul(embeddings, ops.transpose(embeddings))
     same = ops.cast(ops.expand_dims(classes, 1) == ops.expand_dims(classes, 0), "float32")
     rows = ops.arange(ops.shape(classes)[0])
@@ -271,20 +305,14 @@ def _pairs(labels, embeddings):
 
 
 def _masked_logsumexp(x, mask):
-    """Log of the sum of exponentials over a row's entries whose mask is 1, `_LOG_ZERO` if none."""
+    """Log of the sum of exponentials over a row's entries whose mask is 1, `LOG_ZERO` if none."""
     inside = mask > 0
     filled = ops.any(inside, axis=1)
-    largest = ops.amax(ops.where(inside, x, _LOG_ZERO), axis=1, keepdims=True)
+    largest = ops.amax(ops.where(inside, x, LOG_ZERO), axis=1, keepdims=True)
     largest = ops.stop_gradient(ops.where(ops.expand_dims(filled, 1), largest, 0.0))
-    total = ops.sum(ops.exp(ops.where(inside, x - largest, _LOG_ZERO)), axis=1)
+    total = ops.sum(ops.exp(ops.where(inside, x - largest, LOG_ZERO)), axis=1)
     value = ops.squeeze(largest, axis=1) + ops.log(ops.where(filled, total, 1.0))
-    return ops.where(filled, value, _LOG_ZERO)
-
-
-def _logaddexp(a, b):
-    # `ops.logaddexp` gives the whole gradient to one side where both are equal.
-    largest = ops.stop_gradient(ops.maximum(a, b))
-    return largest + ops.log(ops.exp(a - largest) + ops.exp(b - largest))
+    return ops.where(filled, value, LOG_ZERO)
 
 
 def _hard_negatives(similarities, negatives, hardness):
@@ -292,7 +320,7 @@ def _hard_negatives(similarities, negatives, hardness):
     # The weights themselves are never formed: their normaliser is subtracted in log space.
     weighted = _masked_logsumexp((1.0 + hardness) * similarities, negatives)
     normaliser = _masked_logsumexp(hardness * similarities, negatives)
-    return ops.where(weighted > _LOG_ZERO, weighted - normaliser, _LOG_ZERO)
+    return ops.where(weighted > LOG_ZERO, weighted - normaliser, LOG_ZERO)
 
 
 def _log_count(mask):

@@ -61,9 +61,10 @@ def objective(name, **options):
     return mean
 
 
-def check_against_oracle(name, labels, x, dtype="float32", **options):
+def check_against_oracle(name, labels, x, dtype="float32", chunk_size=None, **options):
     """Values, mask and gradient of a pure function against the loops; returns the evaluation."""
-    got = gradients.value_and_gradient(objective(name, **options), labels, x, dtype)
+    function = objective(name, chunk_size=chunk_size, **options)
+    got = gradients.value_and_gradient(function, labels, x, dtype)
     oracle, oracle_gradient = ORACLE[name]
     values, counted = oracle(labels, got.rounded, **options)
     np.testing.assert_array_equal(got.auxiliary[1], counted.astype("float32"))

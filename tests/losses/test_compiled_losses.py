@@ -13,6 +13,7 @@ from keras_clce.losses import CLCELoss, HSCLLoss, LACLNLoss, SupConLoss
 DIM, CLASSES = 6, 11
 LOSSES = {
     "lacln": (LACLNLoss(0.1), "lacln", (0.1, 1.0)),
+    "lacln in chunks": (LACLNLoss(0.1, chunk_size=5), "lacln", (0.1, 1.0)),
     "lacln inside": (LACLNLoss(0.1, 2.0, "inside"), "lacln", (0.1, 2.0, "inside")),
     "supcon": (SupConLoss(0.1), "lacln", (0.1, 0.0)),
     "hscl": (HSCLLoss(0.1), "hscl", (0.1, 1.0)),
@@ -120,7 +121,7 @@ def test_tf_function_with_nothing_known_but_the_ranks():
 
 
 @pytest.mark.skipif(backend != "tensorflow", reason="tf.function is TensorFlow's")
-@pytest.mark.parametrize("key", ["hscl threshold", "clce"])
+@pytest.mark.parametrize("key", ["lacln in chunks", "hscl threshold", "clce"])
 def test_tf_function_compiled_by_xla(key):
     import tensorflow as tf
 
@@ -140,7 +141,9 @@ def test_tf_function_compiled_by_xla(key):
 
 
 @pytest.mark.skipif(backend != "jax", reason="jax.jit is JAX's")
-@pytest.mark.parametrize("key", ["lacln", "lacln inside", "hscl threshold", "clce"])
+@pytest.mark.parametrize(
+    "key", ["lacln", "lacln in chunks", "lacln inside", "hscl threshold", "clce"]
+)
 def test_jax_jit(key):
     import jax
 
@@ -156,6 +159,7 @@ def test_jax_jit(key):
     ("key", "compiler"),
     [
         ("clce", "aot_eager"),
+        ("lacln in chunks", "aot_eager"),
         ("lacln", "inductor"),  # one stands for all: inductor takes half a minute
     ],
 )
