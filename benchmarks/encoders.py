@@ -13,15 +13,13 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import resource
 import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 from absl import app, flags
+from workers import Worker, serve
 
 from keras_clce.report import format_table
 
@@ -44,9 +42,11 @@ FLAGS = flags.FLAGS
 def main(_) -> None:
     """Start the candidates, let them take turns, print a table."""
     if FLAGS.candidate:
-        serve(*build(FLAGS.candidate))
+        train, infer = build(FLAGS.candidate)
+        serve({"train": train, "infer": infer})
         return
-    workers = {name: Worker(name) for name in CANDIDATES[FLAGS.encoder]}
+    same = [f"--{flag}={FLAGS[flag].value}" for flag in ("encoder", "image_size", "batch_size")]
+    workers = {name: Worker([f"--candidate={name}", *same]) for name in CANDIDATES[FLAGS.encoder]}
     for worker in workers.values():
         worker.ask("train")
         worker.ask("infer")
@@ -74,44 +74,6 @@ def main(_) -> None:
     )
     header = ["candidate", "step s", "/hub", "/timm", "inference s", "/hub", "/timm", "peak GiB"]
     print(format_table(header, rows))
-
-
-class Worker:
-    """A process that runs one candidate and answers with seconds."""
-
-    def __init__(self, name: str) -> None:
-        command = [sys.executable, __file__, f"--candidate={name}"]
-        command += [
-            f"--{flag}={FLAGS[flag].value}" for flag in ("encoder", "image_size", "batch_size")
-        ]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def ask(self, what: str) -> float:
-        """Have the process do something and wait for its number."""
-        print(what, file=self.process.stdin, flush=True)
-        for line in self.process.stdout:
-            if line.startswith("answer "):
-                return float(line.split()[1])
-        raise RuntimeError("a candidate's process ended early; its error stands above")
-
-    def stop(self) -> None:
-        """End the process."""
-        self.process.stdin.close()
-        self.process.wait()
-
-
-def serve(train, infer) -> None:
-    """Answer requests from standard input until it closes."""
-    for line in sys.stdin:
-        if line.strip() == "memory":
-            answer = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-        else:
-            started = time.perf_counter()
-            {"train": train, "infer": infer}[line.strip()]()
-            answer = time.perf_counter() - started
-        print(f"answer {answer}", flush=True)
 
 
 def build(candidate: str):

@@ -96,3 +96,58 @@ def dot_product_attention(query: Any, key: Any, value: Any) -> Any:
         if jax.default_backend() == "cpu":
             query, key, value = (keras.ops.cast(x, "float32") for x in (query, key, value))
     return keras.ops.cast(keras.ops.dot_product_attention(query, key, value), dtype)
+
+
+def xla_takes_loops() -> bool:
+    """Whether XLA compiles the gradient of a loop whose length comes with the batch.
+
+    TensorFlow's does not, and Keras has it compile by default where there is a GPU.
+    """
+    return keras.backend.backend() != "tensorflow"
+
+
+def remat_nests() -> bool:
+    """Whether a rematerialised function may hold rematerialised layers.
+
+    TensorFlow computes the inner ones again after the outer one has ended, when its variables no
+    longer stand for what they stood for inside.
+    """
+    return keras.backend.backend() != "tensorflow"
+
+
+def remat(function: Callable[..., tuple]) -> Callable[..., tuple]:
+    """Compute a function again in the backward pass, as `keras.remat` does; integers may result.
+
+    TensorFlow's `recompute_grad` has no gradient to hand back for an integer, such as the state of
+    a random seed, and fails inside a loop; float64 takes its place, which holds all of 32 bits.
+    Outside of graphs it gives twice the gradient, so that there the function is left as it is.
+
+    Args:
+        function: From tensors to a tuple of tensors.
+
+    Returns:
+        A function that gives the same and keeps nothing but its arguments for the backward pass.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return keras.remat(function)
+    import tensorflow as tf
+
+    if tf.executing_eagerly():
+        return function
+    dtypes = []
+
+    def in_floats(*args):
+        results = function(*args)
+        dtypes[:] = [keras.backend.standardize_dtype(x.dtype) for x in results]
+        return tuple(
+            x if "float" in dtype else keras.ops.cast(x, "float64")
+            for x, dtype in zip(results, dtypes, strict=True)
+        )
+
+    again = keras.remat(in_floats)
+
+    def wrapped(*args):
+        results = again(*args)
+        return tuple(keras.ops.cast(x, dtype) for x, dtype in zip(results, dtypes, strict=True))
+
+    return wrapped

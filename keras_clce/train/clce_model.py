@@ -12,6 +12,7 @@ from keras_clce.losses import CLCELoss
 from keras_clce.losses.functional import labels_are_valid
 from keras_clce.models.backbones import build_backbone
 from keras_clce.models.heads import EmbeddingAndLogits
+from keras_clce.train.gradient_cache import call_in_chunks, check_gradient_cache_size
 
 
 @keras.saving.register_keras_serializable(package="keras_clce")
@@ -91,6 +92,7 @@ class CLCEModel(keras.Model):
         self.num_classes = num_classes
         self.augmenter = augmenter
         self.embedding_dim = embedding_dim
+        self.gradient_cache_size = None
         self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
         self.contrastive_tracker = keras.metrics.Mean(name="contrastive")
         if backbone.built:
@@ -150,7 +152,17 @@ class CLCEModel(keras.Model):
     def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
         """Embedding, logits and probabilities of a batch of images."""
         images = inputs[0] if isinstance(inputs, (tuple, list)) else inputs
-        return self.heads(self.backbone(images, training=training))
+
+        def encode(images):
+            return self.heads(self.backbone(images, training=training))
+
+        if (
+            not training
+            or self.gradient_cache_size is None
+            or keras.backend.is_keras_tensor(images)
+        ):
+            return encode(images)
+        return call_in_chunks(encode, [self.backbone, self.heads], images, self.gradient_cache_size)
 
     def compile(
         self,
@@ -158,6 +170,7 @@ class CLCEModel(keras.Model):
         loss: CLCELoss | None = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
+        gradient_cache_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         """Configure training, as `keras.Model.compile` does.
@@ -168,12 +181,20 @@ class CLCEModel(keras.Model):
                 contrastive loss alone (`contrastive_weight=1`). Defaults to `None`, `CLCELoss()`.
             metrics: As in Keras, of the probabilities `(batch, num_classes)`. Defaults to `None`.
             weighted_metrics: As in Keras. Defaults to `None`.
+            gradient_cache_size: Views that go through the encoder at a time, at the memory of as
+                many and the price of a second forward pass. The loss and its gradients are those
+                of the whole batch; batch normalisation takes the statistics of each chunk, as if
+                it were a batch. Defaults to `None`, all views at once.
             **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss`,
                 as in Keras. `loss_weights` is refused: there is one loss.
 
         Raises:
-            ValueError: If `loss` is not a `CLCELoss` that reduces to a scalar, or `loss_weights`
-                are given.
+            ValueError: If `loss` is not a `CLCELoss` that reduces to a scalar, `loss_weights`
+                are given, or `gradient_cache_size` is no whole number above 0 or comes with
+                `jit_compile=True` on TensorFlow.
+
+        Reference:
+            - [Gradient cache](https://arxiv.org/abs/2101.06983)
 
         Example:
         ```python
@@ -192,6 +213,13 @@ class CLCEModel(keras.Model):
                 "`loss_weights` must be None: CLCELoss(contrastive_weight=…) weights the parts. "
                 f"Received: loss_weights={kwargs['loss_weights']!r}"
             )
+        check_gradient_cache_size(gradient_cache_size)
+        in_a_loop = gradient_cache_size is not None
+        if in_a_loop and kwargs.get("jit_compile") is True and not backend.xla_takes_loops():
+            raise ValueError(
+                "`jit_compile` must be False or 'auto' with `gradient_cache_size` on TensorFlow, "
+                "whose XLA has no gradient of its loop. Received: jit_compile=True"
+            )
         # Keras would flatten the outputs and look for a loss of each; `compute_loss` gives all
         # of them to the one loss instead.
         super().compile(
@@ -202,12 +230,16 @@ class CLCEModel(keras.Model):
             **kwargs,
         )
         self.loss = loss
+        self.gradient_cache_size = gradient_cache_size
+        if in_a_loop and not backend.xla_takes_loops():
+            self.jit_compile = False
 
     def get_compile_config(self) -> dict[str, Any] | None:
         """Arguments of `compile`, serialized, for a saved model."""
         config = super().get_compile_config()
         if config:
             config["loss"] = keras.saving.serialize_keras_object(self.loss)
+            config["gradient_cache_size"] = self.gradient_cache_size
         return config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:

@@ -1,0 +1,119 @@
+"""A forward pass chunk by chunk, each computed again in the backward pass: a chunk's memory."""
+
+from collections.abc import Callable, Sequence
+from numbers import Integral
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_clce import backend
+
+
+def call_in_chunks(
+    call: Callable[[Any], Any],
+    layers: Sequence[keras.Layer],
+    inputs: Any,
+    chunk_size: int,
+) -> Any:
+    """Outputs of a whole batch, with gradients that keep no more than one chunk's activations.
+
+    The first chunk takes what is left over, so that all others are full and one loop serves them,
+    however many there are. State, such as random seeds and moving averages, goes from chunk to
+    chunk as if each were a batch: batch statistics are a chunk's, and a chunk that is computed
+    again meets the random numbers that it had.
+
+    Args:
+        call: Function from inputs to a nest of tensors, through `layers`.
+        layers: The built layers that have all variables that `call` uses.
+        inputs: A tensor `(batch, ...)`.
+        chunk_size: Rows a chunk.
+
+    Returns:
+        What `call` returns, of the whole batch.
+
+    Raises:
+        ValueError: If a layer adds losses of its own, which would be a chunk's and not the batch's,
+            or, on TensorFlow, is rematerialised itself.
+
+    Reference:
+        - [Scaling deep contrastive learning batch size under memory limited
+          setup](https://arxiv.org/abs/2101.06983)
+
+    Example:
+    ```python
+    call_in_chunks(encoder, [encoder], images, chunk_size=64)  # encoder(images), in less memory
+    ```
+    """
+    if not backend.remat_nests():
+        _refuse_remat(layers)
+    trainable = [v for layer in layers for v in layer.trainable_variables]
+    state = [v for layer in layers for v in layer.non_trainable_variables]
+    structure = []
+
+    def encode(chunk, *values):
+        mapping = zip(trainable + state, values, strict=True)
+        with keras.StatelessScope(state_mapping=list(mapping), collect_losses=True) as scope:
+            outputs = call(chunk)
+        if scope.losses:
+            raise ValueError(
+                "`gradient_cache_size` must be None for layers that call `add_loss`: their losses "
+                f"are of single chunks. Received: {len(scope.losses)} such losses"
+            )
+        structure[:] = [outputs]
+        updated = [scope.get_current_value(v) for v in state]
+        return *keras.tree.flatten(outputs), *updated
+
+    encode = backend.remat(encode)
+    weights = [ops.convert_to_tensor(v) for v in trainable]
+    # Copies: torch would assign into what the first chunk is computed again from.
+    values = [ops.copy(ops.convert_to_tensor(v)) for v in state]
+    batch = ops.shape(inputs)[0]
+    rest = (batch - 1) // chunk_size
+    first = batch - rest * chunk_size
+    results = encode(inputs[:first], *weights, *values)
+    outputs, values = _split(results, len(state))
+
+    def step(carry, chunk):
+        _, values = _split(carry, len(state))
+        results = encode(chunk, *weights, *values)
+        return results, results
+
+    if not isinstance(rest, int) or rest > 0:
+        chunks = ops.reshape(inputs[first:], (rest, chunk_size, *inputs.shape[1:]))
+        # TensorFlow's loop wants results shaped as what goes from step to step.
+        empty = [ops.zeros((chunk_size, *x.shape[1:]), x.dtype) for x in outputs]
+        last, stacked = ops.scan(step, (*empty, *values), chunks)
+        _, values = _split(last, len(state))
+        outputs = [
+            ops.concatenate([x, ops.reshape(more, (-1, *x.shape[1:]))])
+            for x, more in zip(outputs, stacked, strict=False)
+        ]
+    for variable, value in zip(state, values, strict=True):
+        variable.assign(value)
+    return keras.tree.pack_sequence_as(structure[0], outputs)
+
+
+def check_gradient_cache_size(gradient_cache_size: int | None) -> None:
+    """Refuse a number of views that is no whole number above 0."""
+    size = gradient_cache_size
+    if size is not None and (isinstance(size, bool) or not isinstance(size, Integral) or size < 1):
+        raise ValueError(
+            "`gradient_cache_size` must be None or a whole number above 0. "
+            f"Received: gradient_cache_size={size!r}"
+        )
+
+
+def _refuse_remat(layers):
+    inner = [each.name for layer in layers for each in layer._flatten_layers() if each._remat_mode]
+    if inner:
+        raise ValueError(
+            "`gradient_cache_size` must be None on TensorFlow for an encoder with `remat`; a "
+            f"smaller size saves memory as well. Received: {len(inner)} layers with remat, such as "
+            f"{inner[0]}"
+        )
+
+
+def _split(results, num_states):
+    cut = len(results) - num_states
+    return list(results[:cut]), list(results[cut:])

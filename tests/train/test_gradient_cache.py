@@ -1,0 +1,225 @@
+"""Training in chunks of views: the step of the whole batch, or of chunks that are all kept."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import small_models
+from keras import ops
+
+from keras_clce import CLCELoss, CLCEModel
+from keras_clce.losses import HSCLLoss, SupConLoss
+from keras_clce.models.backbones import build_backbone
+
+LOSSES = {
+    "clce": CLCELoss(0.5),
+    "ce": CLCELoss(0.0),
+    "supcon": CLCELoss(1.0, SupConLoss(0.2)),
+    "hscl": CLCELoss(0.5, HSCLLoss(0.2)),
+}
+IMAGES, LABELS = small_models.separable(12)
+VIEWS = (IMAGES, IMAGES[:, ::-1].copy())
+
+
+class KeepsChunks(CLCEModel):
+    """The chunked step as anybody would write it: all chunks stay in memory."""
+
+    size = None
+
+    def call(self, inputs, training=False):
+        images = inputs[0] if isinstance(inputs, (tuple, list)) else inputs
+        if not training:
+            return self.heads(self.backbone(images, training=False))
+        first = len(images) % self.size or self.size
+        cuts = [0, *range(first, len(images) + 1, self.size)]
+        chunks = [
+            self.heads(self.backbone(images[start:stop], training=True))
+            for start, stop in itertools.pairwise(cuts)
+        ]
+        return {key: ops.concatenate([chunk[key] for chunk in chunks]) for key in chunks[0]}
+
+
+def noisy_backbone(norm):
+    inputs = keras.Input(small_models.SHAPE)
+    x = keras.layers.Conv2D(8, 3, strides=2)(inputs)
+    x = {"batch": keras.layers.BatchNormalization, "layer": keras.layers.LayerNormalization}[norm](
+        **({"momentum": 0.8} if norm == "batch" else {})
+    )(x)
+    x = keras.layers.ReLU()(x)
+    x = keras.layers.Dropout(0.3, seed=3)(x)
+    x = keras.layers.Dropout(0.3, noise_shape=(None, 1, 1, 1), seed=4)(x)  # stochastic depth
+    return keras.Model(inputs, x)
+
+
+def train(model, loss=None, steps=3, size=None, optimizer=None, options=None, **kwargs):
+    """Weights, state and logs after some steps on one batch."""
+    if isinstance(model, KeepsChunks):
+        model.size, size = size, None
+        # A Python loop over the batch needs its size, which `fit` hides from TensorFlow's graphs.
+        options = {"run_eagerly": keras.backend.backend() == "tensorflow"}
+    model.compile(
+        optimizer or keras.optimizers.SGD(0.1),
+        loss=loss or LOSSES["clce"],
+        metrics=["accuracy"],
+        gradient_cache_size=size,
+        **(options or {}),
+    )
+    history = model.fit(
+        VIEWS, LABELS, batch_size=12, epochs=steps, shuffle=False, verbose=0, **kwargs
+    )
+    return model, history.history
+
+
+def assert_same(got, want, tolerance=1e-5):
+    (model, logs), (wanted, wanted_logs) = got, want
+    assert set(logs) == set(wanted_logs)
+    for name in logs:
+        np.testing.assert_allclose(logs[name], wanted_logs[name], rtol=tolerance, atol=tolerance)
+    for group in ("trainable_variables", "non_trainable_variables"):
+        pairs = list(zip(getattr(model, group), getattr(wanted, group), strict=True))
+        for ours, theirs in pairs:
+            np.testing.assert_allclose(
+                ops.convert_to_numpy(ops.cast(ours, "float32")),
+                ops.convert_to_numpy(ops.cast(theirs, "float32")),
+                rtol=tolerance,
+                atol=tolerance,
+                err_msg=ours.path,
+            )
+
+
+def copies(build, *classes):
+    """One model a class, with equal weights and random seeds."""
+    models = []
+    for each in classes:
+        keras.utils.set_random_seed(0)
+        models.append(each(build(), small_models.CLASSES))
+    return models
+
+
+def layer_norm_backbone():
+    inputs = keras.Input(small_models.SHAPE)
+    x = keras.layers.Conv2D(8, 3, strides=2)(inputs)
+    return keras.Model(inputs, keras.layers.ReLU()(keras.layers.LayerNormalization()(x)))
+
+
+# 24 views: chunks that divide them, that do not, and one that holds all.
+@pytest.mark.parametrize(
+    ("loss", "size"), [*((loss, 7) for loss in LOSSES), ("clce", 8), ("clce", 64)]
+)
+def test_it_is_the_step_of_the_whole_batch(loss, size):
+    cached, plain = copies(layer_norm_backbone, CLCEModel, CLCEModel)
+    assert_same(train(cached, LOSSES[loss], size=size), train(plain, LOSSES[loss]))
+
+
+@pytest.mark.parametrize(
+    "kwargs",
+    [
+        {"class_weight": {0: 2.0, 1: 0.0, 2: 1.0, 3: 0.5}},
+        {"sample_weight": np.linspace(0, 2, 12).astype("float32")},
+    ],
+)
+def test_weights_of_classes_and_examples(kwargs):
+    cached, plain = copies(layer_norm_backbone, CLCEModel, CLCEModel)
+    assert_same(train(cached, size=7, **kwargs), train(plain, **kwargs))
+
+
+@pytest.mark.parametrize("size", [7, 8])
+@pytest.mark.parametrize("norm", ["batch", "layer"])
+def test_chunks_meet_the_random_numbers_and_statistics_of_chunks_that_are_kept(norm, size):
+    cached, kept = copies(lambda: noisy_backbone(norm), CLCEModel, KeepsChunks)
+    assert_same(train(cached, size=size), train(kept, size=size))
+
+
+def test_transformer_with_stochastic_depth_and_remat():
+    remat = keras.backend.backend() != "tensorflow"
+
+    def build():
+        return build_backbone("vit_tiny_patch4", 12, stochastic_depth=0.3, remat=remat)
+
+    cached, kept = copies(build, CLCEModel, KeepsChunks)
+    assert_same(train(cached, size=8, steps=2), train(kept, size=8, steps=2), tolerance=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_and_loss_scaling(policy):
+    keras.config.set_dtype_policy(policy)
+    cached, plain = copies(layer_norm_backbone, CLCEModel, CLCEModel)
+    got = train(cached, size=7, optimizer=keras.optimizers.Adam(1e-2))
+    want = train(plain, optimizer=keras.optimizers.Adam(1e-2))
+    # Adam turns rounding of the smallest gradients into whole steps, so only the loss is compared.
+    np.testing.assert_allclose(got[1]["loss"], want[1]["loss"], rtol=2e-2)
+    assert got[1]["loss"][-1] < got[1]["loss"][0]
+
+
+@pytest.mark.parametrize("options", [{"run_eagerly": True}, {"jit_compile": False}])
+def test_compile_options(options):
+    cached, plain = copies(layer_norm_backbone, CLCEModel, CLCEModel)
+    assert_same(train(cached, size=7, options=options), train(plain))
+
+
+def test_xla_of_tensorflow_is_refused_where_asked_for_and_not_chosen_by_default(monkeypatch):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("TensorFlow's XLA alone has no gradient of such a loop")
+    model = small_models.small_model()
+    # As where there is a GPU.
+    monkeypatch.setattr(type(model), "_resolve_auto_jit_compile", lambda self: True)
+    model.compile("sgd", gradient_cache_size=7)
+    assert not model.jit_compile
+    with pytest.raises(ValueError, match=r"`jit_compile` must be .*Received: jit_compile=True"):
+        model.compile("sgd", gradient_cache_size=7, jit_compile=True)
+
+
+def test_the_encoder_is_traced_a_few_times_however_many_chunks_there_are():
+    traces = []
+
+    class Counts(keras.layers.Layer):
+        def call(self, x):
+            traces.append(1)
+            return x
+
+    def build():
+        inputs = keras.Input(small_models.SHAPE)
+        return keras.Model(inputs, Counts()(keras.layers.Conv2D(4, 3)(inputs)))
+
+    if keras.backend.backend() == "torch":
+        pytest.skip("torch trains eagerly: there are no traces")
+    found = {}
+    for size in (12, 1):
+        (model,) = copies(build, CLCEModel)
+        traces.clear()
+        train(model, size=size, steps=2)
+        found[size] = len(traces)
+    # 2 chunks and 24.
+    assert found[1] <= found[12]
+
+
+def test_a_saved_model_keeps_the_size(tmp_path):
+    (model,) = copies(layer_norm_backbone, CLCEModel)
+    train(model, size=7, steps=1)
+    model.save(tmp_path / "model.keras")
+    assert keras.saving.load_model(tmp_path / "model.keras").gradient_cache_size == 7
+
+
+def test_remat_inside_of_remat_is_refused_on_tensorflow():
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("JAX and torch nest rematerialisation")
+    model = CLCEModel(build_backbone("vit_tiny_patch4", 12, remat=True), small_models.CLASSES)
+    with pytest.raises(ValueError, match="`gradient_cache_size` must be None on TensorFlow"):
+        train(model, size=7)
+
+
+def test_losses_of_layers_are_refused():
+    def build():
+        inputs = keras.Input(small_models.SHAPE)
+        return keras.Model(inputs, keras.layers.Conv2D(4, 3, activity_regularizer="l2")(inputs))
+
+    (model,) = copies(build, CLCEModel)
+    with pytest.raises(ValueError, match="`gradient_cache_size` must be None for layers"):
+        train(model, size=7)
+
+
+@pytest.mark.parametrize("size", [0, -64, 1.5, True, "auto"])
+def test_a_wrong_size_is_refused(size):
+    with pytest.raises(ValueError, match=r"`gradient_cache_size` must be .*Received: grad"):
+        small_models.small_model().compile("sgd", gradient_cache_size=size)
