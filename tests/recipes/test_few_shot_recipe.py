@@ -13,9 +13,9 @@ from absl import flags
 from matplotlib import image
 from recipe_runs import only
 
-from keras_clce.data import load_few_shot
+from keras_clce.data import load_few_shot, preparation
 from keras_clce.evaluate import few_shot_accuracy
-from keras_clce.report import plot_task
+from keras_clce.report import RunFolder, plot_task
 
 parse = functools.partial(recipe_runs.parse, few_shot)
 run = functools.partial(recipe_runs.run, few_shot)
@@ -179,6 +179,19 @@ def test_moving_averages_are_validated_tested_and_saved(folder, tiny_backbone, t
     model.load_weights(only(tmp_path / "runs", f"epoch-{best}.weights.h5"))
     moved = [np.abs(a - b).max() for a, b in zip(averaged, model.get_weights(), strict=True)]
     assert max(moved) > 1e-3
+
+
+@pytest.mark.any_backend
+def test_images_too_many_for_memory_give_the_same(folder, tiny_backbone, tmp_path, monkeypatch):
+    parse(*flags_for(folder, tiny_backbone, tmp_path))
+    metrics, pictures = [], []
+    for name, limit in (("kept", 10**9), ("streamed", 0)):
+        monkeypatch.setattr(preparation, "MEMORY_LIMIT_BYTES", limit)
+        of_run = RunFolder(tmp_path / name / "frozen-seed0")
+        metrics.append(few_shot.evaluate_frozen(of_run, few_shot.prepare([])))
+        pictures.append(image.imread(of_run.task))
+    assert metrics[0] == metrics[1]
+    np.testing.assert_array_equal(*pictures)
 
 
 @pytest.mark.any_backend
