@@ -96,10 +96,11 @@ def plot_few_shot(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
             axes.errorbar(number, np.mean(means), half, fmt="o", capsize=4, color=f"C{number}")
         axes.set_xticks(range(len(losses)), labels, fontsize=8, rotation=30)
         axes.set_title(kind, fontsize=10)
-        axes.set_ylabel("mean accuracy, %, with 95 % interval")
+        axes.set_ylabel("accuracy, %")
         axes.grid(alpha=0.3)
     for axes in panels[len(kinds) :]:
         axes.set_axis_off()
+    figure.suptitle("mean, 95 % interval", fontsize=10)
     write_atomically(path, lambda to: figure.savefig(to, dpi=120))
 
 
