@@ -5,7 +5,8 @@ r"""Seconds for 3,000 few-shot tasks: `few_shot_accuracy`, a loop over scikit-le
 
 Features are drawn at random (`--dim`), or come from a file with `features` and `labels`. The loops
 run on the first `--loop_tasks` tasks, since their time grows with the number; scikit-learn's gets
-our tasks, and its predictions are compared with ours one by one; easyfsl draws its own. Needs
+our tasks, with BLAS's usual threads and with one, which is often faster on so little data, and its
+predictions are compared with ours one by one; easyfsl draws its own. Needs
 `pip install -r requirements-test.txt pandas` and `pip install --no-deps easyfsl`.
 """
 
@@ -18,8 +19,10 @@ from unittest import mock
 import numpy as np
 from absl import app, flags
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from keras_clce.evaluate import draw_tasks, few_shot_accuracy
+from keras_clce.evaluate.task_classifiers import logistic
 from keras_clce.report import format_table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -54,7 +57,8 @@ def main(_) -> None:
             seconds.append(time.perf_counter() - started)
         ours[classifier] = (min(seconds) / FLAGS.tasks, ours[classifier])
     for name, classifier, (seconds, accuracies) in (
-        ("scikit-learn loop", "logistic", sklearn_loop(features, labels)),
+        ("scikit-learn loop", "logistic", sklearn_loop(features, labels, None)),
+        ("the loop on one thread", "logistic", sklearn_loop(features, labels, 1)),
         ("easyfsl", "nearest_centroid", easyfsl_loop(features, labels)),
     ):
         mine, result = ours[classifier]
@@ -74,6 +78,7 @@ def main(_) -> None:
     )
     header = ["classifier", "ms a task", "ms, loop", "times", "accuracy, %", "of the loop"]
     print(format_table(header, rows))
+    print(f"predictions equal to scikit-learn's (tol 1e-8): {agreement(features, labels):.3%}")
 
 
 def load() -> tuple[np.ndarray, np.ndarray]:
@@ -88,40 +93,42 @@ def load() -> tuple[np.ndarray, np.ndarray]:
     return features.astype("float32"), labels
 
 
-def sklearn_loop(features, labels):
-    """Seconds a task, and accuracies, as RFS and its followers evaluate; and the agreement."""
-    features = features / np.linalg.norm(features, axis=1, keepdims=True)
-    numbers = (FLAGS.ways, FLAGS.shots, QUERIES, FLAGS.loop_tasks)
-    drawn = [
-        task
-        for tasks in draw_tasks(labels, *numbers)
-        for task in zip(tasks.support, tasks.queries, strict=True)
-    ]
-    known = np.repeat(np.arange(FLAGS.ways), FLAGS.shots)
+def sklearn_loop(features, labels, threads):
+    """Seconds a task, and accuracies, as RFS and its followers evaluate."""
+    features, drawn, known = loop_tasks(features, labels)
     wanted = np.repeat(np.arange(FLAGS.ways), QUERIES)
     accuracies = []
-    started = time.perf_counter()
-    for support, queries in drawn:
-        model = LogisticRegression(C=1, max_iter=1000)
-        model.fit(features[support.ravel()], known)
-        accuracies.append(np.mean(model.predict(features[queries.ravel()]) == wanted))
-    seconds = (time.perf_counter() - started) / len(drawn)
-    agree = agreement(features, drawn, known)
-    print(f"predictions equal to scikit-learn's (tol 1e-8): {agree:.3%}")
-    return seconds, accuracies
+    with threadpool_limits(threads):
+        started = time.perf_counter()
+        for support, queries in drawn:
+            model = LogisticRegression(C=1, max_iter=1000)
+            model.fit(features[support.ravel()], known)
+            accuracies.append(np.mean(model.predict(features[queries.ravel()]) == wanted))
+        return (time.perf_counter() - started) / len(drawn), accuracies
 
 
-def agreement(features, drawn, known):
+def agreement(features, labels):
     """Share of query predictions that are equal to those of a well converged fit."""
-    from keras_clce.evaluate.task_classifiers import logistic
-
+    features, drawn, known = loop_tasks(features, labels)
     equal = []
-    for support, queries in drawn:
-        ours = logistic(features[support][None], features[queries.ravel()][None])[0]
-        model = LogisticRegression(C=1, tol=1e-8, max_iter=10_000)
-        theirs = model.fit(features[support.ravel()], known).predict(features[queries.ravel()])
-        equal.append(np.mean(ours == theirs))
+    with threadpool_limits(1):
+        for support, queries in drawn:
+            ours = logistic(features[support][None], features[queries.ravel()][None])[0]
+            model = LogisticRegression(C=1, tol=1e-8, max_iter=10_000)
+            theirs = model.fit(features[support.ravel()], known).predict(features[queries.ravel()])
+            equal.append(np.mean(ours == theirs))
     return np.mean(equal)
+
+
+def loop_tasks(features, labels):
+    """Normalised features, support and queries of each task of the loops, and support's classes."""
+    drawn = [
+        task
+        for tasks in draw_tasks(labels, FLAGS.ways, FLAGS.shots, QUERIES, FLAGS.loop_tasks)
+        for task in zip(tasks.support, tasks.queries, strict=True)
+    ]
+    normalized = features / np.linalg.norm(features, axis=1, keepdims=True)
+    return normalized, drawn, np.repeat(np.arange(FLAGS.ways), FLAGS.shots)
 
 
 def easyfsl_loop(features, labels):

@@ -16,6 +16,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import time
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -26,11 +27,11 @@ from absl import app, flags
 
 from keras_clce import CLCEModel
 from keras_clce.data import FewShotDataset, ImageSplit, load_few_shot
-from keras_clce.evaluate import FewShotCallback, few_shot_accuracy
+from keras_clce.evaluate import FewShotCallback, classify_tasks, draw_tasks, few_shot_accuracy
 from keras_clce.evaluate.episodes import check_tasks
 from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
 from keras_clce.files import write_atomically, write_json
-from keras_clce.report import RunFolder, few_shot_table, plot_few_shot
+from keras_clce.report import FEW_SHOT_NOTE, RunFolder, few_shot_table, plot_few_shot, plot_task
 from keras_clce.train.callbacks import RunCheckpoint
 
 FLAGS = flags.FLAGS
@@ -89,12 +90,14 @@ def main(argv: list[str]) -> None:
             print(f"test {name}: {result['mean']:.4f} ± {result['ci95']:.4f} over the tasks")
     print(f"\nAccuracy on the novel classes in %, {dataset.split_note}")
     for name in found[0]["few_shot"]:
-        accuracies = {
-            (done["loss"], done["seed"]): np.load(home / done["accuracies"])[name] for done in found
-        }
+        accuracies = {}
+        for done in found:
+            seed = None if done["loss"] == FROZEN else done["seed"]
+            accuracies[done["loss"], seed] = np.load(home / done["accuracies"])[name]
         of = "" if " " in name else f" ({FLAGS.features[0]} features, {TRANSFORMS[0]})"
         print(f"\n{name}{of}: {tasks()} tasks, {FLAGS.queries} queries a class, {FLAGS.classifier}")
         print(few_shot_table(accuracies))
+    print(f"\n{FEW_SHOT_NOTE}")
     plot_few_shot(found, home / "few_shot.png")
     print(f"\nPicture:  {home / 'few_shot.png'}")
     print(f"Runs:     {home}   ({time.perf_counter() - started:.0f} s in all)")
@@ -102,15 +105,14 @@ def main(argv: list[str]) -> None:
 
 def prepare(runs: list[training.Run]) -> FewShotDataset:
     """Load the data, and refuse what cannot become a run before any of them starts."""
-    if FLAGS.ema_momentum is not None:
-        raise ValueError(
-            "--ema_momentum is not for few-shot training, whose validation would not see the "
-            f"averages. Received: ema_momentum={FLAGS.ema_momentum}"
-        )
     dataset = training.load(load_few_shot, runs, settings)
-    for split in (dataset.validation, dataset.test):
+    for part in ("validation", "test"):
+        labels, names = getattr(dataset, part).labels, dataset.class_names[part]
         for shots in FLAGS.shots:
-            check_tasks(split.labels, FLAGS.ways, int(shots), FLAGS.queries, tasks())
+            try:
+                check_tasks(labels, **numbers(shots), tasks=tasks(), class_names=names)
+            except ValueError as error:
+                raise ValueError(f"{error} (the {part} classes of {dataset.name})") from None
     return dataset
 
 
@@ -126,15 +128,19 @@ def tasks() -> int:
     return QUICK_TASKS if FLAGS.quick else FLAGS.tasks
 
 
+def numbers(shots: str) -> dict[str, int]:
+    """Size of a task, as `draw_tasks` takes it."""
+    return {"ways": FLAGS.ways, "shots": int(shots), "queries": FLAGS.queries}
+
+
 def run(loss: str, seed: int, folder: RunFolder, dataset: FewShotDataset) -> dict:
     """Train one loss with one seed, test it, and write its folder."""
     validation = FewShotCallback(
         images(dataset.validation),
         dataset.validation.labels,
         name=MONITOR,
-        ways=FLAGS.ways,
-        shots=int(FLAGS.shots[0]),
-        queries=FLAGS.queries,
+        averages=FLAGS.ema_momentum is not None,
+        **numbers(FLAGS.shots[0]),
         tasks=min(VALIDATION_TASKS, tasks()),
         classifier=FLAGS.classifier,
     )
@@ -161,32 +167,33 @@ def write_results(
     checkpoint: RunCheckpoint | None,
 ) -> dict:
     """Few-shot accuracy on the novel classes, of the pooled features and of the embedding."""
-    encoder = keras.Model(
-        model.backbone.inputs, [model.backbone.output, model.heads(model.backbone.output)]
+    maps = model.backbone.output
+    # Pooled at once, since the maps of all images together may not fit in memory.
+    pooled = model.heads.pool(maps) if len(maps.shape) == 4 else maps
+    outputs = {"pooled": pooled, "embedding": model.heads(maps)["embedding"]}
+    encoder = keras.Model(model.backbone.inputs, outputs)
+    novel, base = (
+        encoder.predict(images(split), verbose=0) for split in (dataset.test, dataset.train)
     )
-    novel = features(encoder, dataset.test)
-    base = features(encoder, dataset.train)
     center = {name: values.mean(axis=0) for name, values in base.items()}
-    results = {}
+    results, accuracies = {}, {}
     for shots in FLAGS.shots:
         for output in FLAGS.features:
             for transform in TRANSFORMS:
                 result = few_shot_accuracy(
                     novel[output],
                     dataset.test.labels,
-                    ways=FLAGS.ways,
-                    shots=int(shots),
-                    queries=FLAGS.queries,
+                    **numbers(shots),
                     tasks=tasks(),
                     classifier=FLAGS.classifier,
                     transform=transform,
                     center=center[output] if transform == "cl2" else None,
                 )
-                results[name_of(shots, output, transform)] = result
-    write_atomically(
-        folder.few_shot,
-        lambda to: np.savez(to, **{name: r.accuracies for name, r in results.items()}),
-    )
+                name = name_of(shots, output, transform)
+                accuracies[name] = result.accuracies
+                results[name] = {"features": output, **result.as_dict()}
+    write_atomically(folder.few_shot, lambda to: np.savez(to, **accuracies))
+    draw_first_task(novel[FLAGS.features[0]], dataset.test, dataset.class_names["test"], folder)
     metrics = {
         "seed": seed,
         "loss": loss,
@@ -194,7 +201,7 @@ def write_results(
         "backbone": FLAGS.backbone,
         "data": dataset.split_note,
         "quick": FLAGS.quick,
-        "few_shot": {name: result.as_dict() for name, result in results.items()},
+        "few_shot": results,
         "accuracies": f"{folder.path.name}/{folder.few_shot.name}",
     }
     if checkpoint is not None:
@@ -210,6 +217,22 @@ def write_results(
     return metrics
 
 
+def draw_first_task(
+    features: np.ndarray, split: ImageSplit, class_names: Sequence[str], folder: RunFolder
+) -> None:
+    """Draw the first of a split's tasks, as it is classified by these features."""
+    drawn = next(draw_tasks(split.labels, **numbers(FLAGS.shots[0]), tasks=1))
+    (predicted,) = classify_tasks(features, [drawn], FLAGS.classifier, TRANSFORMS[0])
+    plot_task(
+        images_at(split, drawn.support[0]),
+        images_at(split, drawn.queries[0]),
+        predicted[0],
+        [class_names[label] for label in drawn.classes[0]],
+        f"{folder.path.name}, {name_of(FLAGS.shots[0], FLAGS.features[0], TRANSFORMS[0])}",
+        folder.task,
+    )
+
+
 def name_of(shots: str, output: str, transform: str) -> str:
     """Name of a kind of result: 5w1s, and what differs from the first features and `l2`."""
     name = f"{FLAGS.ways}w{shots}s"
@@ -222,16 +245,14 @@ def images(split: ImageSplit) -> tf.data.Dataset:
     return split.batches(FLAGS.batch_size).map(lambda images, _: images)
 
 
-def features(encoder: keras.Model, split: ImageSplit) -> dict[str, np.ndarray]:
-    """Pooled features, and embeddings, of a split's images.
-
-    Args:
-        encoder: Gives the encoder's output and that of the heads.
-        split: The images.
-    """
-    maps, heads = encoder.predict(images(split), verbose=0)
-    pooled = maps.mean(axis=(1, 2)) if maps.ndim == 4 else maps
-    return {"pooled": pooled, "embedding": heads["embedding"]}
+def images_at(split: ImageSplit, rows: np.ndarray) -> np.ndarray:
+    """Images of a split at these rows, in the rows' shape; a split that streams is passed once."""
+    wanted = np.unique(rows)
+    found, start = [], 0
+    for batch in images(split).as_numpy_iterator():
+        found.append(batch[wanted[(wanted >= start) & (wanted < start + len(batch))] - start])
+        start += len(batch)
+    return np.concatenate(found)[np.searchsorted(wanted, rows)]
 
 
 if __name__ == "__main__":

@@ -45,7 +45,9 @@ def define_training_flags() -> None:
         _NoneOrString(), "weights", None, "Encoder's weights: imagenet, a path, or none (random)."
     )
     flags.DEFINE_integer(
-        "image_size", None, "Pixels a side; the encoder's usual size if not given."
+        "image_size",
+        None,
+        "Pixels a side; the data set's if it prescribes one, else the encoder's, if not given.",
     )
     flags.DEFINE_list("losses", ["ce", "clce"], f"Losses to compare, of {', '.join(LOSSES)}.")
     flags.DEFINE_float("contrastive_weight", 0.9, "Weight of the contrastive part (λ).", 0, 1)
@@ -210,8 +212,9 @@ def weights_in_words() -> str:
 
 
 def image_size() -> int:
-    """Side of the images in pixels: the flag, or the encoder's usual size."""
-    return FLAGS.image_size or backbone_spec(FLAGS.backbone).image_size
+    """Side of the images in pixels: the flag, or the data set's, or the encoder's usual size."""
+    prescribed = get_spec(FLAGS.dataset).image_size
+    return FLAGS.image_size or prescribed or backbone_spec(FLAGS.backbone).image_size
 
 
 def settings(loss: str, seed: int) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class DatasetSpec:
         homepage: where the data are described.
         flip: whether a mirrored image keeps its class.
         crop_fraction: share of the side that evaluation keeps, from the middle of the image.
+        image_size: side of the images in pixels, where the benchmark prescribes one.
     """
 
     name: str
@@ -64,6 +65,7 @@ class DatasetSpec:
     homepage: str
     flip: bool = True
     crop_fraction: float = 0.875
+    image_size: int | None = None
 
 
 _SPECS = (
@@ -280,6 +282,8 @@ _SPECS = (
         download_size="156 GiB",
         note="600 images a class; also from folders of WordNet ids",
         homepage="https://image-net.org/",
+        crop_fraction=1.0,
+        image_size=84,
     ),
     DatasetSpec(
         name="tiered_imagenet",
@@ -293,6 +297,8 @@ _SPECS = (
         download_size="156 GiB",
         note="all images of a class; also from folders of WordNet ids",
         homepage="https://image-net.org/",
+        crop_fraction=1.0,
+        image_size=84,
     ),
     DatasetSpec(
         name="tiny_imagenet",

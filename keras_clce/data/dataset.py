@@ -86,8 +86,13 @@ class ImageSplit:
 
     @property
     def labels(self) -> np.ndarray | None:
-        """The int64 labels (examples,), None where the split streams."""
-        return self._labels
+        """The int64 labels (examples,), None where the split streams and its records lack them."""
+        return self._stream.labels if self.streams else self._labels
+
+    @property
+    def streams(self) -> bool:
+        """Whether images are decoded anew in every pass, not kept in memory."""
+        return self._images is None
 
     def batches(self, batch_size: int) -> tf.data.Dataset:
         """Give the examples once, in order and un-augmented.
@@ -251,7 +256,7 @@ class ImageSplit:
             >>> split = ImageSplit(np.zeros((8, 9, 9, 3), np.uint8), np.arange(8) % 2, image_size=8)
             >>> split.check_balanced(4, 2)
         """
-        if self._labels is None:
+        if self.streams:
             raise ValueError(
                 "`images_per_class` must be None for a split that streams. "
                 f"Received: images_per_class={images_per_class}"

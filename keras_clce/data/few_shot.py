@@ -10,18 +10,18 @@ import pathlib
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_datasets as tfds
 
 from keras_clce.data import catalog, preparation
 from keras_clce.data.dataset import ImageSplit
-from keras_clce.data.image_folder import scan_class_folders
-from keras_clce.data.records import ExampleSource, Records
+from keras_clce.data.image_folder import class_folders, named, scan_class_folders
 from keras_clce.data.splitting import class_balanced_subset
 from keras_clce.data.tfds_source import TfdsImages, open_builder
 
 PARTS = ("train", "validation", "test")
 # Shares of an image folder's classes, those of miniImageNet.
 _FOLDER_SHARES = (0.64, 0.16, 0.20)
+# Benchmarks that would be others with more or fewer images.
+_IMAGES_PER_CLASS = {"cifar_fs": 600, "fc100": 600, "mini_imagenet": 600}
 _LOCAL_SPLIT = "tiny_imagenet_fewshot_split.json"
 
 
@@ -104,24 +104,19 @@ def load_few_shot(
         )
     folder = preparation.check_request(image_size, limit_examples, interpolation, data_dir)
     source, names, parts, how = _SOURCES[_kind(spec, folder)](spec, folder, split_seed, strict)
+    _check_classes(spec, folder, parts, names)
     labels = source.read_labels()
-    present = np.unique(labels)
+    counts = dict(zip(names, np.bincount(labels, minlength=len(names)), strict=True))
+    _check_images(spec, folder, {name: counts[name] for part in PARTS for name in parts[part]})
     built, class_names = {}, {}
     for part in PARTS:
-        old = np.array([names.index(name) for name in parts[part]])
-        rows = np.flatnonzero(np.isin(labels, old))
-        empty = [name for name, label in zip(parts[part], old, strict=True) if label not in present]
-        if empty:
-            raise ValueError(
-                f"Every class of {spec.name} must have images. Received: data_dir={data_dir}, "
-                f"without any of {', '.join(empty)}"
-            )
+        classes = np.array([names.index(name) for name in parts[part]])
+        rows = np.flatnonzero(np.isin(labels, classes))
         if part == "train" and limit_examples is not None and limit_examples < len(rows):
             rows = rows[class_balanced_subset(labels[rows], limit_examples, split_seed)]
             how += f"; {limit_examples} base images kept, class-balanced (seed {split_seed})"
-        relabelled = _Relabelled(source.select(rows), old, len(names))
         built[part] = preparation.build_split(
-            relabelled.records(),
+            _relabelled(source.select(rows), classes, len(names)),
             image_size,
             part == "train",
             spec.flip,
@@ -138,23 +133,36 @@ def load_few_shot(
     )
 
 
-class _Relabelled:
-    """Examples of some classes, numbered from 0 in the order given."""
+def _relabelled(source, classes, num_classes):
+    """Records of a source whose labels count these classes from 0."""
+    new = np.full(num_classes, -1, np.int64)
+    new[classes] = np.arange(len(classes))
+    records = source.records()
 
-    def __init__(self, source: ExampleSource, old: np.ndarray, num_classes: int) -> None:
-        self._source = source
-        self._new = np.full(num_classes, -1, np.int64)
-        self._new[old] = np.arange(len(old))
+    def decode(*record):
+        image, label = records.decode(*record)
+        return image, tf.gather(tf.constant(new), label)
 
-    def records(self) -> Records:
-        """Give the records with the new labels."""
-        records, new = self._source.records(), self._new
+    return dataclasses.replace(records, decode=decode, labels=new[source.read_labels()])
 
-        def decode(*record):
-            image, label = records.decode(*record)
-            return image, tf.gather(tf.constant(new), label)
 
-        return dataclasses.replace(records, decode=decode)
+def _check_classes(spec, folder, parts, present):
+    missing = sorted({name for part in PARTS for name in parts[part]} - set(present))
+    if missing:
+        raise ValueError(
+            f"Every class of {spec.name} must be in the data. Received: data_dir={folder}, without "
+            f"{named(missing)}"
+        )
+
+
+def _check_images(spec, folder, counts):
+    published = _IMAGES_PER_CLASS.get(spec.name)
+    wrong = [f"{name} ({n})" for name, n in counts.items() if n != (published or n) or not n]
+    if wrong:
+        raise ValueError(
+            f"Every class of {spec.name} must have {published or 'some'} images. Received: "
+            f"data_dir={folder}, with {named(wrong)}"
+        )
 
 
 # === Where examples and classes come from: (source, class names, parts, how they were made) ===
@@ -183,72 +191,57 @@ def _cifar_fs(spec, folder, seed, strict):
 def _fc100(spec, folder, seed, strict):
     builder = open_builder(spec, folder)
     published = _published(spec.name)
-    names = builder.info.features["label"].names
+    source = TfdsImages(builder, "train+test")
+    names = list(builder.info.features["label"].names)
     superclasses = builder.info.features["coarse_label"].names
-    wanted = {"label": True, "coarse_label": True}
-    pairs = builder.as_dataset(
-        split="train", decoders=tfds.decode.PartialDecoding(wanted), shuffle_files=False
-    )
-    of = {
-        names[label]: superclasses[coarse]
-        for batch in pairs.batch(4096).as_numpy_iterator()
-        for label, coarse in zip(batch["label"], batch["coarse_label"], strict=True)
-    }
+    pairs = zip(source.read_labels(), source.read("coarse_label"), strict=True)
+    of = {names[label]: superclasses[coarse] for label, coarse in set(pairs)}
+    # A class without images has no superclass, and would be in no part.
+    _check_classes(spec, folder, dict.fromkeys(PARTS, names), of)
     parts = {
         part: [name for name in names if of[name] in published["superclasses"][part]]
         for part in PARTS
     }
     how = f"superclasses as published by {published['source']}; train and test images together"
-    return TfdsImages(builder, "train+test"), list(names), parts, how
+    return source, names, parts, how
 
 
 def _imagenet(spec, folder, seed, strict):
     builder = open_builder(spec, folder)
     published = _published(spec.name)
     source = TfdsImages(builder, "train")
+    how = f"classes as published by {published['source']}"
     if spec.name == "mini_imagenet":
-        wanted = _mini_imagenet_images()
-        files = builder.as_dataset(
-            split="train",
-            decoders=tfds.decode.PartialDecoding({"file_name": True}),
-            shuffle_files=False,
-        )
-        names = np.concatenate(
-            [batch["file_name"] for batch in files.batch(4096).as_numpy_iterator()]
-        )
-        source = source.select(np.flatnonzero([name.decode() in wanted for name in names]))
-    names = list(builder.info.features["label"].names)
-    return source, names, published["classes"], f"classes as published by {published['source']}"
+        stems = [pathlib.Path(name.decode()).stem for name in source.read("file_name")]
+        source = source.select(_published_images(folder, stems))
+        how = f"classes and images as published by {published['source']}"
+    return source, list(builder.info.features["label"].names), published["classes"], how
 
 
 def _wordnet_folders(spec, folder, seed, strict):
     published = _published(spec.name)
     parts = published["classes"]
-    source = scan_class_folders(folder, strict)
-    missing = sorted({name for part in parts.values() for name in part} - set(source.class_names))
-    if missing:
-        raise ValueError(
-            f"`data_dir` must have a folder for every class of {spec.name}. "
-            f"Received: data_dir={folder}, without {', '.join(missing)}"
-        )
+    _check_classes(spec, folder, parts, [path.name for path in class_folders(folder)])
+    source = scan_class_folders(
+        folder, strict, only={name for part in PARTS for name in parts[part]}
+    )
     how = f"classes as published by {published['source']}, images of the folders"
     if spec.name == "mini_imagenet":
-        wanted = _mini_imagenet_images()
-        listed = [pathlib.Path(path).name in wanted for path in source.paths]
+        stems = [pathlib.Path(path).stem for path in source.paths]
         # Ready-made folders hold the 600 images alone, often under other names.
-        if any(listed):
-            source = source.select(np.flatnonzero(listed))
+        if not _mini_imagenet_images().isdisjoint(stems):
+            source = source.select(_published_images(folder, stems))
             how = f"classes and images as published by {published['source']}"
     return source, list(source.class_names), parts, how
 
 
 def _tiny_imagenet(spec, folder, seed, strict):
     builder = open_builder(spec, folder)
-    path = (folder or pathlib.Path(builder.data_dir).parents[2]) / _LOCAL_SPLIT
+    path = (folder or pathlib.Path(builder.data_dir).parents[1]) / _LOCAL_SPLIT
     if not path.is_file():
         raise FileNotFoundError(
             f"The split of tiny_imagenet, {_LOCAL_SPLIT}, must lie beside the data. "
-            f"Received: data_dir={folder}"
+            f"Received: data_dir={folder}, without {path}"
         )
     split = json.loads(path.read_text())
     parts = dict(zip(PARTS, (split["base"], split["validation"], split["novel"]), strict=True))
@@ -283,10 +276,23 @@ def _image_folder(spec, folder, seed, strict):
     return source, names, parts, f"image_folder {folder.name}, classes split by seed {seed}"
 
 
+def _published_images(folder, stems):
+    """Indices of miniImageNet's images among those with these names."""
+    wanted = _mini_imagenet_images()
+    missing = sorted(wanted.difference(stems))
+    if missing:
+        raise ValueError(
+            "Every published image of mini_imagenet must be in the data. Received: "
+            f"data_dir={folder}, without {named(missing)}"
+        )
+    return np.flatnonzero([stem in wanted for stem in stems])
+
+
 def _mini_imagenet_images():
+    """Names of the images, without suffix."""
     files = importlib.resources.files("keras_clce.data") / "few_shot_splits"
     text = gzip.decompress((files / "mini_imagenet_images.csv.gz").read_bytes()).decode()
-    return {row["image"] for row in csv.DictReader(io.StringIO(text))}
+    return {pathlib.Path(row["image"]).stem for row in csv.DictReader(io.StringIO(text))}
 
 
 _SOURCES = {

@@ -3,6 +3,7 @@
 import dataclasses
 import pathlib
 import warnings
+from collections.abc import Collection, Sequence
 from concurrent import futures
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image, ImageOps
 
 from keras_clce.data.records import Records
 
-_NAMED_IN_WARNING = 10
+_MOST_NAMED = 10
 _CHECK_SIDE = 64
 
 
@@ -55,7 +56,10 @@ class FolderImages:
 
 
 def scan_class_folders(
-    folder: pathlib.Path, strict: bool = False, class_names: tuple[str, ...] | None = None
+    folder: pathlib.Path,
+    strict: bool = False,
+    class_names: tuple[str, ...] | None = None,
+    only: Collection[str] | None = None,
 ) -> FolderImages:
     """Find the images below the class folders of `folder` and check that each can be read.
 
@@ -66,6 +70,7 @@ def scan_class_folders(
         folder: has one folder per class; images may lie in folders below.
         strict: whether a file that is no readable image is an error.
         class_names: names that the class folders must have; None takes those that are there.
+        only: names of the class folders that count; None takes all.
 
     Returns:
         The images.
@@ -83,7 +88,7 @@ def scan_class_folders(
         >>> scan_class_folders(root).class_names
         ('cat',)
     """
-    classes = class_folders(folder)
+    classes = [path for path in class_folders(folder) if only is None or path.name in only]
     if not classes:
         raise FileNotFoundError(
             f"`data_dir` must have one folder of images per class. Received: data_dir={folder}, "
@@ -124,6 +129,17 @@ def class_folders(folder: pathlib.Path) -> list[pathlib.Path]:
     return sorted(
         path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
     )
+
+
+def named(items: Sequence) -> str:
+    """Name the first ten of some things, and say how many more there are.
+
+    Example:
+        >>> named(["a", "b"])
+        'a, b'
+    """
+    more = len(items) - _MOST_NAMED
+    return ", ".join(map(str, items[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 def decode_image(path: str | pathlib.Path) -> np.ndarray:
@@ -189,13 +205,11 @@ def _is_visible_file(path: pathlib.Path, folder: pathlib.Path) -> bool:
 def _report_unreadable(paths: list[pathlib.Path], strict: bool) -> None:
     if not paths:
         return
-    named = ", ".join(str(path) for path in paths[:_NAMED_IN_WARNING])
-    more = len(paths) - _NAMED_IN_WARNING
-    if more > 0:
-        named += f" and {more} more"
     if strict:
         raise ValueError(
             "Every file must be a readable image where `strict` is set. Received: strict=True and "
-            f"{len(paths)} that are not: {named}"
+            f"{len(paths)} that are not: {named(paths)}"
         )
-    warnings.warn(f"Skipped {len(paths)} files that are not readable images: {named}", stacklevel=3)
+    warnings.warn(
+        f"Skipped {len(paths)} files that are not readable images: {named(paths)}", stacklevel=3
+    )

@@ -17,12 +17,14 @@ class Records:
         decode: turns one record into (image of any size, label), inside a `tf.data` graph.
         num_examples: number of records.
         shuffle_buffer: how many records are shuffled together where the split streams.
+        labels: int64 labels (examples,) where they are known before decoding.
     """
 
     dataset: tf.data.Dataset
     decode: Callable
     num_examples: int
     shuffle_buffer: int = 4096
+    labels: np.ndarray | None = None
 
 
 class ExampleSource(Protocol):

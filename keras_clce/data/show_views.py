@@ -44,7 +44,7 @@ def show_views(
             f"{split.num_examples}. Received: n={n}"
         )
     # A split that streams would have to decode all that is passed over.
-    every = 1 if split.labels is None else split.num_examples // n
+    every = 1 if split.streams else split.num_examples // n
     spread = split.stored_batches(1).shard(every, 0).unbatch().batch(n)
     stored, labels, aspects = next(iter(spread))
     draw = tf.function(split.view(policy))

@@ -46,10 +46,13 @@ class TfdsImages:
     def read_labels(self) -> np.ndarray:
         """Read the labels (examples,) without decoding images."""
         if self._labels is None:
-            records = self._read(tfds.decode.PartialDecoding({"label": True}))
-            batches = records.map(lambda record: record["label"]).batch(4096)
-            self._labels = np.concatenate([np.zeros(0, np.int64), *batches.as_numpy_iterator()])
+            self._labels = self._read_all("label")
         return self._labels if self._indices is None else self._labels[self._indices]
+
+    def read(self, feature: str) -> np.ndarray:
+        """Read another feature (examples,) than the image, such as `"file_name"`."""
+        values = self._read_all(feature)
+        return values if self._indices is None else values[self._indices]
 
     def select(self, indices: np.ndarray) -> "TfdsImages":
         """Give the examples at these sorted indices."""
@@ -83,6 +86,11 @@ class TfdsImages:
 
         dataset = dataset.map(lambda record: (record["image"], record["label"]))
         return Records(dataset, decode, self.num_examples)
+
+    def _read_all(self, feature: str) -> np.ndarray:
+        records = self._read(tfds.decode.PartialDecoding({feature: True}))
+        batches = list(records.map(lambda record: record[feature]).batch(4096).as_numpy_iterator())
+        return np.concatenate(batches) if batches else np.zeros(0, np.int64)
 
     def _read(self, decoders: tfds.decode.PartialDecoding) -> tf.data.Dataset:
         return self._builder.as_dataset(
@@ -135,6 +143,8 @@ def open_builder(spec: DatasetSpec, data_dir: pathlib.Path | None) -> tfds.core.
 def _what_to_do(spec: DatasetSpec) -> str:
     folder = f"the folder that has {spec.tfds_name}/ in it as `data_dir` (--data_dir)"
     otherwise = "or bring the images as class folders, with the data set image_folder."
+    if spec.source == "few_shot" and spec.tfds_name == "imagenet2012":
+        otherwise = "or a folder of class folders that are named by WordNet ids."
     if spec.tfds_name not in tfds.list_builders(with_community_datasets=False):
         return f"Pass {folder}, {otherwise}"
     return (

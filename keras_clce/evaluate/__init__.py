@@ -6,11 +6,17 @@ from keras_clce.evaluate.features import linear_probe, nearest_neighbor_accuracy
 from keras_clce.evaluate.few_shot import (
     FewShotComparison,
     FewShotResult,
+    classify_tasks,
     compare,
     few_shot_accuracy,
 )
 from keras_clce.evaluate.few_shot_callback import FewShotCallback
-from keras_clce.evaluate.statistics import PairedTTest, confidence_interval, paired_t_test
+from keras_clce.evaluate.statistics import (
+    PairedTTest,
+    confidence_interval,
+    paired_t_test,
+    sign_flip_p_value,
+)
 
 __all__ = [
     "CosineSimilarities",
@@ -19,6 +25,7 @@ __all__ = [
     "FewShotResult",
     "PairedTTest",
     "Tasks",
+    "classify_tasks",
     "compare",
     "confidence_interval",
     "cosine_similarities",
@@ -28,5 +35,6 @@ __all__ = [
     "linear_probe",
     "nearest_neighbor_accuracy",
     "paired_t_test",
+    "sign_flip_p_value",
     "top_k_accuracy",
 ]

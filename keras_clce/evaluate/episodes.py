@@ -1,6 +1,6 @@
 """Few-shot tasks, drawn from labels and a seed alone, so that every model meets the same ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,9 +76,25 @@ def draw_tasks(
 
 
 def check_tasks(
-    labels: np.ndarray, ways: int, shots: int, queries: int, tasks: int, seed: int = 0
+    labels: np.ndarray,
+    ways: int,
+    shots: int,
+    queries: int,
+    tasks: int,
+    seed: int = 0,
+    class_names: Sequence[str] | None = None,
 ) -> None:
-    """Check that tasks can be drawn, without drawing any; arguments are those of `draw_tasks`.
+    """Check that tasks can be drawn, without drawing any.
+
+    Args:
+        labels: As in `draw_tasks`, and so are all numbers.
+        ways: Classes a task.
+        shots: Labelled examples a class.
+        queries: Examples to classify a class.
+        tasks: Number of tasks.
+        seed: Seed of the drawing. Defaults to 0.
+        class_names: Names of the labels from 0 on, for the message. Defaults to `None`: the labels
+            themselves.
 
     Raises:
         ValueError: If they cannot.
@@ -100,7 +116,8 @@ def check_tasks(
             raise ValueError(
                 f"`{name}` must be a whole number of at least {least}. Received: {name}={value!r}"
             )
-    names, counts = np.unique(labels, return_counts=True)
+    present, counts = np.unique(labels, return_counts=True)
+    names = present if class_names is None else [class_names[label] for label in present]
     if len(names) < ways:
         raise ValueError(
             f"`ways` must be at most the number of classes, {len(names)}. Received: ways={ways}"

@@ -2,19 +2,24 @@
 
 import functools
 import hashlib
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from keras_clce.evaluate.episodes import draw_tasks
-from keras_clce.evaluate.statistics import PairedTTest, confidence_interval, paired_t_test
+from keras_clce.evaluate.episodes import Tasks, draw_tasks
+from keras_clce.evaluate.statistics import (
+    PairedTTest,
+    confidence_interval,
+    paired_t_test,
+    sign_flip_p_value,
+)
 from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
 
 TRANSFORMS = ("l2", "cl2", None)
 _RESAMPLES = 2000
-_FLIPS = 9999
 
 
 @dataclass(frozen=True)
@@ -134,24 +139,17 @@ def few_shot_accuracy(
     print(f"{result.mean:.2%} ± {result.ci95:.2%}")
     ```
     """
-    features = _transformed(features, transform, center)
-    labels = np.asarray(labels)
+    features, labels = np.asarray(features), np.asarray(labels)
     if labels.shape != features.shape[:1]:
         raise ValueError(
-            f"`labels` must have shape ({len(features)},), one for each row of `features`. "
+            f"`labels` must have shape {features.shape[:1]}, one for each row of `features`. "
             f"Received: labels of shape {labels.shape}"
         )
-    if classifier not in TASK_CLASSIFIERS:
-        raise ValueError(
-            f"`classifier` must be one of {', '.join(TASK_CLASSIFIERS)}. "
-            f"Received: classifier={classifier!r}"
-        )
-    classify = TASK_CLASSIFIERS[classifier]
-    accuracies = []
-    for drawn in draw_tasks(labels, ways, shots, queries, tasks, seed):
-        rows = drawn.queries.reshape(len(drawn.queries), -1)
-        predicted = classify(features[drawn.support], features[rows])
-        accuracies.append((predicted == np.repeat(np.arange(ways), queries)).mean(axis=1))
+    drawn = draw_tasks(labels, ways, shots, queries, tasks, seed)
+    accuracies = [
+        (predicted == np.arange(ways)[:, None]).mean(axis=(1, 2))
+        for predicted in classify_tasks(features, drawn, classifier, transform, center)
+    ]
     numbers = [ways, shots, queries, tasks, seed]
     fingerprint = hashlib.sha256(labels.astype("int64").tobytes() + str(numbers).encode())
     return FewShotResult(
@@ -164,6 +162,49 @@ def few_shot_accuracy(
         seed=seed,
         drawn_from=fingerprint.hexdigest(),
     )
+
+
+def classify_tasks(
+    features: Any,
+    tasks: Iterable[Tasks],
+    classifier: str = "logistic",
+    transform: str | None = "l2",
+    center: Any = None,
+) -> Iterator[np.ndarray]:
+    """Classify the queries of few-shot tasks.
+
+    Args:
+        features: As in `few_shot_accuracy`.
+        tasks: What `draw_tasks` gives.
+        classifier: As in `few_shot_accuracy`. Defaults to `"logistic"`.
+        transform: As in `few_shot_accuracy`. Defaults to `"l2"`.
+        center: As in `few_shot_accuracy`. Defaults to `None`.
+
+    Yields:
+        For each `Tasks` the predicted class of every query `(tasks, ways, queries)`, as its place
+        in `Tasks.classes`: it is right where it equals the second index.
+
+    Raises:
+        ValueError: If an argument is out of its range, or features are not finite.
+
+    Example:
+    ```python
+    drawn = next(draw_tasks(labels, ways=5, shots=1, queries=15, tasks=1))
+    predicted = next(classify_tasks(features, [drawn]))
+    drawn.classes[0][predicted[0]]  # predicted labels (5, 15)
+    ```
+    """
+    features = _transformed(features, transform, center)
+    if classifier not in TASK_CLASSIFIERS:
+        raise ValueError(
+            f"`classifier` must be one of {', '.join(TASK_CLASSIFIERS)}. "
+            f"Received: classifier={classifier!r}"
+        )
+    classify = TASK_CLASSIFIERS[classifier]
+    for drawn in tasks:
+        rows = drawn.queries.reshape(len(drawn.queries), -1)
+        predicted = classify(features[drawn.support], features[rows])
+        yield predicted.reshape(drawn.queries.shape)
 
 
 @dataclass(frozen=True)
@@ -207,18 +248,9 @@ def compare(a: FewShotResult, b: FewShotResult) -> FewShotComparison:
             "`a` and `b` must be results on the same tasks: equal labels, ways, shots, queries, "
             f"tasks and seed. Received: a={a}, b={b}"
         )
-    differences = a.accuracies - b.accuracies
-    rng = np.random.default_rng(0)
-    flipped = np.concatenate(
-        [
-            rng.choice([-1.0, 1.0], (333, len(differences))) @ differences
-            for _ in range(_FLIPS // 333 + 1)
-        ]
-    )[:_FLIPS]
-    # A sum that ties but for rounding counts as extreme.
-    extreme = np.abs(flipped) >= abs(differences.sum()) - 1e-9
     test = paired_t_test(a.accuracies, b.accuracies)
-    return FewShotComparison(**asdict(test), permutation_p_value=(1 + extreme.sum()) / (1 + _FLIPS))
+    flipped = sign_flip_p_value(a.accuracies - b.accuracies)
+    return FewShotComparison(**asdict(test), permutation_p_value=flipped)
 
 
 def _transformed(features, transform, center):

@@ -20,6 +20,9 @@ class FewShotCallback(keras.callbacks.Callback):
         output: Key of the model's output that is the feature, where it gives a dict. Defaults to
             `"embedding"`.
         name: Name of the logged value. Defaults to `"val_few_shot"`.
+        averages: Whether the moving averages of the weights are evaluated, which an optimizer with
+            `use_ema=True` keeps; not beside `keras.callbacks.SwapEMAWeights(swap_on_epoch=True)`,
+            which has swapped them already. Defaults to `False`.
         **options: As in `few_shot_accuracy`: ways, shots, queries, tasks, classifier, transform,
             seed.
 
@@ -42,6 +45,7 @@ class FewShotCallback(keras.callbacks.Callback):
         labels: Any,
         output: str = "embedding",
         name: str = "val_few_shot",
+        averages: bool = False,
         **options: Any,
     ) -> None:
         super().__init__()
@@ -50,11 +54,17 @@ class FewShotCallback(keras.callbacks.Callback):
         self.labels = labels
         self.output = output
         self.name = name
+        self.averages = averages
         self.options = options
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Evaluate and log."""
+        swap = keras.callbacks.SwapEMAWeights() if self.averages else keras.callbacks.Callback()
+        swap.set_model(self.model)
+        # Its calls around a prediction would not swap back.
+        swap.on_test_begin()
         features = self.model.predict(self.images, verbose=0)
+        swap.on_test_end()
         if isinstance(features, dict):
             features = features[self.output]
         logs[self.name] = few_shot_accuracy(features, self.labels, **self.options).mean

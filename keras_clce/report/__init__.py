@@ -1,15 +1,17 @@
 """Reports: run folders, tables and plots."""
 
-from keras_clce.report.few_shot import few_shot_table, plot_few_shot
+from keras_clce.report.few_shot import FEW_SHOT_NOTE, few_shot_table, plot_few_shot, plot_task
 from keras_clce.report.plots import plot_curves
 from keras_clce.report.run_folder import RunFolder
 from keras_clce.report.tables import format_table, summary_table
 
 __all__ = [
+    "FEW_SHOT_NOTE",
     "RunFolder",
     "few_shot_table",
     "format_table",
     "plot_curves",
     "plot_few_shot",
+    "plot_task",
     "summary_table",
 ]

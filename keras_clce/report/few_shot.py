@@ -7,44 +7,63 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from keras_clce.evaluate.statistics import confidence_interval, paired_t_test
+from keras_clce.evaluate.statistics import (
+    confidence_interval,
+    paired_t_test,
+    sign_flip_p_value,
+)
 from keras_clce.files import write_atomically
 from keras_clce.report.tables import format_table
 
+_MOST_CLASSES, _MOST_SUPPORT, _MOST_QUERIES = 10, 5, 8
+FEW_SHOT_NOTE = """\
+median ± seeds  the CLCE paper's figure: median over tasks, then mean and interval across seeds;
+                a median moves in steps of one query, so seeds may agree by chance
+mean ± seeds    mean over tasks, then mean and interval across seeds: how training anew varies
+mean ± tasks    the same mean; interval over tasks, each averaged over seeds: it takes the trained
+                models and the novel images as given, and training anew may differ by more
+minus           difference on the same tasks, or of the same seeds, with its interval
+p, t; p, flips  paired t-test; sign-flip permutation test of 9,999 flips, so at least 0.0001
+All intervals are 95 %, Student's t."""
 
-def few_shot_table(accuracies: Mapping[tuple[str, int], np.ndarray], baseline: str = "ce") -> str:
-    """Few-shot accuracy of each loss in percent, with intervals and paired tests of three kinds.
 
-    Columns: the mean over tasks with its interval over tasks (of each task's mean over seeds); the
-    mean with its interval across seeds; what the CLCE paper prints, the median over tasks with an
-    interval across seeds; and the difference from the baseline, paired by task and by seed.
+def few_shot_table(
+    accuracies: Mapping[tuple[str, int | None], np.ndarray], baseline: str = "ce"
+) -> str:
+    """Few-shot accuracy of each loss in percent, with intervals and paired tests of two kinds.
+
+    `FEW_SHOT_NOTE` says what each column is. Over tasks, the trained models are taken as given;
+    across seeds, training is repeated. An interval that is missing needs two seeds.
 
     Args:
         accuracies: Accuracy of each task `(tasks,)` for each loss and seed, the same tasks for all.
+            A model that no seed changes has `None` in place of a seed, and is compared with every
+            seed of the baseline.
         baseline: Loss that the others are compared with. Defaults to `"ce"`.
 
     Returns:
-        The table as text.
+        The table as text, at most 120 columns wide.
 
     Example:
     ```python
     print(few_shot_table({("ce", 0): ce.accuracies, ("clce", 0): clce.accuracies}))
     ```
     """
-    by_loss: dict[str, dict[int, np.ndarray]] = {}
+    by_loss: dict[str, dict[int | None, np.ndarray]] = {}
     for (loss, seed), values in accuracies.items():
         by_loss.setdefault(loss, {})[seed] = np.asarray(values)
-    header = ["loss", "seeds", "mean, over tasks", "mean, across seeds", "median, across seeds"]
-    header += [f"vs {baseline}, by task", f"vs {baseline}, by seed"]
+    minus = f"minus {baseline}\n± "
+    header = ["\nloss", "\nseeds", "median\n± seeds", "mean\n± seeds", "mean\n± tasks"]
+    header += [f"{minus}tasks", "\np, t", "\np, flips", f"{minus}seeds", "\np, t"]
     rows = []
-    for loss, seeds in by_loss.items():
-        runs = list(seeds.values())
-        over_tasks = np.mean(runs, axis=0)
-        row = [loss, str(len(runs)), _percent(over_tasks.mean(), confidence_interval(over_tasks))]
-        for statistic in (np.mean, np.median):
-            values = [statistic(run) for run in runs]
-            row.append(_percent(np.mean(values), confidence_interval(values)))
-        rows.append([*row, *_versus(seeds, by_loss.get(baseline, {}), loss == baseline)])
+    for loss, runs in by_loss.items():
+        cells = [loss, "-" if None in runs else str(len(runs))]
+        for statistic in (np.median, np.mean):
+            values = [statistic(run) for run in runs.values()]
+            cells.append(_percent(np.mean(values), confidence_interval(values)))
+        over_tasks = np.mean(list(runs.values()), axis=0)
+        cells.append(_percent(over_tasks.mean(), confidence_interval(over_tasks)))
+        rows.append(cells + _versus(runs, {} if loss == baseline else by_loss.get(baseline, {})))
     return format_table(header, rows)
 
 
@@ -53,7 +72,7 @@ def plot_few_shot(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
 
     Args:
         runs: The `metrics.json` of each few-shot run. With several seeds of a loss the interval is
-            across seeds, with one it is over tasks.
+            across seeds, with one it is over tasks; the label says so.
         path: The PNG file to write.
 
     Example:
@@ -68,36 +87,116 @@ def plot_few_shot(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     figure = Figure(figsize=(3.2 * columns, 3.2 * lines), layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes, kind in zip(panels, kinds, strict=False):
+        labels = []
         for number, loss in enumerate(losses):
             results = [run["few_shot"][kind] for run in runs if run["loss"] == loss]
             means = [100 * result["mean"] for result in results]
             half = confidence_interval(means) if len(means) > 1 else 100 * results[0]["ci95"]
+            labels.append(f"{loss}\n± {'seeds' if len(means) > 1 else 'tasks'}")
             axes.errorbar(number, np.mean(means), half, fmt="o", capsize=4, color=f"C{number}")
-        axes.set_xticks(range(len(losses)), losses, rotation=30)
+        axes.set_xticks(range(len(losses)), labels, fontsize=8, rotation=30)
         axes.set_title(kind, fontsize=10)
         axes.set_ylabel("accuracy, %")
         axes.grid(alpha=0.3)
     for axes in panels[len(kinds) :]:
         axes.set_axis_off()
+    figure.suptitle("mean, 95 % interval", fontsize=10)
     write_atomically(path, lambda to: figure.savefig(to, dpi=120))
 
 
-def _percent(mean, half):
-    return f"{100 * mean:.2f}" + ("" if np.isnan(half) else f" ± {100 * half:.2f}")
+def plot_task(
+    support: np.ndarray,
+    queries: np.ndarray,
+    predicted: np.ndarray,
+    class_names: Sequence[str],
+    title: str,
+    path: Path,
+) -> None:
+    """Draw one few-shot task, a class a row: its support, then queries and their predictions.
+
+    A right query has a green frame and a tick, a wrong one a red frame and the class that it was
+    taken for. At most 10 classes, 5 support images and 8 queries of each are drawn.
+
+    Args:
+        support: Pixels in 0..255 `(ways, shots, height, width, 3)`.
+        queries: Pixels in 0..255 `(ways, queries, height, width, 3)`.
+        predicted: Predicted class of each query `(ways, queries)`, as its row.
+        class_names: Name of each class.
+        title: What stands above, before how many queries are right.
+        path: The PNG file to write.
+
+    Example:
+    ```python
+    plot_task(images[support], images[queries], predicted, names, "clce, seed 0", Path("task.png"))
+    ```
+    """
+    names = [name if len(name) < 16 else f"{name[:14]}…" for name in class_names]
+    right = predicted == np.arange(len(predicted))[:, None]
+    shown = support[:_MOST_CLASSES, :_MOST_SUPPORT], queries[:_MOST_CLASSES, :_MOST_QUERIES]
+    rows, shots, columns = len(shown[0]), shown[0].shape[1], shown[1].shape[1]
+    gap = 0.35
+    figure = Figure(figsize=(0.85 * (shots + columns + gap) + 1.1, 0.98 * rows + 0.7))
+    grid = figure.add_gridspec(
+        rows,
+        shots + 1 + columns,
+        width_ratios=[1] * shots + [gap] + [1] * columns,
+        **_margins(figure, left=1.05, right=0.05, top=0.55, bottom=0.22),
+        wspace=0.08,
+        hspace=0.3,
+    )
+    for row in range(rows):
+        for column in range(shots + columns):
+            is_query = column >= shots
+            axes = figure.add_subplot(grid[row, column + is_query])
+            axes.set(xticks=[], yticks=[])
+            image = shown[1][row, column - shots] if is_query else shown[0][row, column]
+            axes.imshow(np.rint(image).astype(np.uint8))
+            if column in (0, shots) and row == 0:
+                axes.set_title("queries" if is_query else "support", loc="left", fontsize=9)
+            if column == 0:
+                axes.set_ylabel(names[row], rotation=0, ha="right", va="center", fontsize=9)
+            if is_query:
+                good = right[row, column - shots]
+                colour = "tab:green" if good else "tab:red"
+                axes.spines[:].set(color=colour, linewidth=2.5)
+                text = "✓" if good else f"✗ {names[predicted[row, column - shots]]}"
+                axes.set_xlabel(text, color=colour, fontsize=7, labelpad=2)
+    count = f"{right.sum()} of {right.size} queries right in this task"
+    figure.suptitle(f"{title}: {count}", fontsize=10, y=1 - 0.08 / figure.get_figheight(), va="top")
+    write_atomically(path, lambda to: figure.savefig(to, dpi=100))
 
 
-def _versus(seeds, baseline, is_baseline):
-    shared = sorted(set(seeds) & set(baseline))
-    if is_baseline or not shared:
-        return "-", "-"
-    ours, theirs = ([runs[seed] for seed in shared] for runs in (seeds, baseline))
-    by_task = paired_t_test(np.mean(ours, axis=0), np.mean(theirs, axis=0))
-    cells = [_tested(by_task)]
+def _margins(figure, left, right, top, bottom):
+    """Edges of a grid as shares of the figure, from margins in inches."""
+    width, height = figure.get_size_inches()
+    return {
+        "left": left / width,
+        "right": 1 - right / width,
+        "top": 1 - top / height,
+        "bottom": bottom / height,
+    }
+
+
+def _percent(mean, half, sign=""):
+    return f"{100 * mean:{sign}.2f}" + ("" if np.isnan(half) else f" ± {100 * half:.2f}")
+
+
+def _versus(runs, baseline):
+    shared = [seed for seed in baseline if seed in runs or None in runs]
+    if not shared:
+        return ["-"] * 5
+    ours = np.array([runs.get(seed, runs.get(None)) for seed in shared])
+    theirs = np.array([baseline[seed] for seed in shared])
+    test = paired_t_test(ours.mean(axis=0), theirs.mean(axis=0))
+    flipped = sign_flip_p_value((ours - theirs).mean(axis=0))
+    by_task = [_percent(test.mean_difference, test.ci95, "+"), _p(test.p_value), _p(flipped)]
     if len(shared) < 2:
-        return *cells, "one seed"
-    return *cells, _tested(paired_t_test(np.mean(ours, axis=1), np.mean(theirs, axis=1)))
+        return [*by_task, _percent(test.mean_difference, np.nan, "+"), "-"]
+    test = paired_t_test(ours.mean(axis=1), theirs.mean(axis=1))
+    return [*by_task, _percent(test.mean_difference, test.ci95, "+"), _p(test.p_value)]
 
 
-def _tested(test):
-    difference = f"{100 * test.mean_difference:+.2f} ± {100 * test.ci95:.2f}"
-    return f"{difference}, p = {test.p_value:.3g}"
+def _p(value):
+    if np.isnan(value):
+        return "-"
+    return "<1e-16" if value < 1e-16 else f"{value:.2g}"

@@ -19,7 +19,8 @@ PACKAGES = ("keras", "tensorflow", "jax", "torch", "keras-cv", "keras-hub", "num
 class RunFolder:
     """Files of one run: `config.json`, `history.csv`, `checkpoint/`, `metrics.json`, `model.keras`.
 
-    After a contrastive loss alone there is `probe.npz` too, after a few-shot run `few_shot.npz`.
+    After a contrastive loss alone there is `probe.npz` too, after a few-shot run `few_shot.npz` and
+    `task.png`.
 
     Args:
         path: The folder; created by `start`.
@@ -41,6 +42,7 @@ class RunFolder:
         self.curves = self.path / "curves.png"
         self.probe = self.path / "probe.npz"
         self.few_shot = self.path / "few_shot.npz"
+        self.task = self.path / "task.png"
 
     def check(self, settings: Mapping[str, Any], resume: bool) -> None:
         """Refuse to start over, or to go on with other settings than the run began with.

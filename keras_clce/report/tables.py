@@ -14,7 +14,7 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align columns: the first to the left, the others to the right.
 
     Args:
-        header: Column titles.
+        header: Column titles; all may have line breaks, equally many.
         rows: Cells, as many in each row as there are titles.
 
     Returns:
@@ -25,7 +25,8 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     print(format_table(["loss", "top-1"], [["ce", "84.1"], ["clce", "85.9"]]))
     ```
     """
-    widths = [max(len(row[i]) for row in (header, *rows)) for i in range(len(header))]
+    titles = list(zip(*(title.split("\n") for title in header), strict=True))
+    widths = [max(len(row[i]) for row in (*titles, *rows)) for i in range(len(header))]
 
     def line(cells):
         first, *others = cells
@@ -35,7 +36,7 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         ).rstrip()
 
     rule = "  ".join("-" * width for width in widths)
-    return "\n".join([line(header), rule, *(line(row) for row in rows)])
+    return "\n".join([*map(line, titles), rule, *map(line, rows)])
 
 
 def summary_table(runs: Sequence[Mapping[str, Any]], baseline: str = "ce") -> str:

@@ -2,10 +2,10 @@
 
 import json
 
-import keras
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from few_shot_folders import picture, write_class_folders, write_tfds
 
 from keras_clce.data import few_shot, load_dataset, load_few_shot
 
@@ -87,13 +87,10 @@ def test_tiny_imagenet(shared_data):
     ]
 
 
-def folder_of(path, names, images=4):
-    for value, name in enumerate(names):
-        (path / name).mkdir(parents=True)
-        for number in range(images):
-            pixels = np.full((12, 12, 3), value % 250, "uint8")
-            keras.utils.save_img(path / name / f"{name}_{number}.png", pixels, scale=False)
-    return path
+def folder_of(path, names):
+    return write_class_folders(
+        path, {name: [(f"{n}.png", value) for n in range(4)] for value, name in enumerate(names)}
+    )
 
 
 def test_any_image_folder(tmp_path):
@@ -114,28 +111,67 @@ def test_any_image_folder(tmp_path):
         load_few_shot("image_folder", image_size=8)
 
 
-@pytest.mark.parametrize("name", ["mini_imagenet", "tiered_imagenet"])
-def test_folders_of_wordnet_ids(name, tmp_path):
-    published = few_shot._published(name)["classes"]
-    classes = sorted({label for part in published.values() for label in part})
-    folder = folder_of(tmp_path / "ilsvrc", classes, images=1)
-    if name == "mini_imagenet":
-        # One listed image in a class: the others do not count.
-        listed = sorted(few_shot._mini_imagenet_images())
-        for label in classes:
-            file = next(file for file in listed if file.startswith(label))
-            pixels = np.full((12, 12, 3), 255, "uint8")
-            keras.utils.save_img(folder / label / file, pixels, scale=False)
-    data = load_few_shot(name, image_size=8, data_dir=folder)
-    assert tuple(len(data.class_names[part]) for part in few_shot.PARTS) == PUBLISHED[name]
-    images, labels = data.test.arrays()
-    assert len(labels) == PUBLISHED[name][2]
-    assert name == "tiered_imagenet" or set(images.ravel()) == {255}
-    (folder / classes[0]).rename(tmp_path / "elsewhere")
-    with pytest.raises(ValueError, match=rf"folder for every class of {name}.*{classes[0]}"):
-        load_few_shot(name, image_size=8, data_dir=folder)
-
-
 def test_few_shot_benchmarks_are_no_transfer_data():
     with pytest.raises(ValueError, match="is a few-shot benchmark"):
         load_dataset("cifar_fs", image_size=32)
+
+
+# === What is missing is named ===
+
+
+def write_cifar100(root, left_out=(), lone=()):
+    """Write two training images and a test image of each class, but for those left out."""
+    fine, coarse = (
+        sorted(name for part in few_shot.PARTS for name in few_shot._published(of)[kind][part])
+        for of, kind in (("cifar_fs", "classes"), ("fc100", "superclasses"))
+    )
+    features = tfds.features.FeaturesDict(
+        {
+            "image": tfds.features.Image(shape=(32, 32, 3)),
+            "label": tfds.features.ClassLabel(names=fine),
+            "coarse_label": tfds.features.ClassLabel(names=coarse),
+            "id": tfds.features.Text(),
+        }
+    )
+    examples = {"train": [], "test": []}
+    for number, name in enumerate(fine):
+        one = {"image": picture(number, 32, 32), "label": number, "coarse_label": number % 20}
+        one["id"] = str(number)
+        examples["train"] += [one] * (0 if name in left_out else 1 if name in lone else 2)
+        examples["test"] += [one] * (name not in left_out)
+    return write_tfds(root, "cifar100", "3.0.2", examples, features)
+
+
+@pytest.mark.parametrize("name", ["cifar_fs", "fc100"])
+def test_classes_without_their_images_are_named(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(few_shot._IMAGES_PER_CLASS, name, 3)
+    root = write_cifar100(tmp_path, left_out=["bear"], lone=["bus", "whale"])
+    lacking = {
+        "cifar_fs": r"cifar_fs must have 3 images.* with bear \(0\), bus \(2\), whale \(2\)$",
+        "fc100": r"class of fc100 must be in the data.* without bear$",
+    }
+    with pytest.raises(ValueError, match=lacking[name]):
+        load_few_shot(name, image_size=8, data_dir=root)
+
+
+def write_tiny_imagenet(root, names):
+    features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(names=names)}
+    images = [{"image": picture(n), "label": n} for n in range(len(names))]
+    examples = {"train": images * 2, "validation": images}
+    features = tfds.features.FeaturesDict(features)
+    return write_tfds(root, "tiny_imagenet_subset", "1.0.0", examples, features)
+
+
+def test_tiny_imagenet_without_its_split_or_with_another(tmp_path):
+    names = [f"n{number}" for number in range(6)]
+    root = write_tiny_imagenet(tmp_path, names)
+    path = root / "tiny_imagenet_fewshot_split.json"
+    with pytest.raises(FileNotFoundError, match=rf"must lie beside the data.*without {path}$"):
+        load_few_shot("tiny_imagenet", image_size=8, data_dir=root)
+    split = {"base": names[:2], "validation": names[2:4], "novel": [*names[4:], "n6", "n7"]}
+    path.write_text(json.dumps(split))
+    with pytest.raises(ValueError, match=r"tiny_imagenet must be in the data.*without n6, n7$"):
+        load_few_shot("tiny_imagenet", image_size=8, data_dir=root)
+    path.write_text(json.dumps({**split, "novel": names[4:]}))
+    data = load_few_shot("tiny_imagenet", image_size=8, data_dir=root)
+    assert np.bincount(data.test.labels).tolist() == [3, 3]

@@ -43,6 +43,34 @@ def test_what_it_logs_picks_the_checkpoint(tmp_path):
     assert few_shot_accuracy(kept, other_labels, **options).mean == pytest.approx(max(expected))
 
 
+def test_averages_are_evaluated_and_training_goes_on_as_without():
+    images, labels = data(0)
+    others, other_labels = data(1)
+    options = {"ways": 3, "shots": 1, "queries": 6, "tasks": 60}
+
+    def fit(*callbacks, epochs):
+        keras.utils.set_random_seed(0)
+        model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(4), keras.layers.Dense(6)])
+        optimizer = keras.optimizers.Adam(0.3, use_ema=True, ema_momentum=0.9)
+        model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        # A prediction in between takes from the random numbers that torch shuffles with.
+        options = {"epochs": epochs, "shuffle": False, "verbose": 0}
+        return model, model.fit(images, labels, callbacks=[*callbacks], **options).history
+
+    averaged = FewShotCallback(others, other_labels, name="averaged", averages=True, **options)
+    plain = FewShotCallback(others, other_labels, name="plain", **options)
+    for epochs in (1, 3):
+        model, history = fit(averaged, plain, epochs=epochs)
+        # Keras leaves the averages in the model at the end.
+        expected = few_shot_accuracy(model.predict(others, verbose=0), other_labels, **options)
+        assert history["averaged"][-1] == pytest.approx(expected.mean)
+    assert history["plain"] != history["averaged"]
+    alone, history_alone = fit(epochs=3)
+    assert history["loss"] == pytest.approx(history_alone["loss"])
+    for a, b in zip(model.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
 @pytest.mark.any_backend
 def test_tasks_that_cannot_be_drawn_are_refused_at_once():
     images, labels = data(0)

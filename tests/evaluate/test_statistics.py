@@ -1,10 +1,11 @@
+import itertools
 import math
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from keras_clce.evaluate import confidence_interval, paired_t_test
+from keras_clce.evaluate import confidence_interval, paired_t_test, sign_flip_p_value
 
 pytestmark = pytest.mark.any_backend
 
@@ -49,6 +50,19 @@ def test_paired_t_test_of_equal_differences_has_no_p_value():
     result = paired_t_test([0.5, 0.5], [0.5, 0.5])
     assert math.isnan(result.p_value)
     assert result.mean_difference == 0
+
+
+def test_sign_flips_find_the_share_of_all_signs():
+    differences = [0.3, -0.1, 0.2, 0.25, -0.05, 0.4, 0.1, 0.15]
+    sums = [
+        abs(sum(sign * d for sign, d in zip(signs, differences, strict=True)))
+        for signs in itertools.product([-1, 1], repeat=8)
+    ]
+    exact = np.mean(np.array(sums) >= sum(differences) - 1e-12)
+    # Three binomial standard deviations of 9,999 flips.
+    assert sign_flip_p_value(differences) == pytest.approx(exact, abs=0.007)
+    assert sign_flip_p_value([0.1] * 40) == 1 / 10_000
+    assert sign_flip_p_value([0.0] * 5) == 1
 
 
 @pytest.mark.parametrize("values", [[], [float("nan")], [1.0, float("inf")], [[1.0, 2.0]]])

@@ -1,5 +1,6 @@
 """The few-shot recipe, run as a user runs it."""
 
+import functools
 import json
 
 import few_shot
@@ -7,23 +8,26 @@ import keras
 import numpy as np
 import pytest
 import recipe_flags
+import recipe_runs
 from absl import flags
+from matplotlib import image
+from recipe_runs import only
 
-from keras_clce.data import load_few_shot
+from keras_clce.data import load_few_shot, preparation
 from keras_clce.evaluate import few_shot_accuracy
+from keras_clce.report import RunFolder, plot_task
 
-FLAGS = flags.FLAGS
+parse = functools.partial(recipe_runs.parse, few_shot)
+run = functools.partial(recipe_runs.run, few_shot)
 
 
 @pytest.fixture(scope="module", autouse=True)
-def defined_flags():
-    if "contrastive_weight" not in FLAGS:
-        recipe_flags.define_training_flags()
+def few_shot_flags(training_flags):
     few_shot.define_flags()
     yield
     for name in (*few_shot.FEW_SHOT_FLAGS, "frozen"):
-        delattr(FLAGS, name)
-    FLAGS.set_default("dataset", "digits")
+        delattr(training_flags, name)
+    training_flags.set_default("dataset", "digits")
 
 
 @pytest.fixture
@@ -38,18 +42,6 @@ def folder(tmp_path):
             pixels = np.clip(rng.normal(colour, 25, (20, 20, 3)), 0, 255).astype("uint8")
             keras.utils.save_img(path / f"{number}.png", pixels, scale=False)
     return tmp_path / "photos"
-
-
-def parse(*arguments):
-    for module in ("recipe_flags", "few_shot"):
-        for flag in FLAGS.flags_by_module_dict()[module]:
-            flag.unparse()
-    FLAGS(["few_shot", *arguments])
-
-
-def run(*arguments):
-    parse(*arguments)
-    few_shot.main(["few_shot"])
 
 
 def flags_for(folder, backbone, output, *more):
@@ -70,7 +62,16 @@ def flags_for(folder, backbone, output, *more):
     )
 
 
-def test_runs_compare_on_the_same_tasks_and_resume(folder, tiny_backbone, tmp_path, capsys):
+def test_runs_compare_on_the_same_tasks_and_resume(
+    folder, tiny_backbone, tmp_path, capsys, monkeypatch
+):
+    drawn = {}
+
+    def remember(support, queries, predicted, class_names, title, path):
+        drawn[path.parent.name] = support, queries, predicted, class_names
+        plot_task(support, queries, predicted, class_names, title, path)
+
+    monkeypatch.setattr(few_shot, "plot_task", remember)
     arguments = flags_for(folder, tiny_backbone, tmp_path / "runs")
     run(*arguments, "--losses=ce,clce", "--seeds=0,1", "--frozen")
     printed = capsys.readouterr().out
@@ -100,6 +101,21 @@ def test_runs_compare_on_the_same_tasks_and_resume(folder, tiny_backbone, tmp_pa
     assert reported["tasks"] == 100
     saved = np.load(home / metrics["accuracies"])["2w3s embedding l2"]
     assert np.mean(saved) == pytest.approx(reported["mean"])
+    entry = metrics["few_shot"]["2w1s"]
+    accuracies = np.load(home / metrics["accuracies"])["2w1s"]
+    assert entry["mean"] == pytest.approx(accuracies.mean())
+    assert entry["median"] == np.median(accuracies)
+    assert entry["ci95"] == pytest.approx(1.984217 * accuracies.std(ddof=1) / 10)
+    assert (entry["features"], entry["transform"], entry["tasks"]) == ("pooled", "l2", 100)
+    # The picture shows the first task, as this run classifies it.
+    support, queries, predicted, class_names = drawn["clce-seed1"]
+    assert np.mean(predicted == [[0], [1]]) == pytest.approx(accuracies[0])
+    for pictures in (support, queries):
+        for name, of_class in zip(class_names, pictures, strict=True):
+            known = images[labels == data.class_names["test"].index(name)]
+            for one in of_class:
+                assert (np.rint(one) == known).all(axis=(1, 2, 3)).any()
+    assert image.imread(home / "clce-seed1" / "task.png").ndim == 3
     # The epoch was picked on other classes.
     history = (home / "clce-seed1" / "history.csv").read_text().splitlines()
     column = history[0].split(",").index("val_few_shot")
@@ -120,9 +136,8 @@ def test_runs_compare_on_the_same_tasks_and_resume(folder, tiny_backbone, tmp_pa
 @pytest.mark.parametrize(
     ("argument", "message"),
     [
-        ("--queries=15", r"at least shots \+ queries = 16 examples"),
-        ("--ways=5", "`ways` must be at most the number of classes"),
-        ("--ema_momentum=0.9", "would not see the averages"),
+        ("--queries=15", r"shots \+ queries = 16 examples.*class\d\d \(12\), class\d\d \(12\)"),
+        ("--ways=5", r"`ways` must be at most the number of classes, 2\. .*validation classes of"),
         ("--dataset=cifar10", "`name` must be one of cifar_fs"),
         ("--batch_size=1000", "--batch_size must be at most the number of training images"),
     ],
@@ -133,6 +148,63 @@ def test_what_cannot_be_drawn_is_one_readable_error(
     with pytest.raises(SystemExit, match=f"Error: .*{message}"):
         run(*flags_for(folder, tiny_backbone, tmp_path / "runs"), argument)
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.any_backend
+def test_a_novel_class_with_too_few_images_is_named(folder, tiny_backbone, tmp_path):
+    name = load_few_shot("image_folder", image_size=16, data_dir=folder).class_names["test"][1]
+    for number in range(5):
+        (folder / name / f"{number}.png").unlink()
+    message = rf"Error: .*with fewer, {name} \(7\) \(the test classes of image_folder\)$"
+    with pytest.raises(SystemExit, match=message):
+        run(*flags_for(folder, tiny_backbone, tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_moving_averages_are_validated_tested_and_saved(folder, tiny_backbone, tmp_path):
+    arguments = flags_for(folder, tiny_backbone, tmp_path / "runs", "--losses=ce")
+    run(*arguments, "--ema_momentum=0.9", "--learning_rate=0.05")
+    metrics = json.loads(only(tmp_path / "runs", "metrics.json").read_text())
+    model = keras.saving.load_model(only(tmp_path / "runs", "model.keras"))
+    data = load_few_shot("image_folder", image_size=16, data_dir=folder)
+    options = {"ways": 2, "shots": 1, "queries": 5, "tasks": 100}
+    reported = metrics["validation"]["few_shot"], metrics["few_shot"]["2w1s embedding l2"]["mean"]
+    for split, mean in zip((data.validation, data.test), reported, strict=True):
+        images, labels = split.arrays()
+        embedding = model.predict(images.astype("float32"), verbose=0)["embedding"]
+        assert mean == pytest.approx(few_shot_accuracy(embedding, labels, **options).mean, abs=2e-3)
+    # The checkpoint has the weights themselves, to go on from, and their averages beside them.
+    averaged = model.get_weights()
+    best = metrics["validation"]["best_epoch"] - 1
+    model.load_weights(only(tmp_path / "runs", f"epoch-{best}.weights.h5"))
+    moved = [np.abs(a - b).max() for a, b in zip(averaged, model.get_weights(), strict=True)]
+    assert max(moved) > 1e-3
+
+
+@pytest.mark.any_backend
+def test_images_too_many_for_memory_give_the_same(folder, tiny_backbone, tmp_path, monkeypatch):
+    parse(*flags_for(folder, tiny_backbone, tmp_path))
+    metrics, pictures = [], []
+    for name, limit in (("kept", 10**9), ("streamed", 0)):
+        monkeypatch.setattr(preparation, "MEMORY_LIMIT_BYTES", limit)
+        of_run = RunFolder(tmp_path / name / "frozen-seed0")
+        metrics.append(few_shot.evaluate_frozen(of_run, few_shot.prepare([])))
+        pictures.append(image.imread(of_run.task))
+    assert metrics[0] == metrics[1]
+    np.testing.assert_array_equal(*pictures)
+
+
+@pytest.mark.any_backend
+def test_image_size_is_the_flags_or_the_benchmarks_or_the_encoders():
+    for arguments, expected in (
+        (["--dataset=mini_imagenet"], 84),
+        (["--dataset=tiered_imagenet", "--backbone=vit_tiny"], 84),
+        (["--dataset=tiered_imagenet", "--image_size=224"], 224),
+        (["--dataset=cifar_fs"], 32),
+        (["--dataset=cifar_fs", "--backbone=vit_tiny"], 224),
+    ):
+        parse(*arguments)
+        assert recipe_flags.image_size() == expected
 
 
 @pytest.mark.any_backend

@@ -1,9 +1,12 @@
 """The settings of the paper's encoders: all there, and each says and sets what it is for."""
 
+import functools
 from pathlib import Path
 
 import pytest
 import recipe_flags
+import recipe_runs
+import transfer
 from absl import flags
 
 from keras_clce.data import list_datasets
@@ -13,6 +16,7 @@ from keras_clce.models.backbones import backbone_spec
 pytestmark = pytest.mark.any_backend
 
 FLAGS = flags.FLAGS
+parse = functools.partial(recipe_runs.parse, transfer)
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = ROOT / "recipes" / "settings"
 ENCODERS = {  # name of the files: (--backbone, optimizer, rate of the first block over the last)
@@ -26,18 +30,6 @@ DATASETS = [
     for spec in list_datasets()
     if spec.paper_row and spec.name != "oxford_flowers102_large"
 ]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def defined_flags():
-    if "contrastive_weight" not in FLAGS:
-        recipe_flags.define_training_flags()
-
-
-def parse(*arguments):
-    for flag in FLAGS.flags_by_module_dict()["recipe_flags"]:
-        flag.unparse()
-    FLAGS(["transfer", *arguments])
 
 
 def test_there_is_a_file_for_every_encoder_and_data_set():

@@ -1,6 +1,7 @@
 """The transfer recipe, run as a user runs it: flags in, a run folder out."""
 
 import csv
+import functools
 import json
 import os
 import signal
@@ -13,31 +14,17 @@ import keras
 import numpy as np
 import pytest
 import recipe_flags
+import recipe_runs
 import transfer
 from absl import flags
+from recipe_runs import only
 
 from keras_clce.data import list_datasets
 from keras_clce.evaluate import top_k_accuracy
 
-FLAGS = flags.FLAGS
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def defined_flags():
-    if "contrastive_weight" not in FLAGS:
-        recipe_flags.define_training_flags()
-
-
-def parse(*arguments):
-    for flag in FLAGS.flags_by_module_dict()["recipe_flags"]:
-        flag.unparse()
-    FLAGS(["transfer", *arguments])
-
-
-def run(*arguments):
-    parse(*arguments)
-    transfer.main(["transfer"])
+parse = functools.partial(recipe_runs.parse, transfer)
+run = functools.partial(recipe_runs.run, transfer)
 
 
 def flags_for(backbone, output, *more):
@@ -50,11 +37,6 @@ def flags_for(backbone, output, *more):
         f"--output_dir={output}",
         *more,
     )
-
-
-def only(folder, pattern):
-    (path,) = folder.rglob(pattern)
-    return path
 
 
 def test_every_loss_leaves_a_whole_run_folder(tiny_backbone, tmp_path, capsys):

@@ -39,6 +39,11 @@ def test_summary_table_of_one_seed_claims_no_interval():
     assert "+10.00 (one seed)" in table
 
 
+def test_format_table_aligns_titles_of_two_lines():
+    lines = format_table(["\na", "bb\nc"], [["xyz", "1"]]).splitlines()
+    assert lines == ["     bb", "a     c", "---  --", "xyz   1"]
+
+
 def test_format_table_aligns():
     lines = format_table(["a", "bb"], [["xyz", "1"], ["x", "22"]]).splitlines()
     assert lines == ["a    bb", "---  --", "xyz   1", "x    22"]
