@@ -105,7 +105,13 @@ def check_gradient_cache_size(gradient_cache_size: int | None) -> None:
 
 
 def _refuse_remat(layers):
-    inner = [each.name for layer in layers for each in layer._flatten_layers() if each._remat_mode]
+    # An encoder that can be rematerialised but is not has an empty list of layers.
+    inner = [
+        each.name
+        for layer in layers
+        for each in layer._flatten_layers()
+        if (mode := each._remat_mode) and (mode.mode != "list_of_layers" or mode.layer_names)
+    ]
     if inner:
         raise ValueError(
             "`gradient_cache_size` must be None on TensorFlow for an encoder with `remat`; a "
