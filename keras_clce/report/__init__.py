@@ -1,6 +1,6 @@
 """Reports: run folders, tables and plots."""
 
-from keras_clce.report.few_shot import few_shot_table, plot_few_shot
+from keras_clce.report.few_shot import few_shot_table, plot_few_shot, read_accuracies
 from keras_clce.report.plots import plot_curves
 from keras_clce.report.run_folder import RunFolder
 from keras_clce.report.tables import format_table, summary_table
@@ -11,5 +11,6 @@ __all__ = [
     "format_table",
     "plot_curves",
     "plot_few_shot",
+    "read_accuracies",
     "summary_table",
 ]

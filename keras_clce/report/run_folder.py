@@ -30,7 +30,6 @@ _TRANSFER_METRICS = {
         "examples": int,
     },
 }
-_FEW_SHOT_METRICS = {"loss": str, "seed": int, "accuracies": str, "few_shot": dict}
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "keras-cv", "keras-hub", "numpy")
 
 
@@ -172,7 +171,7 @@ class RunFolder:
         """
         return _read_object(
             self.metrics,
-            lambda metrics: _FEW_SHOT_METRICS if "few_shot" in metrics else _TRANSFER_METRICS,
+            _kinds_of_metrics,
             "Delete it and pass --resume: the checkpoint gives it again",
         )
 
@@ -257,6 +256,13 @@ def _read_object(
     if wrong:
         raise ValueError(f"{path} is damaged ({wrong}). {advice}")
     return value
+
+
+def _kinds_of_metrics(metrics: dict) -> dict[str, Any]:
+    if "few_shot" not in metrics:
+        return _TRANSFER_METRICS
+    results = {name: {"mean": _NUMBER, "ci95": _NUMBER} for name in metrics["few_shot"]}
+    return {"loss": str, "seed": int, "accuracies": str, "few_shot": results}
 
 
 def _misfits(value: Any, kinds: Mapping[str, Any]) -> Iterator[str]:
