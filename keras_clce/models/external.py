@@ -269,7 +269,15 @@ def from_preset(loader: Callable[..., Any], preset: str, **arguments: Any) -> An
         >>> from_preset(keras_hub.models.Backbone.from_preset, "path/to/folder")
     """
     if Path(preset).is_dir():
-        return loader(preset, **arguments)
+        try:
+            return loader(preset, **arguments)
+        except (FileNotFoundError, ImportError):
+            raise
+        except Exception as error:  # keras-hub, Keras and HDF5 raise many kinds on damaged files
+            raise ValueError(
+                f"The preset must be a whole folder of keras-hub's ({in_one_line(error)}). "
+                f"Received: preset={preset!r}"
+            ) from error
     return _downloading(lambda: loader(preset, **arguments), preset)
 
 
@@ -309,6 +317,8 @@ def _hub_pixels(preset):
     try:
         converter = from_preset(ImageConverter.from_preset, preset)
     except (ValueError, FileNotFoundError):  # keras-hub's answers where there is no converter
+        if Path(preset, "image_converter.json").is_file():
+            raise
         return None
     if converter is None:
         return None
