@@ -23,10 +23,6 @@ from pathlib import Path
 
 from absl import app, flags
 
-flags.DEFINE_integer("kills", 20, "Number of kills.", 1)
-flags.DEFINE_integer("seed", 0, "Seed of the moments.", 0)
-flags.DEFINE_integer("limit_examples", 256, "Training images.", 64)
-flags.DEFINE_integer("embedding_dim", 2000, "Size of the projection; a large file takes longer.", 1)
 FLAGS = flags.FLAGS
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -174,4 +170,10 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
+    flags.DEFINE_integer("kills", 20, "Number of kills.", 1)
+    flags.DEFINE_integer("seed", 0, "Seed of the moments.", 0)
+    flags.DEFINE_integer("limit_examples", 256, "Training images.", 64)
+    flags.DEFINE_integer(
+        "embedding_dim", 2000, "Size of the projection; a large file takes longer.", 1
+    )
     app.run(main)

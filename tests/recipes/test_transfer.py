@@ -2,12 +2,6 @@
 
 import csv
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -15,47 +9,19 @@ import pytest
 import recipe_flags
 import transfer
 from absl import flags
+from running import flags_for, only, parse, run
 
 from keras_clce.data import list_datasets
 from keras_clce.evaluate import top_k_accuracy
 from keras_clce.train.callbacks import RunCheckpoint
 
 FLAGS = flags.FLAGS
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def defined_flags():
     if "contrastive_weight" not in FLAGS:
         recipe_flags.define_training_flags()
-
-
-def parse(*arguments):
-    for flag in FLAGS.flags_by_module_dict()["recipe_flags"]:
-        flag.unparse()
-    FLAGS(["transfer", *arguments])
-
-
-def run(*arguments):
-    parse(*arguments)
-    transfer.main(["transfer"])
-
-
-def flags_for(backbone, output, *more):
-    return (
-        f"--backbone={backbone}",
-        "--image_size=16",
-        "--batch_size=32",
-        "--epochs=2",
-        "--warmup_epochs=0",
-        f"--output_dir={output}",
-        *more,
-    )
-
-
-def only(folder, pattern):
-    (path,) = folder.rglob(pattern)
-    return path
 
 
 def test_every_loss_leaves_a_whole_run_folder(tiny_backbone, tmp_path, capsys):
@@ -169,44 +135,6 @@ def test_a_run_is_not_resumed_on_other_data(tiny_backbone, tmp_path):
     run(*arguments, f"--data_dir={tmp_path / 'a' / 'photos'}")
     with pytest.raises(SystemExit, match="begun with other data"):
         run(*arguments, f"--data_dir={tmp_path / 'b' / 'photos'}", "--resume")
-
-
-def test_a_killed_run_resumes_to_the_same_result(tiny_backbone, tmp_path):
-    def arguments(output, *more):
-        return *flags_for(tiny_backbone, output, "--losses=clce", *more), "--epochs=6"
-
-    run(*arguments(tmp_path / "whole"))
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "recipes/transfer.py"), *arguments(tmp_path / "killed")],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    for line in process.stdout:
-        if line.startswith("epoch 2/6"):
-            time.sleep(0.05)
-            process.send_signal(signal.SIGKILL)
-            break
-    process.wait()
-    assert len(list(csv.DictReader(only(tmp_path / "killed", "history.csv").open()))) >= 2
-    assert process.returncode == -signal.SIGKILL
-    assert not list((tmp_path / "killed").rglob("metrics.json"))
-    assert len(list((tmp_path / "killed").rglob("epoch-*.sha256"))) >= 2
-    assert not list((tmp_path / "killed").rglob("epoch-5.sha256"))
-    run(*arguments(tmp_path / "killed", "--resume"))
-    whole, killed = (
-        json.loads(only(tmp_path / name, "metrics.json").read_text())
-        for name in ("whole", "killed")
-    )
-    histories = [
-        list(csv.DictReader(only(tmp_path / name, "history.csv").open()))
-        for name in ("whole", "killed")
-    ]
-    assert [row["epoch"] for row in histories[1]] == [str(epoch) for epoch in range(1, 7)]
-    for a, b in zip(*histories, strict=True):
-        assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=1e-3)
-    assert killed["test"]["top1"] == pytest.approx(whole["test"]["top1"], abs=0.01)
-    assert killed["validation"] == pytest.approx(whole["validation"], abs=0.01)
 
 
 @pytest.mark.any_backend
