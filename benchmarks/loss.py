@@ -4,10 +4,10 @@ r"""Time and memory of the contrastive loss, forward and backward, beside other 
     python benchmarks/loss.py --rows 4096,8192 --backends torch
 
 Ours is LACLN, on each backend; the others are SupCon, which has less to compute:
-pytorch-metric-learning's `SupConLoss`, SupContrast's loss as its authors publish it (written anew from
-its mathematics), both on torch, and a plain one on Keras as people write it. Every candidate lives
-in a process of its own and they take turns. Memory is what the process grew by, at its peak. The
-others keep tables of all pairs, so they stop at `--largest_table` rows. Needs
+pytorch-metric-learning's `SupConLoss` and SupContrast's loss (written anew from its mathematics),
+both on torch, and a plain one on Keras as people write it. Every candidate lives in a process of
+its own and they take turns. Memory is what the process grew by, at its peak. The others keep tables
+of all pairs, so they stop at `--largest_table` rows. Needs
 `pip install -r requirements-test.txt`.
 """
 
@@ -47,7 +47,6 @@ def main(_) -> None:
         name: Worker([f"--candidate={name.split(',')[0]}", *rows], {"KERAS_BACKEND": backend})
         for name, backend in candidates.items()
     }
-    before = {name: worker.ask("memory") for name, worker in workers.items()}
     seconds = {name: {} for name in workers}
     memory = {name: {} for name in workers}
     for size in sorted(map(int, FLAGS.rows)):
@@ -61,7 +60,7 @@ def main(_) -> None:
         table = []
         for name in taking_part:
             seconds[name][size] = statistics.median(times[name] for times in rounds)
-            memory[name][size] = workers[name].ask("memory") - before[name]
+            memory[name][size] = workers[name].ask("growth")
             to_pml = "-"
             if "pml" in taking_part:
                 to_pml = f"{statistics.median(t[name] / t['pml'] for t in rounds):.2f}"

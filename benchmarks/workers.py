@@ -1,11 +1,12 @@
-"""Processes that take turns: every candidate of a benchmark has its own, and its own peak memory."""
+"""Processes that take turns: every candidate of a benchmark has one, and its own peak memory."""
 
 import os
-import resource
+import re
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 
 class Worker:
@@ -26,7 +27,7 @@ class Worker:
         )
 
     def ask(self, what: str) -> float:
-        """Have the process do something and wait for its number: seconds, or GiB for `memory`."""
+        """Have the process do something and wait for its number: seconds, or GiB of memory."""
         print(what, file=self.process.stdin, flush=True)
         for line in self.process.stdout:
             if line.startswith("answer "):
@@ -43,13 +44,23 @@ def serve(actions: Mapping[str, Callable[[], object]]) -> None:
     """Answer requests from standard input until it closes.
 
     Args:
-        actions: What each request does; `memory` is there without.
+        actions: What each request does. Beside them, `memory` is the process's peak since it began
+            to serve and `growth` by how much that is more than it had then.
     """
+    # Loading libraries has a peak of its own.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = _peak()
     for line in sys.stdin:
-        if line.strip() == "memory":
-            answer = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        if line.strip() in ("memory", "growth"):
+            answer = _peak() - (before if line.strip() == "growth" else 0)
         else:
             started = time.perf_counter()
             actions[line.strip()]()
             answer = time.perf_counter() - started
         print(f"answer {answer}", flush=True)
+
+
+def _peak():
+    """Largest resident memory, GiB."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 2**20

@@ -1,14 +1,17 @@
 """Files that are either whole or absent, open to every package."""
 
+import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file under a temporary name beside it and rename it when it is whole.
+
+    Where writing fails, as on a full disk, the temporary file goes and the file before it stays.
 
     Args:
         path: Where the file shall be. Its suffix stays the last of the temporary name, since
@@ -21,10 +24,14 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     ```
     """
     temporary = path.with_name(f".writing-{path.name}")
-    write(temporary)
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        write(temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -40,3 +47,27 @@ def write_json(path: Path, value: Any) -> None:
     ```
     """
     write_atomically(path, lambda to: to.write_text(json.dumps(value, indent=2) + "\n"))
+
+
+def checksums(paths: Sequence[Path]) -> str:
+    """Checksums of files, as `sha256sum --check` reads them.
+
+    Args:
+        paths: The files.
+
+    Returns:
+        One line a file: its SHA-256 and its name, without the folder.
+
+    Raises:
+        OSError: If a file cannot be read.
+
+    Example:
+    ```python
+    Path("notes.sha256").write_text(checksums([Path("notes.txt")]))
+    ```
+    """
+    lines = []
+    for path in paths:
+        with open(path, "rb") as file:
+            lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
+    return "".join(lines)

@@ -31,7 +31,14 @@ from keras_clce.evaluate import FewShotCallback, classify_tasks, draw_tasks, few
 from keras_clce.evaluate.episodes import check_tasks
 from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
 from keras_clce.files import write_atomically, write_json
-from keras_clce.report import FEW_SHOT_NOTE, RunFolder, few_shot_table, plot_few_shot, plot_task
+from keras_clce.report import (
+    FEW_SHOT_NOTE,
+    RunFolder,
+    few_shot_table,
+    plot_few_shot,
+    plot_task,
+    read_accuracies,
+)
 from keras_clce.train.callbacks import RunCheckpoint
 
 FLAGS = flags.FLAGS
@@ -81,9 +88,8 @@ def main(argv: list[str]) -> None:
     )
 
     found = []
-    if FLAGS.frozen:
-        print(f"\nfrozen encoder -> {frozen.path}", flush=True)
-        found.append(frozen.finished() or evaluate_frozen(frozen, dataset))
+    for _, done in training.each([(FROZEN, 0, frozen)] * FLAGS.frozen, evaluate_frozen, dataset):
+        found.append(done)
     for _, done in training.each(runs, run, dataset):
         found.append(done)
         for name, result in done["few_shot"].items():
@@ -93,7 +99,8 @@ def main(argv: list[str]) -> None:
         accuracies = {}
         for done in found:
             seed = None if done["loss"] == FROZEN else done["seed"]
-            accuracies[done["loss"], seed] = np.load(home / done["accuracies"])[name]
+            with recipe_flags.errors_in_one_line(ValueError):
+                accuracies[done["loss"], seed] = read_accuracies(home / done["accuracies"], name)
         of = "" if " " in name else f" ({FLAGS.features[0]} features, {TRANSFORMS[0]})"
         print(f"\n{name}{of}: {tasks()} tasks, {FLAGS.queries} queries a class, {FLAGS.classifier}")
         print(few_shot_table(accuracies))
@@ -150,12 +157,12 @@ def run(loss: str, seed: int, folder: RunFolder, dataset: FewShotDataset) -> dic
     return write_results(model, folder, dataset, loss, seed, checkpoint)
 
 
-def evaluate_frozen(folder: RunFolder, dataset: FewShotDataset) -> dict:
+def evaluate_frozen(loss: str, seed: int, folder: RunFolder, dataset: FewShotDataset) -> dict:
     """Test the encoder as it is."""
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(seed)
     model = training.build_model(dataset.num_classes)
-    folder.start(settings(FROZEN, 0), dataset.split_note, recipe_flags.given())
-    return write_results(model, folder, dataset, FROZEN, 0, None)
+    folder.start(settings(loss, seed), dataset.split_note, recipe_flags.given())
+    return write_results(model, folder, dataset, loss, seed, None)
 
 
 def write_results(

@@ -1,6 +1,7 @@
 """Flags that all training recipes share, with checks that run before any data is read."""
 
 import contextlib
+import math
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -121,6 +122,15 @@ def define_training_flags() -> None:
         lambda seeds: seeds and all(s.isdecimal() for s in seeds) and len(set(seeds)) == len(seeds),
         "must be different whole numbers of at least 0, such as 0,1,2",
     )
+    for name in (
+        *("contrastive_weight", "temperature", "hardness", "weight_decay", "warmup_epochs"),
+        *("label_smoothing", "layer_decay", "clip_norm", "ema_momentum", "stochastic_depth"),
+    ):
+        # absl's bounds let NaN through.
+        flags.register_validator(
+            name, lambda value: value is None or math.isfinite(value), "must be a finite number"
+        )
+    flags.register_validator("label_smoothing", lambda value: value < 1, "must be below 1")
     flags.register_validator("temperature", lambda value: value > 0, "must be above 0")
     flags.register_validator(
         "learning_rate",
@@ -246,7 +256,7 @@ def given() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def errors_in_one_line(*kinds: type[Exception]) -> Iterator[None]:
-    """End the program with the message alone where an error says what a user should do.
+    """End the program with the message alone, in one line, where it says what to do.
 
     Args:
         *kinds: The errors that are meant; all others keep their traceback.
@@ -254,7 +264,7 @@ def errors_in_one_line(*kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        sys.exit(f"Error: {error}")
+        sys.exit(f"Error: {' '.join(str(error).split())}")
 
 
 def _learning_rates(items):

@@ -7,7 +7,6 @@ that the recipe prints at its end (`report.md`) and the curves (one picture each
 not finished are named and left out.
 """
 
-import json
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -16,7 +15,6 @@ from absl import app, flags
 
 from keras_clce.files import write_atomically
 from keras_clce.report import RunFolder, plot_curves, summary_table
-from keras_clce.train.callbacks import RunCheckpoint
 
 FLAGS = flags.FLAGS
 
@@ -28,11 +26,17 @@ def main(argv: list[str]) -> None:
     folders = [RunFolder(path.parent) for path in sorted(Path(FLAGS.runs).rglob("config.json"))]
     groups = defaultdict(list)
     for folder in folders:
-        run = folder.finished()
-        if run:
-            groups[folder.path.parent].append((folder, run))
-        else:
+        try:
+            config, run, history = folder.begun(), folder.finished(), folder.read_history()
+        except ValueError as error:
+            print(f"Left out, {error}")
+            continue
+        if run is None:
             print(f"Left out, not finished: {folder.path}")
+        elif "test" not in run:
+            print(f"Left out, not of the transfer recipe: {folder.path}")
+        else:
+            groups[folder.path.parent].append((config["data"], run, history))
     if not groups:
         sys.exit(f"Error: --runs must hold at least one finished run. Received: runs={FLAGS.runs}")
 
@@ -40,20 +44,17 @@ def main(argv: list[str]) -> None:
     output.mkdir(parents=True, exist_ok=True)
     text = []
     for number, (home, members) in enumerate(groups.items(), start=1):
-        data = {json.loads(folder.config.read_text())["data"] for folder, _ in members}
+        data = {data for data, _, _ in members}
         picture = output / f"curves-{number}.png"
         plot_curves(
-            {
-                f"{run['loss']}, seed {run['seed']}": RunCheckpoint.read_history(folder.checkpoint)
-                for folder, run in members
-            },
+            {f"{run['loss']}, seed {run['seed']}": history for _, run, history in members},
             picture,
         )
         text += [
             f"## {home.relative_to(FLAGS.runs)}",
             *(f"Test accuracy in %, {note}" for note in sorted(data)),
             "\n".join(
-                f"    {line}" for line in summary_table([run for _, run in members]).splitlines()
+                f"    {line}" for line in summary_table([run for _, run, _ in members]).splitlines()
             ),
             f"![curves]({picture.name})",
         ]

@@ -136,11 +136,13 @@ def each(
     """
     for number, (loss, seed, folder) in enumerate(runs, start=1):
         print(f"\n[{number}/{len(runs)}] {loss}, seed {seed} -> {folder.path}", flush=True)
-        done = folder.finished()
+        with recipe_flags.errors_in_one_line(ValueError):
+            done = folder.finished()
         if done:
             print("already finished")
         else:
-            done = run(loss, seed, folder, dataset)
+            with recipe_flags.errors_in_one_line(OSError), folder.lock():
+                done = run(loss, seed, folder, dataset)
         yield (loss, seed, folder), done
 
 
@@ -245,7 +247,7 @@ def train(
                 verbose=1 if sys.stdout.isatty() else 0,
             )
     folder.write_history(checkpoint.history)
-    model.load_weights(checkpoint.best_weights)
+    checkpoint.load_best(model)
     if FLAGS.ema_momentum is not None:
         model.optimizer.finalize_variable_values(model.trainable_variables)
     write_atomically(folder.model, model.save)

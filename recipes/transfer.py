@@ -28,7 +28,6 @@ from keras_clce.data import ImageDataset, load_dataset
 from keras_clce.evaluate import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
 from keras_clce.files import write_json
 from keras_clce.report import RunFolder, plot_curves, summary_table
-from keras_clce.train.callbacks import RunCheckpoint
 
 FLAGS = flags.FLAGS
 # Searching every training image for each test image takes memory in proportion to both.
@@ -48,7 +47,8 @@ def main(argv: list[str]) -> None:
     metrics, histories = [], {}
     for (loss, seed, folder), done in training.each(runs, run, dataset):
         metrics.append(done)
-        histories[f"{loss}, seed {seed}"] = RunCheckpoint.read_history(folder.checkpoint)
+        with recipe_flags.errors_in_one_line(ValueError):
+            histories[f"{loss}, seed {seed}"] = folder.read_history()
         test = done["test"]
         print(
             f"test: top-1 {test['top1']:.4f}  top-5 {test['top5']:.4f}"

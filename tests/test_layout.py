@@ -53,6 +53,24 @@ def test_backend_is_asked_in_one_file(path):
             assert not called.endswith(("backend.backend", "config.backend")), f"{path}: {called}"
 
 
+@pytest.mark.parametrize("path", [*MODULES, *RECIPES], ids=lambda path: str(path.relative_to(ROOT)))
+def test_nothing_reads_code_from_files(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        assert not called.endswith(
+            ("enable_unsafe_deserialization", "extractall", "pickle.load", "pickle.loads")
+        ), f"{path}: {called}"
+        assert called not in ("eval", "exec"), f"{path}: {called}"
+        given = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        assert given.get("safe_mode", "True") == "True", f"{path}: {called}"
+        if called == "torch.load":
+            assert given.get("weights_only") == "True", f"{path}: {called}"
+        if called == "np.load":
+            assert given.get("allow_pickle", "False") == "False", f"{path}: {called}"
+
+
 def test_public_names():
     import keras_clce
 

@@ -90,6 +90,12 @@ class ClassBalancedBatches(keras.utils.PyDataset):
         self.seed = seed
         self._epoch = 0
         self._order = self._draw()
+        lengths = {len(part) for part in keras.tree.flatten(images)}
+        if lengths != {len(self.labels)}:
+            raise ValueError(
+                f"`images` must have one row a label, {len(self.labels)}. "
+                f"Received: images of lengths {sorted(lengths)}"
+            )
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -121,6 +127,12 @@ def check_balance(labels: np.ndarray, batch_size: int, images_per_class: int) ->
         raise ValueError(
             "`images_per_class` must be at least 2 and divide the batch size, "
             f"{batch_size}. Received: images_per_class={images_per_class}"
+        )
+    labels = np.asarray(labels)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ValueError(
+            "`labels` must be integers of shape (examples,). "
+            f"Received: labels of shape {labels.shape} and dtype {labels.dtype}"
         )
     names, counts = np.unique(labels, return_counts=True)
     classes = batch_size // images_per_class

@@ -408,10 +408,11 @@ def _check_arrays(images: np.ndarray, labels: np.ndarray | None) -> None:
             "`images` must be a uint8 array of shape (examples, side, side, 3). Received: "
             f"images={type(images).__name__} of shape {tuple(shape)} and dtype {dtype}"
         )
-    if np.shape(labels) != shape[:1]:
+    labels = np.asarray(labels)
+    if labels.shape != shape[:1] or labels.dtype.kind not in "iu":
         raise ValueError(
-            f"`labels` must have shape ({shape[0]},), one for each image. Received: labels of "
-            f"shape {np.shape(labels)}"
+            f"`labels` must be integers of shape ({shape[0]},), one for each image. Received: "
+            f"labels of shape {labels.shape} and dtype {labels.dtype}"
         )
 
 

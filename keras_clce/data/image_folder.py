@@ -165,12 +165,39 @@ def decode_image(path: str | pathlib.Path) -> np.ndarray:
         >>> decode_image(path).shape
         (4, 6, 3)
     """
+    try:
+        return _decode(path)
+    # Pillow's decoders raise many kinds of errors on damaged files.
+    except Exception as error:
+        raise OSError(
+            f"`path` must be a readable image ({type(error).__name__}: {error}). "
+            f"Received: path={str(path)!r}"
+        ) from error
+
+
+def is_readable(path: pathlib.Path) -> bool:
+    """Say whether `decode_image` can decode the whole file."""
+    try:
+        _decode(path, _CHECK_SIDE)
+    except Exception:
+        return False
+    return True
+
+
+def _decode(path: str | pathlib.Path, least_side: int | None = None) -> np.ndarray:
+    """Decode, from a JPEG file no more pixels than give that side at least."""
     with Image.open(path) as file:
+        file.verify()  # a PNG file's checksums, which decoding passes over
+    with Image.open(path) as file:
+        if least_side is not None:
+            file.draft("RGB", (least_side, least_side))
         image = ImageOps.exif_transpose(file)
         if image.mode.startswith("I;16") or image.mode in ("I", "F"):
             # Pillow's own conversion cuts values above 255 off. It reads some 16-bit files as "I",
             # which tells nothing about the range.
             values = np.asarray(image, np.float64)
+            if not np.isfinite(values).all():
+                raise ValueError("it has pixels that are no finite numbers")
             sixteen_bits = image.mode.startswith("I;16") or values.max() > 255
             unit = image.mode == "F" and values.max() <= 1
             scale = 1 / 255 if unit else 257 if sixteen_bits else 1
@@ -179,18 +206,6 @@ def decode_image(path: str | pathlib.Path) -> np.ndarray:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         return np.asarray(image.convert("RGB"))
-
-
-def is_readable(path: pathlib.Path) -> bool:
-    """Say whether Pillow can decode the whole file."""
-    try:
-        with Image.open(path) as image:
-            image.draft("RGB", (_CHECK_SIDE, _CHECK_SIDE))
-            image.load()
-    # Pillow's decoders raise many kinds of errors on damaged files.
-    except Exception:
-        return False
-    return True
 
 
 def _decode_path(path: bytes) -> np.ndarray:

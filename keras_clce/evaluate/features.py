@@ -12,7 +12,7 @@ def top_k_accuracy(labels: np.ndarray, scores: np.ndarray, k: int = 1) -> float:
     """Share of rows whose class is among the k highest scores.
 
     Args:
-        labels: Integer classes `(examples,)`.
+        labels: Integer classes `(examples,)` within [0, classes).
         scores: Scores `(examples, classes)`.
         k: How many scores count. With fewer classes than `k` all count. Defaults to 1.
 
@@ -28,10 +28,15 @@ def top_k_accuracy(labels: np.ndarray, scores: np.ndarray, k: int = 1) -> float:
     ```
     """
     labels, scores = np.asarray(labels), np.asarray(scores)
-    if not len(labels) or scores.ndim != 2 or len(scores) != len(labels):
+    if not labels.size or scores.ndim != 2 or scores.shape[:1] != labels.shape:
         raise ValueError(
             "`scores` must have shape (examples, classes) with one row a label. "
             f"Received: scores of shape {scores.shape}, labels of shape {labels.shape}"
+        )
+    if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < scores.shape[1]:
+        raise ValueError(
+            f"`labels` must be integers within [0, {scores.shape[1]}). "
+            f"Received: labels of dtype {labels.dtype}, such as {labels[:3].tolist()}"
         )
     if k < 1:
         raise ValueError(f"`k` must be at least 1. Received: k={k}")

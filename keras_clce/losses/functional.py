@@ -168,7 +168,8 @@ def class_ids(labels: Any, batch_size: int | None = None) -> Any:
         if labels.dtype.kind not in "biuf":
             raise ValueError(f"{expected}. Received: labels of dtype {labels.dtype}")
         if not labels_are_valid(labels):
-            raise ValueError(f"{expected}. Received: labels={labels}")
+            some = np.atleast_1d(labels)[:3].tolist()
+            raise ValueError(f"{expected}. Received: other values, labels[:3]={some}")
     labels = ops.convert_to_tensor(labels)
     shape = tuple(labels.shape)
     if len(shape) not in (1, 2):

@@ -246,7 +246,12 @@ def vit_backbone(
             pooled = "fc_norm.weight" in tensors
             arguments |= _POOLED_PATCHES if pooled else {"final_norm": True, "fc_norm": False}
         if layout is HUGGING_FACE_VIT:
-            arguments["epsilon"] = float(config.get("layer_norm_eps", HUGGING_FACE_EPSILON))
+            arguments["epsilon"] = config.get("layer_norm_eps", HUGGING_FACE_EPSILON)
+            if not isinstance(arguments["epsilon"], float) or not 0 < arguments["epsilon"] < 1:
+                raise ValueError(
+                    "`weights` must have a layer_norm_eps within (0, 1) in its config.json. "
+                    f"Received: layer_norm_eps={arguments['epsilon']!r}"
+                )
         return vision_transformer(
             images,
             patch_size=patch_size,

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_clce.models.checkpoints.tensors import check_archive, in_one_line
 from keras_clce.models.graphs import pixel_input, plain_model, scale_pixels
 from keras_clce.models.zero import is_repository, load_zero, zero_pixels
 
@@ -268,7 +269,15 @@ def from_preset(loader: Callable[..., Any], preset: str, **arguments: Any) -> An
         >>> from_preset(keras_hub.models.Backbone.from_preset, "path/to/folder")
     """
     if Path(preset).is_dir():
-        return loader(preset, **arguments)
+        try:
+            return loader(preset, **arguments)
+        except (FileNotFoundError, ImportError):
+            raise
+        except Exception as error:  # keras-hub, Keras and HDF5 raise many kinds on damaged files
+            raise ValueError(
+                f"The preset must be a whole folder of keras-hub's ({in_one_line(error)}). "
+                f"Received: preset={preset!r}"
+            ) from error
     return _downloading(lambda: loader(preset, **arguments), preset)
 
 
@@ -308,6 +317,8 @@ def _hub_pixels(preset):
     try:
         converter = from_preset(ImageConverter.from_preset, preset)
     except (ValueError, FileNotFoundError):  # keras-hub's answers where there is no converter
+        if Path(preset, "image_converter.json").is_file():
+            raise
         return None
     if converter is None:
         return None
@@ -331,7 +342,14 @@ def _build_zero(name, image_size):
 
 def _build_file(path, image_size):
     _check_file(path)
-    model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    try:
+        check_archive(path)
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras, HDF5 and archives raise many kinds on damaged files
+        raise ValueError(
+            "`name` must be a whole .keras file that holds nothing that runs as code "
+            f"({in_one_line(error)}). Received: name={str(path)!r}"
+        ) from error
     encoder = getattr(model, "backbone", None)  # a CLCEModel, or a task of keras-hub
     encoder = encoder if isinstance(encoder, keras.Model) else model
     inputs = encoder.inputs

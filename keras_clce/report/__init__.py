@@ -1,6 +1,12 @@
 """Reports: run folders, tables and plots."""
 
-from keras_clce.report.few_shot import FEW_SHOT_NOTE, few_shot_table, plot_few_shot, plot_task
+from keras_clce.report.few_shot import (
+    FEW_SHOT_NOTE,
+    few_shot_table,
+    plot_few_shot,
+    plot_task,
+    read_accuracies,
+)
 from keras_clce.report.plots import plot_curves
 from keras_clce.report.run_folder import RunFolder
 from keras_clce.report.tables import format_table, summary_table
@@ -13,5 +19,6 @@ __all__ = [
     "plot_curves",
     "plot_few_shot",
     "plot_task",
+    "read_accuracies",
     "summary_table",
 ]

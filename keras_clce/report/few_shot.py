@@ -67,6 +67,34 @@ def few_shot_table(
     return format_table(header, rows)
 
 
+def read_accuracies(path: Path, name: str) -> np.ndarray:
+    """Read the accuracy of each task from a run's `few_shot.npz`.
+
+    Args:
+        path: The file.
+        name: Kind of task, as in `metrics.json`.
+
+    Returns:
+        Accuracies `(tasks,)`.
+
+    Raises:
+        ValueError: If the file is missing or damaged.
+
+    Example:
+    ```python
+    read_accuracies(Path("runs/few_shot/cifar_fs/vit_tiny/ce-seed0/few_shot.npz"), "5w1s").mean()
+    ```
+    """
+    try:
+        with np.load(path) as file:
+            return file[name]
+    except Exception as error:  # NumPy, archives and their compression raise many kinds of errors
+        raise ValueError(
+            f"{path} is damaged ({type(error).__name__}: {error}). Delete it and metrics.json, and "
+            "pass --resume: the checkpoint gives both again"
+        ) from error
+
+
 def plot_few_shot(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Draw the mean accuracy of each loss with its 95 % interval, one panel a kind of task.
 

@@ -1,18 +1,35 @@
 """A run's folder: what was asked for, what came out, and when it may be touched again."""
 
+import contextlib
 import csv
 import io
 import json
+import os
+import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 
 from keras_clce.files import write_atomically, write_json
 
+_NUMBER = (int, float)
+_TRANSFER_METRICS = {
+    "loss": str,
+    "seed": int,
+    "seconds": _NUMBER,
+    "validation": {"best_epoch": int},
+    "test": {
+        "top1": _NUMBER,
+        "top5": _NUMBER,
+        "nearest_neighbor": (*_NUMBER, type(None)),
+        "examples": int,
+    },
+}
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "keras-cv", "keras-hub", "numpy")
 
 
@@ -44,6 +61,44 @@ class RunFolder:
         self.few_shot = self.path / "few_shot.npz"
         self.task = self.path / "task.png"
 
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes out of the folder; the lock ends with its process, killed or not.
+
+        Raises:
+            BlockingIOError: If another process holds it.
+
+        Example:
+        ```python
+        with folder.lock():
+            folder.start({"epochs": 3}, data="digits, 1,257 training images")
+        ```
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        # Not in the locked file itself, which Windows lets nobody read.
+        owner = self.path / ".process"
+        try:
+            with filelock.FileLock(self.path / ".lock", blocking=False):
+                owner.write_text(f"{os.getpid()} on {platform.node()}")
+                yield
+        except filelock.Timeout:
+            raise BlockingIOError(
+                f"{self.path} is in use by another run, process {owner.read_text()}. Wait for its "
+                "end, or choose another --output_dir"
+            ) from None
+
+    def begun(self) -> dict[str, Any] | None:
+        """Configuration of a run that was begun, else `None`.
+
+        Raises:
+            ValueError: If `config.json` is damaged.
+        """
+        return _read_object(
+            self.config,
+            lambda config: {"settings": dict, "data": str},
+            "Bring it back from a copy, or delete the folder to start anew",
+        )
+
     def check(self, settings: Mapping[str, Any], resume: bool) -> None:
         """Refuse to start over, or to go on with other settings than the run began with.
 
@@ -54,14 +109,15 @@ class RunFolder:
         Raises:
             ValueError: If the folder holds a run and `resume` is false, or settings differ.
         """
-        if not self.config.is_file():
+        config = self.begun()
+        if config is None:
             return
         if not resume:
             raise ValueError(
                 f"{self.path} already holds a run. Pass --resume to go on with it (a finished run "
                 "is kept as it is), or choose another --output_dir"
             )
-        before = json.loads(self.config.read_text())["settings"]
+        before = config["settings"]
         asked = json.loads(json.dumps(settings))
         differing = [
             f"{key}: {before.get(key)!r} then, {asked.get(key)!r} now"
@@ -83,13 +139,11 @@ class RunFolder:
         Raises:
             ValueError: If the folder holds a run on other data.
         """
-        if not self.config.is_file():
-            return
-        before = json.loads(self.config.read_text())["data"]
-        if before != data:
+        config = self.begun()
+        if config is not None and config["data"] != data:
             raise ValueError(
-                f"{self.path} was begun with other data, so it cannot be resumed: {before!r} then, "
-                f"{data!r} now"
+                f"{self.path} was begun with other data, so it cannot be resumed: "
+                f"{config['data']!r} then, {data!r} now"
             )
 
     def start(
@@ -103,8 +157,8 @@ class RunFolder:
             flags: All flags as they were given. Defaults to `None`.
         """
         software = {"versions": package_versions(), "commit": git_commit()}
-        if self.config.is_file():
-            config = json.loads(self.config.read_text())
+        config = self.begun()
+        if config is not None:
             config.setdefault("resumed", []).append(software)
         else:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -112,8 +166,40 @@ class RunFolder:
         write_json(self.config, config)
 
     def finished(self) -> dict[str, Any] | None:
-        """Metrics of a finished run, else `None`."""
-        return json.loads(self.metrics.read_text()) if self.metrics.is_file() else None
+        """Metrics of a finished run, else `None`.
+
+        Raises:
+            ValueError: If `metrics.json` is damaged.
+        """
+        return _read_object(
+            self.metrics,
+            _kinds_of_metrics,
+            "Delete it and pass --resume: the checkpoint gives it again",
+        )
+
+    def read_history(self) -> list[dict[str, float]]:
+        """Read what `write_history` wrote.
+
+        Returns:
+            One dict of logs an epoch, `"epoch"` from 0; none where nothing is written.
+
+        Raises:
+            ValueError: If `history.csv` is damaged.
+        """
+        if not self.history.is_file():
+            return []
+        try:
+            text = self.history.read_text(encoding="utf-8")
+            rows = [
+                {name: float(value) for name, value in row.items()}
+                for row in csv.DictReader(io.StringIO(text), strict=True)
+            ]
+            return [{**row, "epoch": row["epoch"] - 1} for row in rows]
+        except (ValueError, TypeError, KeyError, csv.Error) as error:
+            raise ValueError(
+                f"{self.history} is damaged ({type(error).__name__}: {error}). Delete it and "
+                "metrics.json, and pass --resume: the checkpoint gives both again"
+            ) from None
 
     def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
         """Write one line an epoch, epochs counted from 1.
@@ -156,3 +242,35 @@ def git_commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
+
+
+def _read_object(
+    path: Path, kinds: Callable[[dict], Mapping[str, Any]], advice: str
+) -> dict[str, Any] | None:
+    """Read a JSON object that has entries of these kinds, or `None` where there is no file."""
+    if not path.is_file():
+        return None
+    try:
+        value = json.loads(path.read_bytes())
+        wrong = ", ".join(_misfits(value, kinds(value)))
+    except (ValueError, TypeError, RecursionError) as error:
+        wrong = str(error)
+    if wrong:
+        raise ValueError(f"{path} is damaged ({wrong}). {advice}")
+    return value
+
+
+def _kinds_of_metrics(metrics: dict) -> dict[str, Any]:
+    if "few_shot" not in metrics:
+        return _TRANSFER_METRICS
+    results = {name: {"mean": _NUMBER, "ci95": _NUMBER} for name in metrics["few_shot"]}
+    return {"loss": str, "seed": int, "accuracies": str, "few_shot": results}
+
+
+def _misfits(value: Any, kinds: Mapping[str, Any]) -> Iterator[str]:
+    for key, kind in kinds.items():
+        entry = value.get(key) if isinstance(value, dict) else None
+        if isinstance(kind, dict):
+            yield from _misfits(entry, kind)
+        elif not isinstance(entry, kind):
+            yield f"{key}={entry!r}"

@@ -356,7 +356,15 @@ class CLCEModel(keras.Model):
                     )
         if not isinstance(y, np.ndarray):
             return
-        if y.dtype.kind in "biuf" and not labels_are_valid(y):
+        images = x[0] if isinstance(x, (tuple, list)) else x
+        examples = len(images) if isinstance(images, np.ndarray) else len(np.atleast_1d(y))
+        shapes = [(examples, *columns) for columns in ((), (1,), (self.num_classes,))]
+        if y.shape not in shapes or y.dtype.kind not in "biuf":
+            raise ValueError(
+                f"`y` must hold numbers, of one of the shapes {shapes}. "
+                f"Received: y of shape {y.shape} and dtype {y.dtype}"
+            )
+        if not labels_are_valid(y):
             raise ValueError(
                 "`y` must hold whole numbers or one-hot rows. Received: y with other values, such "
                 f"as in y={y[:3].tolist()}"

@@ -19,6 +19,19 @@ def run(recipe, *arguments):
     recipe.main([recipe.__name__])
 
 
+def flags_for(backbone, output, *more):
+    """Flags of a short run on digits."""
+    return (
+        f"--backbone={backbone}",
+        "--image_size=16",
+        "--batch_size=32",
+        "--epochs=2",
+        "--warmup_epochs=0",
+        f"--output_dir={output}",
+        *more,
+    )
+
+
 def only(folder, pattern):
     """The one file of that name below a folder."""
     (path,) = folder.rglob(pattern)

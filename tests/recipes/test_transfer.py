@@ -3,12 +3,6 @@
 import csv
 import functools
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -17,26 +11,14 @@ import recipe_flags
 import recipe_runs
 import transfer
 from absl import flags
-from recipe_runs import only
+from recipe_runs import flags_for, only
 
 from keras_clce.data import list_datasets
 from keras_clce.evaluate import top_k_accuracy
+from keras_clce.train.callbacks import RunCheckpoint
 
-ROOT = Path(__file__).resolve().parents[2]
 parse = functools.partial(recipe_runs.parse, transfer)
 run = functools.partial(recipe_runs.run, transfer)
-
-
-def flags_for(backbone, output, *more):
-    return (
-        f"--backbone={backbone}",
-        "--image_size=16",
-        "--batch_size=32",
-        "--epochs=2",
-        "--warmup_epochs=0",
-        f"--output_dir={output}",
-        *more,
-    )
 
 
 def test_every_loss_leaves_a_whole_run_folder(tiny_backbone, tmp_path, capsys):
@@ -49,7 +31,9 @@ def test_every_loss_leaves_a_whole_run_folder(tiny_backbone, tmp_path, capsys):
         folder = home / f"{loss}-seed0"
         names = {path.name for path in folder.iterdir()}
         expected = {"config.json", "history.csv", "checkpoint", "metrics.json", "model.keras"}
-        expected |= {"curves.png"} | ({"probe.npz"} if loss == "supcon" else set())
+        expected |= {"curves.png", ".lock", ".process"} | (
+            {"probe.npz"} if loss == "supcon" else set()
+        )
         assert names == expected
         metrics = json.loads((folder / "metrics.json").read_text())
         assert metrics["loss"] == loss
@@ -148,44 +132,6 @@ def test_a_run_is_not_resumed_on_other_data(tiny_backbone, tmp_path):
     run(*arguments, f"--data_dir={tmp_path / 'a' / 'photos'}")
     with pytest.raises(SystemExit, match="begun with other data"):
         run(*arguments, f"--data_dir={tmp_path / 'b' / 'photos'}", "--resume")
-
-
-def test_a_killed_run_resumes_to_the_same_result(tiny_backbone, tmp_path):
-    def arguments(output, *more):
-        return *flags_for(tiny_backbone, output, "--losses=clce", *more), "--epochs=6"
-
-    run(*arguments(tmp_path / "whole"))
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "recipes/transfer.py"), *arguments(tmp_path / "killed")],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    for line in process.stdout:
-        if line.startswith("epoch 2/6"):
-            time.sleep(0.05)
-            process.send_signal(signal.SIGKILL)
-            break
-    process.wait()
-    assert len(list(csv.DictReader(only(tmp_path / "killed", "history.csv").open()))) >= 2
-    assert process.returncode == -signal.SIGKILL
-    assert not list((tmp_path / "killed").rglob("metrics.json"))
-    saved = json.loads(only(tmp_path / "killed", "state.json").read_text())["history"]
-    assert 2 <= len(saved) < 6
-    run(*arguments(tmp_path / "killed", "--resume"))
-    whole, killed = (
-        json.loads(only(tmp_path / name, "metrics.json").read_text())
-        for name in ("whole", "killed")
-    )
-    histories = [
-        list(csv.DictReader(only(tmp_path / name, "history.csv").open()))
-        for name in ("whole", "killed")
-    ]
-    assert [row["epoch"] for row in histories[1]] == [str(epoch) for epoch in range(1, 7)]
-    for a, b in zip(*histories, strict=True):
-        assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=1e-3)
-    assert killed["test"]["top1"] == pytest.approx(whole["test"]["top1"], abs=0.01)
-    assert killed["validation"] == pytest.approx(whole["validation"], abs=0.01)
 
 
 @pytest.mark.any_backend
@@ -320,9 +266,8 @@ def test_moving_averages_are_what_is_validated_tested_and_saved(tiny_backbone, t
         predicted = model.predict(images.astype("float32"), verbose=0)["logits"].argmax(1)
         assert metrics[name]["top1"] == pytest.approx(np.mean(predicted == labels))
     # Not the last weights themselves, which stand in the checkpoint beside their averages.
-    best = metrics["validation"]["best_epoch"] - 1
     averaged = model.get_weights()
-    model.load_weights(only(tmp_path / "runs", f"epoch-{best}.weights.h5"))
+    RunCheckpoint(only(tmp_path / "runs", "checkpoint"), "val_loss").restore(model)
     moved = [np.abs(a - b).max() for a, b in zip(averaged, model.get_weights(), strict=True)]
     assert max(moved) > 1e-3
 

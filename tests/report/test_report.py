@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -67,8 +68,9 @@ def test_run_folder_says_what_the_run_is_made_of(tmp_path):
     assert config["data"] == "digits, 1,257 images"
     assert config["versions"]["keras"].startswith("3.")
     assert folder.finished() is None
-    write_json(folder.metrics, {"seed": 0})
-    assert folder.finished() == {"seed": 0}
+    few_shot = {"loss": "ce", "seed": 0, "accuracies": "ce-seed0/few_shot.npz", "few_shot": {}}
+    write_json(folder.metrics, few_shot)
+    assert folder.finished() == few_shot
 
 
 def test_run_folder_keeps_its_beginning_and_refuses_other_data(tmp_path):
@@ -84,11 +86,59 @@ def test_run_folder_keeps_its_beginning_and_refuses_other_data(tmp_path):
         folder.check_data("cifar10")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b'{"loss": "ce", "seed": 0',
+        b"[1, 2]",
+        b"7",
+        b"null",
+        b"{}",
+        b'{"loss": "ce", "seed": "0", "settings": [], "data": 3, "few_shot": {}}',
+        b'{"loss": "ce", "seed": 0, "seconds": 1, "validation": {}, "test": {"top1": null}}',
+        b"[" * 100_000,
+    ],
+)
+def test_damaged_files_of_a_run_are_named_with_what_to_do(content, tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.config.write_bytes(content)
+    folder.metrics.write_bytes(content)
+    with pytest.raises(ValueError, match=r"config\.json is damaged \(.*delete the folder"):
+        folder.check({}, resume=True)
+    with pytest.raises(ValueError, match=r"metrics\.json is damaged \(.*Delete it and"):
+        folder.finished()
+
+
+@pytest.mark.parametrize("content", [b"epoch,loss\n1\n", b"loss\n2\n", b"epoch\nx\n", b"\x00\xff,"])
+def test_a_damaged_history_is_named(content, tmp_path):
+    folder = RunFolder(tmp_path)
+    assert folder.read_history() == []
+    folder.history.write_bytes(content)
+    with pytest.raises(ValueError, match=r"history\.csv is damaged"):
+        folder.read_history()
+
+
+def test_a_folder_serves_one_process_at_a_time(tmp_path):
+    first, second = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
+    busy = pytest.raises(
+        BlockingIOError, match=rf"{tmp_path}/run is in use .*process {os.getpid()}"
+    )
+    with first.lock():
+        for _ in range(2):  # the first refusal must not have touched the lock
+            with busy, second.lock():
+                pass
+    with second.lock():
+        pass
+
+
 def test_history_counts_epochs_from_one(tmp_path):
     folder = RunFolder(tmp_path)
     folder.write_history([{"epoch": 0, "loss": 2.0}, {"epoch": 1, "loss": 1.5}])
     rows = list(csv.DictReader(folder.history.open()))
     assert rows == [{"epoch": "1", "loss": "2.0"}, {"epoch": "2", "loss": "1.5"}]
+    assert folder.read_history() == [{"epoch": 0, "loss": 2.0}, {"epoch": 1, "loss": 1.5}]
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
@@ -102,6 +152,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     with pytest.raises(OSError, match="No space"):
         write_atomically(path, broken)
     assert json.loads(path.read_text()) == 1
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_curves_draw_every_run(tmp_path):

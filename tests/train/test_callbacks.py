@@ -1,7 +1,8 @@
 import keras
 import numpy as np
 import pytest
-from small_models import flips, separable, small_model
+import tensorflow as tf
+from small_models import CLASSES, flips, separable, small_model
 
 from keras_clce import CLCELoss
 from keras_clce.train.callbacks import EpochReport, RunCheckpoint
@@ -76,11 +77,12 @@ def test_best_epoch_is_kept(tmp_path):
     fit(model, checkpoint, epochs=5, callbacks=[Keep()])
     best = int(np.argmax([accuracy for accuracy, _ in seen]))
     assert checkpoint.best_epoch == best
-    model.load_weights(checkpoint.best_weights)
+    checkpoint.load_best(model)
     for a, b in zip(model.get_weights(), seen[best][1], strict=True):
         np.testing.assert_array_equal(a, b)
-    names = {f"epoch-{number}.weights.h5" for number in (best, 4)}
-    assert {path.name for path in tmp_path.iterdir()} == names | {"state.json"}
+    kept = {best, 4, 3, int(np.argmax([accuracy for accuracy, _ in seen[:4]]))}
+    names = {f"epoch-{number}.{kind}" for number in kept for kind in ("npz", "json", "sha256")}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 def test_of_losses_the_lowest_and_of_equals_the_last_is_the_best(tmp_path):
@@ -105,21 +107,59 @@ def test_without_monitor_the_last_epoch_is_the_best(tmp_path):
 def test_a_file_half_written_does_not_count(tmp_path):
     checkpoint = RunCheckpoint(tmp_path)
     fit(compiled(), checkpoint, epochs=2)
-    (tmp_path / ".writing-epoch-2.weights.h5").write_bytes(b"half")
-    (tmp_path / ".writing-state.json").write_text('{"weights": "epoch-2')
+    (tmp_path / "epoch-2.npz").write_bytes(b"whole, but its checksum was never written")
+    (tmp_path / ".writing-epoch-2.json").write_text('{"best_ep')
     assert RunCheckpoint(tmp_path).restore(compiled()) == 2
 
 
-def test_nan_loss_stops_and_names_the_last_good_epoch(tmp_path):
+def stream(outside=None):
+    """Batches of 16, which nothing searches beforehand; a class out of range makes the loss NaN."""
+    images, labels = separable()
+    if outside is not None:
+        labels[16 * outside] = CLASSES
+    return tf.data.Dataset.from_tensor_slices((images, labels)).batch(16)
+
+
+@pytest.mark.parametrize(("batch", "constant"), [(0, True), (2, False), (3, False)])
+def test_nan_loss_stops_at_its_step(tmp_path, batch, constant):
     model = compiled()
+    schedule = keras.optimizers.schedules.PolynomialDecay(0.5, 1000, 0.0)
+    model.compile(keras.optimizers.Adam(2e-3 if constant else schedule), loss=CLCELoss())
+    rate = 2e-3 if constant else 0.5 * (1 - (4 + batch) / 1000)
     checkpoint = RunCheckpoint(tmp_path)
-    fit(model, checkpoint, epochs=1)
-    model.heads.classifier.bias.assign(np.full(4, np.nan, "float32"))
-    checkpoint.set_model(model)
-    with pytest.raises(FloatingPointError, match=r"became nan in epoch 2.*checkpoint"):
-        checkpoint.on_epoch_begin(1)
-        checkpoint.on_epoch_end(1, {"loss": float("nan")})
-    assert len(RunCheckpoint.read_history(tmp_path)) == 1
+    model.fit(stream(), callbacks=[checkpoint], verbose=0)
+    with pytest.raises(FloatingPointError) as error:
+        model.fit(stream(batch), epochs=2, initial_epoch=1, callbacks=[checkpoint], verbose=0)
+    message = str(error.value)
+    assert f"loss became nan in step {batch + 1} of epoch 2, at learning rate {rate:.3g}" in message
+    assert f"The last good checkpoint is {tmp_path / 'epoch-0.npz'}" in message
+    assert RunCheckpoint(tmp_path).restore(model) == 1
+
+
+def test_infinite_losses_and_nan_in_validation_stop_too(tmp_path):
+    checkpoint = RunCheckpoint(tmp_path, "val_loss")
+    model = compiled()
+    with pytest.raises(FloatingPointError, match=r"val_loss became nan in epoch 1\. No epoch"):
+        model.fit(stream(), validation_data=stream(1), callbacks=[checkpoint], verbose=0)
+    with pytest.raises(FloatingPointError, match=r"loss became inf in step 4 of epoch 1"):
+        checkpoint.on_train_batch_end(3, {"loss": float("inf")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_gradients_that_overflow_under_a_scaled_loss_are_no_such_case(tmp_path):
+    keras.config.set_dtype_policy("mixed_float16")
+    model = compiled()
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(), initial_scale=2.0**30)
+    model.compile(optimizer, loss=CLCELoss())
+    before = model.get_weights()
+    fit(model, RunCheckpoint(tmp_path), epochs=1)
+    assert float(optimizer.dynamic_scale) == 2.0**26
+    for a, b in zip(before, model.get_weights(), strict=True):
+        if a.shape == (8, CLASSES):
+            np.testing.assert_array_equal(a, b)
+    fit(model, RunCheckpoint(tmp_path), epochs=6)
+    assert float(optimizer.dynamic_scale) < 2.0**26
+    assert int(optimizer.iterations) > 0
 
 
 def test_report_says_how_far_training_is():

@@ -1,10 +1,11 @@
 """Where an encoder's weights lie: local files, folders and Hugging Face's hub."""
 
+import math
 from pathlib import Path
 
 import keras
 
-from keras_clce.models.checkpoints.tensors import folder_config
+from keras_clce.models.checkpoints.tensors import folder_config, in_one_line
 
 HUB = "hf://"
 KERAS_SUFFIX = ".weights.h5"
@@ -59,6 +60,9 @@ def published_pixels(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] 
     Returns:
         `(mean, std)` on the scale from 0 to 255, or None where nothing is said.
 
+    Raises:
+        ValueError: If they are not three numbers each.
+
     Example:
     ```python
     published_pixels(Path("vit_base_patch16_224"))  # ((127.5,) * 3, (127.5,) * 3)
@@ -70,9 +74,23 @@ def published_pixels(path: Path) -> tuple[tuple[float, ...], tuple[float, ...]] 
         (timm, "mean", "std"),
         (transformers, "image_mean", "image_std"),
     ):
+        if not isinstance(config, dict):
+            raise ValueError(f"`weights` has a broken config.json. Received: weights={str(path)!r}")
         if mean in config and std in config:
-            return tuple(tuple(255.0 * float(v) for v in config[key]) for key in (mean, std))
+            return tuple(_three_numbers(config, key, str(path)) for key in (mean, std))
     return None
+
+
+def _three_numbers(config, key, source):
+    values = config[key]
+    numbers = isinstance(values, list) and all(isinstance(v, (int, float)) for v in values)
+    least = 0 if key.endswith("mean") else 1e-6
+    if not numbers or len(values) != 3 or not all(least <= v < math.inf for v in values):
+        raise ValueError(
+            f"`weights` must have three numbers as its {key}, of at least {least}. "
+            f"Received: {key}={values!r}, weights={source!r}"
+        )
+    return tuple(255.0 * v for v in values)
 
 
 def load_weights_file(model: keras.Model, path: Path) -> None:
@@ -93,9 +111,9 @@ def load_weights_file(model: keras.Model, path: Path) -> None:
     before = model.get_weights()
     try:
         model.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+    except Exception as error:  # HDF5 raises many kinds of errors on damaged files
         model.set_weights(before)
         raise ValueError(
-            f"`weights` must be a {KERAS_SUFFIX} file of the same encoder ({error}). "
+            f"`weights` must be a {KERAS_SUFFIX} file of the same encoder ({in_one_line(error)}). "
             f"Received: weights={str(path)!r}"
         ) from error
