@@ -1,5 +1,6 @@
 """The only module that asks which Keras backend runs; each function says why Keras cannot serve."""
 
+import contextlib
 import copy
 import functools
 import sys
@@ -96,3 +97,46 @@ def dot_product_attention(query: Any, key: Any, value: Any) -> Any:
         if jax.default_backend() == "cpu":
             query, key, value = (keras.ops.cast(x, "float32") for x in (query, key, value))
     return keras.ops.cast(keras.ops.dot_product_attention(query, key, value), dtype)
+
+
+def gather_rows(tensors: Any) -> Any:
+    """Join the rows of all replicas of a `tf.distribute` strategy, in the order of the replicas.
+
+    Keras's other ways to many devices work on tensors of the whole batch to begin with.
+
+    Args:
+        tensors: Tensors with rows along the first axis, in any structure; `None` stays.
+
+    Returns:
+        The same structure: on every replica the rows of all, whose gradients come back to the
+        replica that a row belongs to, summed over the replicas. Elsewhere the tensors as they are.
+    """
+    context = _replica_context()
+    if context is None:
+        return tensors
+
+    def gather(rows):
+        if rows is None:
+            return None
+        rows = keras.ops.convert_to_tensor(rows)
+        # One by one: the gradient of a gather wants one of all that is gathered together.
+        gathered = context.all_gather(rows, axis=0)
+        gathered.set_shape((None, *rows.shape[1:]))
+        return gathered
+
+    return keras.tree.map_structure(gather, tensors)
+
+
+def num_replicas() -> int:
+    """Number of replicas of a `tf.distribute` strategy whose gradients are summed, else 1."""
+    context = _replica_context()
+    return 1 if context is None else context.num_replicas_in_sync
+
+
+def _replica_context():
+    if keras.backend.backend() != "tensorflow":
+        return None
+    import tensorflow as tf
+
+    context = tf.distribute.get_replica_context()
+    return None if context is None or context.num_replicas_in_sync == 1 else context
