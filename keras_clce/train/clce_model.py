@@ -237,7 +237,8 @@ class CLCEModel(keras.Model):
         total = self.loss.join(parts)
         for loss in self.losses:
             total = total + ops.sum(ops.cast(loss, total.dtype))
-        return total
+        # Every replica has the whole loss, and Keras sums their gradients.
+        return total / backend.num_replicas()
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
@@ -303,10 +304,13 @@ class CLCEModel(keras.Model):
                     f"{expected[0]}, and give views of one size. Received: images of shape "
                     f"{expected} and a view of shape {shape}"
                 )
-        x = ops.concatenate([ops.cast(view, self.compute_dtype) for view in views])
-        y = None if y is None else ops.concatenate([y, y])
+        # An image's views lie side by side, so that rows that are shared between devices stay where
+        # they are: one view of all images before the other would send every image around.
+        x = ops.stack([ops.cast(view, self.compute_dtype) for view in views], axis=1)
+        x = ops.reshape(x, (-1, *x.shape[2:]))
+        y = None if y is None else ops.repeat(y, 2, axis=0)
         if sample_weight is not None:
-            sample_weight = ops.concatenate([sample_weight, sample_weight])
+            sample_weight = ops.repeat(sample_weight, 2, axis=0)
         return x, y, sample_weight
 
     def _check_arrays(self, x, y):
