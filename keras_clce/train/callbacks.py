@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from keras_clce.backend import process_id
 from keras_clce.files import write_atomically, write_json
 
 STATE_FILE = "state.json"
@@ -18,7 +19,8 @@ class RunCheckpoint(keras.callbacks.Callback):
     """Saves all that training needs to go on after every epoch, and the best weights apart.
 
     The epoch counts as saved when `state.json` is renamed into place: it names the weights file
-    that belongs to it, so a kill at any moment leaves the epoch before it whole.
+    that belongs to it, so a kill at any moment leaves the epoch before it whole. Of several
+    processes that train together, the first alone writes and all of them read.
 
     Args:
         folder: Where the checkpoint stands; created if need be.
@@ -100,6 +102,8 @@ class RunCheckpoint(keras.callbacks.Callback):
             self.best_epoch = max(
                 range(len(self.history)), key=lambda i: (sign * self.history[i][self.monitor], i)
             )
+        if process_id():
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         weights = self.folder / f"epoch-{epoch}.weights.h5"
         write_atomically(weights, self.model.save_weights)

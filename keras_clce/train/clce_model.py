@@ -222,6 +222,16 @@ class CLCEModel(keras.Model):
         """Keras's own training step, on both views stacked into one batch."""
         return backend.train_step_on(self, super().train_step, self._stack_views, args)
 
+    def test_step(self, *args: Any) -> Any:
+        """Keras's own test step, its work divided where every device has the whole batch."""
+        *state, data = args
+        return super().test_step(*state, backend.share_rows(data))
+
+    def predict_step(self, *args: Any) -> Any:
+        """Keras's own prediction step, its work divided where every device has the whole batch."""
+        *state, data = args
+        return backend.whole_rows(super().predict_step(*state, backend.share_rows(data)))
+
     def compute_loss(
         self,
         x: Any = None,
