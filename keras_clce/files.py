@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_clce import backend
+
 
 def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     """Write a file under a temporary name beside it and rename it when it is whole.
 
-    Where writing fails, as on a full disk, the temporary file goes and the file before it stays.
+    Where writing fails, as on a full disk, the temporary file goes and the file before it stays. Of
+    several processes that train together, the first alone writes.
 
     Args:
         path: Where the file shall be. Its suffix stays the last of the temporary name, since
@@ -23,9 +26,12 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
     write_atomically(Path("notes.txt"), lambda path: path.write_text("done"))
     ```
     """
+    if backend.process_id():
+        return
     temporary = path.with_name(f".writing-{path.name}")
     try:
-        write(temporary)
+        with backend.alone():
+            write(temporary)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -22,7 +22,11 @@ PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
 # What may change between a run and its --resume without changing the result.
-NOT_SETTINGS = ("losses", "seeds", "output_dir", "resume", "show_views", "data_dir")
+DEVICE_FLAGS = ("num_devices", "coordinator_address", "num_processes", "process_id")
+NOT_SETTINGS = (
+    *("losses", "seeds", "output_dir", "resume", "show_views", "data_dir"),
+    *DEVICE_FLAGS,
+)
 
 FLAGS = flags.FLAGS
 
@@ -100,6 +104,12 @@ def define_training_flags() -> None:
         "stochastic_depth", 0.0, "Share of skipped residual branches, at the last block."
     )
     flags.DEFINE_bool("remat", False, "Save memory by computing blocks twice, for transformers.")
+    flags.DEFINE_integer(
+        "gradient_cache_size",
+        None,
+        "Views that go through the encoder at a time, for large batches in little memory.",
+        1,
+    )
     flags.DEFINE_bool("freeze_backbone", False, "Train the heads alone.")
     flags.DEFINE_integer(
         "unfreeze_last", None, "Train the heads and that many last blocks or layers alone.", 1
@@ -111,6 +121,12 @@ def define_training_flags() -> None:
     flags.DEFINE_integer("split_seed", 0, "Seed of splits that the data set does not bring.", 0)
     flags.DEFINE_bool("strict", False, "Stop at an unreadable image instead of skipping it.")
     flags.DEFINE_integer("show_views", 0, "Draw that many images with their views.", 0)
+    flags.DEFINE_integer("num_devices", 1, "Devices of each process, which share a batch.", 1)
+    flags.DEFINE_string(
+        "coordinator_address", None, "host:port of process 0, for several processes (JAX)."
+    )
+    flags.DEFINE_integer("num_processes", 1, "Processes that share a batch (JAX).", 1)
+    flags.DEFINE_integer("process_id", 0, "Number of this process, from 0.", 0)
 
     flags.register_validator(
         "losses",
@@ -176,6 +192,7 @@ def define_training_flags() -> None:
         lambda values: values["quick"] or values["warmup_epochs"] < values["epochs"],
         "--warmup_epochs must be below --epochs",
     )
+    flags.register_multi_flags_validator(["batch_size", *DEVICE_FLAGS], _fitting_devices)
 
 
 def build_loss(name: str) -> CLCELoss:
@@ -311,6 +328,23 @@ def _fitting_options(values):
         check_options(values["backbone"], values["stochastic_depth"], values["remat"])
         if values["layer_decay"] != 1 and not values["backbone"].endswith(".keras"):
             check_options(values["backbone"], layer_decay=True)
+    return True
+
+
+def _fitting_devices(values):
+    count, process = values["num_processes"], values["process_id"]
+    if process >= count or (count > 1) != (values["coordinator_address"] is not None):
+        raise flags.ValidationError(
+            "several processes need --coordinator_address, the same --num_processes and each its "
+            f"own --process_id below it. Received: num_processes={count}, process_id={process}, "
+            f"coordinator_address={values['coordinator_address']}"
+        )
+    devices = values["num_devices"] * count
+    if values["batch_size"] % devices:
+        raise flags.ValidationError(
+            f"--batch_size must divide by the number of devices of all processes, {devices}. "
+            f"Received: batch_size={values['batch_size']}"
+        )
     return True
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import devices
 import keras
 import recipe_flags
 from absl import app, flags, logging
@@ -43,6 +44,7 @@ def begin(argv: Sequence[str], recipe: str) -> tuple[Path, list[Run]]:
     if argv[1:]:
         raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
     logging.set_verbosity(logging.WARNING)
+    devices.start()
     keras.config.set_dtype_policy(FLAGS.mixed_precision)
     home = Path(FLAGS.output_dir, recipe, FLAGS.dataset, FLAGS.backbone.replace("/", "_"))
     return home, [
@@ -90,6 +92,7 @@ def load(
             )
     if FLAGS.images_per_class is not None:
         dataset.train.check_balanced(FLAGS.batch_size, FLAGS.images_per_class)
+    devices.wait()
     return dataset
 
 
@@ -107,7 +110,7 @@ def announce(home: Path, dataset: ImageDataset | FewShotDataset, more: str = "")
     print(
         f"Encoder:  {FLAGS.backbone} at {recipe_flags.image_size()} px, weights: {weights}{licence}"
     )
-    print(f"Backend:  {backend_name()}, {FLAGS.mixed_precision}")
+    print(f"Backend:  {backend_name()}, {FLAGS.mixed_precision}{devices.in_words()}")
     print(
         f"Plan:     {', '.join(FLAGS.losses)}; seeds {', '.join(FLAGS.seeds)}; "
         f"{epochs()} epochs of {FLAGS.batch_size} images in two views a step{more}"
@@ -141,8 +144,9 @@ def each(
         if done:
             print("already finished")
         else:
-            with recipe_flags.errors_in_one_line(OSError), folder.lock():
+            with recipe_flags.errors_in_one_line(OSError), folder.lock(), devices.scope():
                 done = run(loss, seed, folder, dataset)
+        devices.wait(folder.metrics)
         yield (loss, seed, folder), done
 
 
@@ -216,16 +220,18 @@ def train(
         ),
         loss=recipe_flags.build_loss(loss),
         metrics=["accuracy"],
+        gradient_cache_size=FLAGS.gradient_cache_size,
     )
     checkpoint = RunCheckpoint(folder.checkpoint, monitor)
     first_epoch = checkpoint.restore(model)
     if first_epoch:
         print(f"going on after epoch {first_epoch}")
     folder.start(settings, dataset.split_note, recipe_flags.given())
+    devices.wait(folder.config)
     write_history = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: folder.write_history(checkpoint.history)
     )
-    callbacks = [*callbacks, checkpoint, write_history, EpochReport()]
+    callbacks = [*devices.callbacks(), *callbacks, checkpoint, write_history, EpochReport()]
     if FLAGS.ema_momentum is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights())
     if first_epoch < epochs():
@@ -237,6 +243,7 @@ def train(
                     seed,
                     initial_epoch=first_epoch,
                     images_per_class=FLAGS.images_per_class,
+                    share=devices.share(),
                 ),
                 steps_per_epoch=steps,
                 epochs=epochs(),
@@ -247,6 +254,7 @@ def train(
                 verbose=1 if sys.stdout.isatty() else 0,
             )
     folder.write_history(checkpoint.history)
+    devices.wait(folder.history)
     checkpoint.load_best(model)
     if FLAGS.ema_momentum is not None:
         model.optimizer.finalize_variable_values(model.trainable_variables)

@@ -176,6 +176,7 @@ class ImageSplit:
         seed: int = 0,
         initial_epoch: int = 0,
         images_per_class: int | None = None,
+        share: tuple[int, int] = (0, 1),
     ) -> tf.data.Dataset:
         """Give two augmented views of every image, epoch after epoch without end.
 
@@ -190,11 +191,14 @@ class ImageSplit:
             initial_epoch: epoch to begin with, from 0.
             images_per_class: images of each class in a batch, at least 2, where batches shall be
                 balanced; None shuffles all.
+            share: (index, count): give every count-th image of each batch from that index on, for
+                processes that train on one batch together. What they give together is what one
+                alone would give; no process decodes the images of another.
 
         Returns:
             A dataset of ((view_1, view_2), labels): float32 views
-            (batch_size, image_size, image_size, 3) in 0..255, int64 labels (batch_size,). An epoch
-            has `num_examples // batch_size` batches.
+            (batch_size / count, image_size, image_size, 3) in 0..255, int64 labels
+            (batch_size / count,). An epoch has `num_examples // batch_size` batches.
 
         Raises:
             ValueError: if an argument is out of range, or the split is smaller than a batch.
@@ -216,6 +220,12 @@ class ImageSplit:
                 f"`batch_size` must be at most the number of examples, {self.num_examples}: an "
                 f"epoch drops what does not fill a batch. Received: batch_size={batch_size}"
             )
+        index, count = share
+        if not 0 <= index < count or batch_size % count:
+            raise ValueError(
+                "`share` must be (index, count) with an index below the count, and the count must "
+                f"divide the batch size, {batch_size}. Received: share={share!r}"
+            )
         with tf.device("CPU:0"):
             root = tf.constant([seed % 2**31, seed // 2**31], tf.int32)
         epoch_batches = (
@@ -235,11 +245,11 @@ class ImageSplit:
                 return (view(images, aspects, None),) * 2, labels
             key = tf.random.fold_in(_epoch_key(root, epoch, _VIEW_STREAM), step)
             pair = tuple(
-                view(images, aspects, tf.random.fold_in(key, number)) for number in range(2)
+                view(images, aspects, tf.random.fold_in(key, number), share) for number in range(2)
             )
             return pair, labels
 
-        pairs = epoch_batches(batch_size, root, initial_epoch, draw_views, balanced)
+        pairs = epoch_batches(batch_size, share, root, initial_epoch, draw_views, balanced)
         return pairs.prefetch(2)
 
     def check_balanced(self, batch_size: int, images_per_class: int) -> None:
@@ -286,8 +296,11 @@ class ImageSplit:
             start = stop
         return images, labels
 
-    def _epoch_batches_in_memory(self, batch_size, root, initial_epoch, draw_views, balanced):
+    def _epoch_batches_in_memory(
+        self, batch_size, share, root, initial_epoch, draw_views, balanced
+    ):
         steps = self.num_examples // batch_size
+        index, count = share
         with tf.device("CPU:0"):
             stored = [tf.constant(part) for part in (self._images, self._labels, self._aspects)]
 
@@ -301,7 +314,8 @@ class ImageSplit:
                 chosen = tf.numpy_function(balanced, [epoch], tf.int64)
                 chosen = tf.ensure_shape(chosen, (steps, batch_size))
             numbers = tf.range(steps, dtype=tf.int64)
-            return tf.data.Dataset.from_tensor_slices((tf.fill((steps,), epoch), numbers, chosen))
+            own = chosen[:, index::count]
+            return tf.data.Dataset.from_tensor_slices((tf.fill((steps,), epoch), numbers, own))
 
         def draw(epoch, step, chosen):
             return draw_views(
@@ -311,7 +325,10 @@ class ImageSplit:
         numbered = tf.data.Dataset.range(initial_epoch, 2**31).flat_map(shuffled)
         return numbered.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
-    def _epoch_batches_from_stream(self, batch_size, root, initial_epoch, draw_views, _):
+    def _epoch_batches_from_stream(self, batch_size, share, root, initial_epoch, draw_views, _):
+        index, count = share
+        whole_batches = self.num_examples // batch_size * batch_size
+
         def shuffled(epoch):
             # A folded key holds the epoch itself in one half, hence the draw.
             shuffle_seed = tf.random.stateless_uniform(
@@ -323,8 +340,10 @@ class ImageSplit:
                 self._stream.dataset.shuffle(
                     self._stream.shuffle_buffer, seed=shuffle_seed, reshuffle_each_iteration=False
                 )
+                .take(whole_batches)
+                .shard(count, index)
                 .map(self._stream.decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-                .batch(batch_size, drop_remainder=True)
+                .batch(batch_size // count, drop_remainder=True)
             )
             return batched.enumerate().map(lambda step, batch: (epoch, step, *batch))
 

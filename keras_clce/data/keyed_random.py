@@ -21,11 +21,19 @@ class KeyedRandom:
     def __init__(self) -> None:
         self._key = None
         self._draws = 0
+        self._share = (0, 1)
 
-    def start(self, key: tf.Tensor) -> None:
-        """Begin a new sequence of draws from `key`, an integer tensor of shape (2,)."""
+    def start(self, key: tf.Tensor, share: tuple[int, int] = (0, 1)) -> None:
+        """Begin a new sequence of draws.
+
+        Args:
+            key: integer tensor of shape (2,).
+            share: (index, count) where the rows to draw for are every count-th of more rows, from
+                that index on: each draw then holds what they get in the draw for all.
+        """
         self._key = key
         self._draws = 0
+        self._share = share
 
     def _next_key(self) -> tf.Tensor:
         self._draws += 1
@@ -33,12 +41,20 @@ class KeyedRandom:
 
     def uniform(self, shape, minval=0, maxval=1, dtype=tf.float32) -> tf.Tensor:
         """Draw uniformly from [minval, maxval)."""
-        return tf.random.stateless_uniform(
-            shape, self._next_key(), minval=minval, maxval=maxval, dtype=dtype
+        return self._own_rows(
+            tf.random.stateless_uniform, shape, minval=minval, maxval=maxval, dtype=dtype
         )
 
     def normal(self, shape, mean=0.0, stddev=1.0, dtype=tf.float32) -> tf.Tensor:
         """Draw from a normal distribution."""
-        return tf.random.stateless_normal(
-            shape, self._next_key(), mean=mean, stddev=stddev, dtype=dtype
+        return self._own_rows(
+            tf.random.stateless_normal, shape, mean=mean, stddev=stddev, dtype=dtype
         )
+
+    def _own_rows(self, draw, shape, **options):
+        index, count = self._share
+        if count == 1:
+            return draw(shape, self._next_key(), **options)
+        shape = tf.convert_to_tensor(shape)
+        whole = tf.concat([count * shape[:1], shape[1:]], axis=0)
+        return draw(whole, self._next_key(), **options)[index::count]

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_clce.data.dataset import ImageDataset, ImageSplit
+from keras_clce.files import write_atomically
 
 
 def show_views(
@@ -66,5 +67,5 @@ def show_views(
     figure.suptitle(f"policy {policy}, seed {seed}")
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100, format="png")
+    write_atomically(path, lambda to: figure.savefig(to, dpi=100, format="png"))
     return path

@@ -237,21 +237,21 @@ class OneOf(keras_cv.layers.VectorizedBaseImageAugmentationLayer):
         self._compiled = tf.function(self._change_fused, jit_compile=True)
 
     def get_random_transformation_batch(self, batch_size, **kwargs):
-        """Draw the number of a layer for each image, (batch,), and what the fused layers do."""
+        """Draw the number of a layer for each image, (batch,), and what all the layers do."""
         numbers = self._random_generator.uniform((batch_size,), 0, len(self.shares), tf.int32)
-        return numbers, _draw(self.fused, batch_size)
+        return numbers, _draw(self.fused, batch_size), _draw(self.others, batch_size)
 
     def augment_images(self, images, transformations, **kwargs):
         """Run the fused layers, divide the batch, run the others, put the images back."""
-        numbers, drawn = transformations
-        images = self._compiled(images, numbers, drawn)
+        numbers, fused, others = transformations
+        images = self._compiled(images, numbers, fused)
         count = len(self.others) + 1
         shares = tf.gather(self.shares, numbers)
         rest, *parts = tf.dynamic_partition(images, shares, count)
         places = tf.dynamic_partition(tf.range(tf.shape(images)[0]), shares, count)
         done = [
-            _clip(_apply_unless_empty(layer, part))
-            for layer, part in zip(self.others, parts, strict=True)
+            _clip(_change_unless_empty(layer, part, _rows(drawn, rows)))
+            for layer, part, drawn, rows in zip(self.others, parts, others, places[1:], strict=True)
         ]
         return tf.reshape(tf.dynamic_stitch(places, [rest, *done]), tf.shape(images))
 
@@ -307,9 +307,15 @@ def apply_layers(layers: list, images: tf.Tensor) -> tf.Tensor:
     return _change(layers, images, _draw(layers, tf.shape(images)[0]))
 
 
-def _apply_unless_empty(layer, images: tf.Tensor) -> tf.Tensor:
+def _change_unless_empty(layer, images: tf.Tensor, drawn) -> tf.Tensor:
     # Extremes and counts of no image at all are not defined.
-    return tf.cond(tf.size(images) > 0, lambda: apply_layers([layer], images), lambda: images)
+    return tf.cond(tf.size(images) > 0, lambda: _change([layer], images, [drawn]), lambda: images)
+
+
+def _rows(drawn, places: tf.Tensor):
+    return tf.nest.map_structure(
+        lambda rows: None if rows is None else tf.gather(rows, places), drawn
+    )
 
 
 def bind(layers: list, draws: KeyedRandom) -> list:

@@ -29,8 +29,8 @@ from keras_clce.data.view_layers import (
 
 VIEW_POLICIES = ("none", "light", "simclr", "randaugment")
 
-# (images, aspects, key) -> views, all tensors.
-View = Callable[[tf.Tensor, tf.Tensor, tf.Tensor | None], tf.Tensor]
+# (images, aspects, key, share) -> views, all tensors but the share.
+View = Callable[..., tf.Tensor]
 
 _RAND_AUGMENT_STEPS = 2
 _RAND_AUGMENT_MAGNITUDE = 0.3
@@ -150,7 +150,8 @@ def make_view(
         `view(images, aspects, key)`: square images (batch, side, side, 3) with values in 0..255 of
         any dtype, the width / height that they had before they were squeezed (batch,), and an
         integer key (2,) give float32 views (batch, image_size, image_size, 3) in 0..255. The same
-        key gives the same views; `"none"` needs no key.
+        key gives the same views; `"none"` needs no key. With `share=(index, count)` the images are
+        every count-th of a larger batch from that index on, and get the views that they have in it.
 
     Raises:
         ValueError: if the policy is unknown.
@@ -166,7 +167,9 @@ def make_view(
     """
     check_policy(policy)
 
-    def middle(images: tf.Tensor, aspects: tf.Tensor, key: tf.Tensor | None) -> tf.Tensor:
+    def middle(
+        images: tf.Tensor, aspects: tf.Tensor, key: tf.Tensor | None, share=(0, 1)
+    ) -> tf.Tensor:
         if crop_fraction != 1.0:
             # Twice as many samples as pixels, for an antialiased resize like the evaluation's.
             images = crop_boxes(images, middle_boxes(aspects, crop_fraction), 2 * image_size)
@@ -178,8 +181,10 @@ def make_view(
     layers = _policy_layers(policy, image_size, flip, draws)
     smallest_area = 0.08 if policy == "simclr" else 0.25
 
-    def view(images: tf.Tensor, aspects: tf.Tensor, key: tf.Tensor | None) -> tf.Tensor:
-        draws.start(key)
+    def view(
+        images: tf.Tensor, aspects: tf.Tensor, key: tf.Tensor | None, share=(0, 1)
+    ) -> tf.Tensor:
+        draws.start(key, share)
         boxes = _random_boxes(draws, aspects, smallest_area)
         views = apply_layers(layers, crop_boxes(images, boxes, image_size))
         return tf.ensure_shape(views, (images.shape[0], image_size, image_size, 3))

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_clce import backend
 from keras_clce.losses.contrastive import ContrastiveLoss, LACLNLoss, reduce_anchors
 from keras_clce.losses.functional import class_ids
 
@@ -114,6 +115,8 @@ class CLCELoss(keras.losses.Loss):
                 "`y_pred` must be a dict with 'embedding' (batch, dim) and 'logits' "
                 f"(batch, classes). Received: y_pred={received}"
             )
+        y_pred = {key: y_pred[key] for key in ("embedding", "logits")}
+        y_true, y_pred, sample_weight = backend.gather_rows((y_true, y_pred, sample_weight))
         entropy = self._cross_entropy(y_true, y_pred["logits"])
         values, counted = self.contrastive.anchor_values(y_true, y_pred["embedding"])
         everyone = ops.ones_like(counted)
@@ -142,7 +145,7 @@ class CLCELoss(keras.losses.Loss):
 
     def __call__(self, y_true: Any, y_pred: Mapping[str, Any], sample_weight: Any = None) -> Any:
         """Reduced loss; each part has its own mean, so Keras's single one does not serve."""
-        return self.join(self.parts(y_true, y_pred, sample_weight))
+        return self.join(self.parts(y_true, y_pred, sample_weight)) / backend.num_replicas()
 
     def _cross_entropy(self, y_true, logits):
         logits = ops.cast(logits, "float32")

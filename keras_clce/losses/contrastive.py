@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_clce import backend
 from keras_clce.losses import functional
 
 
@@ -78,8 +79,11 @@ class ContrastiveLoss(keras.losses.Loss):
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Reduced loss; not Keras's own, which would cast class numbers to the loss's dtype."""
+        y_true, y_pred, sample_weight = backend.gather_rows((y_true, y_pred, sample_weight))
         values, counted = self.anchor_values(y_true, y_pred)
-        return ops.cast(reduce_anchors(values, counted, sample_weight, self.reduction), self.dtype)
+        loss = reduce_anchors(values, counted, sample_weight, self.reduction)
+        # Every replica has the whole loss, and Keras sums their gradients.
+        return ops.cast(loss / backend.num_replicas(), self.dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_clce")

@@ -15,6 +15,7 @@ from typing import Any
 import filelock
 import numpy as np
 
+from keras_clce import backend
 from keras_clce.files import write_atomically, write_json
 
 _NUMBER = (int, float)
@@ -65,6 +66,8 @@ class RunFolder:
     def lock(self) -> Iterator[None]:
         """Keep other processes out of the folder; the lock ends with its process, killed or not.
 
+        Of several processes that train together, the first alone locks.
+
         Raises:
             BlockingIOError: If another process holds it.
 
@@ -74,6 +77,9 @@ class RunFolder:
             folder.start({"epochs": 3}, data="digits, 1,257 training images")
         ```
         """
+        if backend.process_id():
+            yield
+            return
         self.path.mkdir(parents=True, exist_ok=True)
         # Not in the locked file itself, which Windows lets nobody read.
         owner = self.path / ".process"

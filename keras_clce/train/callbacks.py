@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_clce.backend import process_id
 from keras_clce.files import checksums, write_atomically, write_json
 
 
@@ -20,7 +21,8 @@ class RunCheckpoint(keras.callbacks.Callback):
     An epoch is `epoch-N.npz` (weights, optimizer, seeds), `epoch-N.json` (the logs up to it) and
     `epoch-N.sha256`, checksums of both that `sha256sum --check` reads. It counts as saved when the
     checksums are renamed into place, so a kill at any moment leaves the epoch before it whole.
-    The newest two epochs are kept, and those that they name as the best.
+    The newest two epochs are kept, and those that they name as the best. Of several
+    processes that train together, the first alone writes and all of them read.
 
     Args:
         folder: Where the checkpoint stands; created if need be.
@@ -127,6 +129,8 @@ class RunCheckpoint(keras.callbacks.Callback):
         seconds = time.perf_counter() - self._epoch_began
         self.history.append({"epoch": epoch, **logs, "seconds": round(seconds, 3)})
         self.best_epoch = self._best_of({self.best_epoch, epoch})
+        if process_id():
+            return
         self.folder.mkdir(parents=True, exist_ok=True)
         arrays, state, sums = self._files(epoch)
         sums.unlink(missing_ok=True)

@@ -254,6 +254,16 @@ class CLCEModel(keras.Model):
         """Keras's own training step, on both views stacked into one batch."""
         return backend.train_step_on(self, super().train_step, self._stack_views, args)
 
+    def test_step(self, *args: Any) -> Any:
+        """Keras's own test step, its work divided where every device has the whole batch."""
+        *state, data = args
+        return super().test_step(*state, backend.share_rows(data))
+
+    def predict_step(self, *args: Any) -> Any:
+        """Keras's own prediction step, its work divided where every device has the whole batch."""
+        *state, data = args
+        return backend.whole_rows(super().predict_step(*state, backend.share_rows(data)))
+
     def compute_loss(
         self,
         x: Any = None,
@@ -269,7 +279,8 @@ class CLCEModel(keras.Model):
         total = self.loss.join(parts)
         for loss in self.losses:
             total = total + ops.sum(ops.cast(loss, total.dtype))
-        return total
+        # Every replica has the whole loss, and Keras sums their gradients.
+        return total / backend.num_replicas()
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
@@ -335,10 +346,13 @@ class CLCEModel(keras.Model):
                     f"{expected[0]}, and give views of one size. Received: images of shape "
                     f"{expected} and a view of shape {shape}"
                 )
-        x = ops.concatenate([ops.cast(view, self.compute_dtype) for view in views])
-        y = None if y is None else ops.concatenate([y, y])
+        # An image's views lie side by side, so that rows that are shared between devices stay where
+        # they are: one view of all images before the other would send every image around.
+        x = ops.stack([ops.cast(view, self.compute_dtype) for view in views], axis=1)
+        x = ops.reshape(x, (-1, *x.shape[2:]))
+        y = None if y is None else ops.repeat(y, 2, axis=0)
         if sample_weight is not None:
-            sample_weight = ops.concatenate([sample_weight, sample_weight])
+            sample_weight = ops.repeat(sample_weight, 2, axis=0)
         return x, y, sample_weight
 
     def _check_arrays(self, x, y):

@@ -315,6 +315,8 @@ def test_resize_of_a_batch_is_the_resize_of_its_images():
         ({"batch_size": 2, "policy": "strong"}, "none, light, simclr, randaugment.*'strong'"),
         ({"batch_size": 2, "seed": -1}, "seed=-1"),
         ({"batch_size": 2, "initial_epoch": 1.5}, "initial_epoch=1.5"),
+        ({"batch_size": 4, "share": (2, 2)}, r"share=\(2, 2\)"),
+        ({"batch_size": 4, "share": (0, 3)}, r"divide the batch size, 4.*share=\(0, 3\)"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):
@@ -364,3 +366,35 @@ def test_show_views_writes_a_picture(tmp_path):
         assert len(np.unique(np.asarray(picture.convert("L")))) > 50
     with pytest.raises(ValueError, match=f"number of examples, {COUNT}. Received: n=0"):
         show_views(_split(), "light", 0, path)
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    ("policy", "split"),
+    [("simclr", _split), ("randaugment", _split), ("none", _streamed_split)],
+)
+def test_shares_of_a_batch_together_are_the_batch_of_one_process(policy, split):
+    whole = _take(split().view_pairs(6, policy=policy, seed=3), COUNT // 6 + 1)
+    for index in range(2):
+        pairs = split().view_pairs(6, policy=policy, seed=3, share=(index, 2))
+        for batch, expected in zip(_take(pairs, len(whole)), whole, strict=True):
+            for got, all_rows in zip(batch, expected, strict=True):
+                assert len(got) == 3
+                np.testing.assert_allclose(got, all_rows[index::2], atol=1e-3)
+
+
+@pytest.mark.any_backend
+def test_a_process_decodes_its_own_share_alone():
+    decoded = []
+
+    def decode(image, label, aspect):
+        label = tf.numpy_function(lambda one: decoded.append(one) or one, [label], tf.int64)
+        return image, tf.ensure_shape(label, ()), aspect
+
+    arrays = _images(), np.arange(COUNT), np.ones(COUNT, np.float32)
+    records = Records(tf.data.Dataset.from_tensor_slices(arrays), decode, COUNT)
+    split = ImageSplit(None, None, SIZE, stream=records)
+    epoch = _take(_streamed_split().view_pairs(10, "none"), 2)
+    _take(split.view_pairs(10, "none", share=(1, 2)), 2)
+    wanted = np.concatenate([labels[1::2] for _, _, labels in epoch])
+    assert set(decoded[:10]) == set(wanted)

@@ -1,0 +1,165 @@
+"""Trains fixed models on one device and on several, and writes what came out of both.
+
+Usage: KERAS_BACKEND=jax python many_devices.py OUTPUT.npz, with eight devices
+       KERAS_BACKEND=jax python many_devices.py OUTPUT.npz ADDRESS PROCESS, for two processes
+       KERAS_BACKEND=tensorflow python many_devices.py OUTPUT.npz
+"""
+
+import contextlib
+import sys
+
+import keras
+import numpy as np
+from small_models import SHAPE, separable
+
+from keras_clce import CLCELoss, CLCEModel, HSCLLoss, LACLNLoss
+from keras_clce.data import two_view_augmenter
+
+# Neither it nor its double is the size of anything else in the compiled step.
+BATCH = 40
+CLASSES = 5
+WIDE = 5089  # iNaturalist's classes
+# Name: options of the model, the loss, views an image. Where it is one, some anchors have no
+# positive. Replicas of TensorFlow draw the same numbers, each for its own rows.
+CASES = {
+    "layer_norm": ({"norm": "layer"}, CLCELoss(0.5, LACLNLoss(0.2, 2.0, "inside")), 1),
+    "batch_norm": ({"norm": "batch"}, CLCELoss(0.5, HSCLLoss(threshold=0.2)), 2),
+    "augmenter": ({"norm": "batch", "augment": True, "dropout": 0.3}, CLCELoss(), 2),
+}
+SAME_ON_TENSORFLOW = ("layer_norm", "batch_norm")
+
+
+def data():
+    """Two batches and a part of one; a class has one image in each of the two."""
+    images, labels = separable(2 * BATCH + 13)
+    labels[[1, BATCH + 5]] = CLASSES - 1
+    weights = np.random.default_rng(3).uniform(0.5, 2.0, len(labels)).astype("float32")
+    return images, labels, weights
+
+
+def compiled_model(loss, norm=None, dropout=0.0, augment=False, classes=CLASSES):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(SHAPE)
+    x = keras.layers.Conv2D(8, 3, strides=2, kernel_regularizer="l2")(inputs)
+    if norm == "batch":
+        # Keras joins the statistics of replicas only where it is told to, and only there.
+        synchronized = keras.backend.backend() == "tensorflow"
+        x = keras.layers.BatchNormalization(momentum=0.8, synchronized=synchronized)(x)
+    elif norm == "layer":
+        x = keras.layers.LayerNormalization()(x)
+    x = keras.layers.Dropout(dropout, seed=5)(keras.layers.ReLU()(x))
+    augmenter = two_view_augmenter(SHAPE[0], seed=2) if augment else None
+    model = CLCEModel(keras.Model(inputs, x), classes, augmenter=augmenter)
+    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss=loss, metrics=["accuracy"])
+    return model
+
+
+def train(case, scope, rows=slice(None), processes=1, remainder=False):
+    """Losses and metrics of two epochs, and weights; `rows` are this process's of each batch."""
+    options, loss, views = CASES[case]
+    pairs = views == 2 and "augment" not in options
+    images, labels, weights = data()
+    count = len(labels) if remainder else 2 * BATCH
+    own = np.concatenate(
+        [np.arange(start, min(start + BATCH, count))[rows] for start in range(0, count, BATCH)]
+    )
+    with scope:
+        model = compiled_model(loss, **options)
+        history = model.fit(
+            (images[own], images[own, :, ::-1]) if pairs else images[own],
+            labels[own],
+            sample_weight=weights[own],
+            batch_size=BATCH // processes,
+            epochs=2,
+            shuffle=False,
+            verbose=0,
+        ).history
+        if remainder:
+            evaluated = model.evaluate(
+                images[:81], labels[:81], batch_size=BATCH, verbose=0, return_dict=True
+            )
+            history |= {f"evaluated_{key}": value for key, value in evaluated.items()}
+            history["predicted"] = model.predict(images[:81], BATCH, verbose=0)["logits"]
+    return flat(history, model)
+
+
+def flat(history, model):
+    weights = {f"weight{number}": value for number, value in enumerate(model.get_weights())}
+    return {**{key: np.array(value) for key, value in history.items()}, **weights}
+
+
+def wide_head(layout):
+    """A head of many classes, its kernel and its momentum divided between four devices."""
+    images, _, _ = data()
+    labels = np.random.default_rng(0).integers(0, WIDE - 1, BATCH)
+    labels[BATCH // 2 :] = labels[: BATCH // 2]
+    with layout.scope() if layout else contextlib.nullcontext():
+        model = compiled_model(CLCELoss(0.5), "layer", classes=WIDE)
+        history = model.fit(
+            images[:BATCH], labels, batch_size=BATCH, epochs=2, shuffle=False, verbose=0
+        ).history
+    results = flat(history, model)
+    if layout:
+        for name, variable in (
+            ("kernel", model.heads.classifier.kernel),
+            (
+                "momentum",
+                next(v for v in model.optimizer.variables if "classifier_kernel" in v.path),
+            ),
+        ):
+            results[name] = np.array(variable.value.addressable_shards[0].data.shape)
+    return results
+
+
+def jax_devices():
+    yield from (("one", case, train(case, contextlib.nullcontext())) for case in CASES)
+    distribution = keras.distribution.DataParallel()
+    assert distribution.num_model_replicas == 8
+    yield from (("several", case, train(case, distribution.scope())) for case in CASES)
+    mesh = keras.distribution.DeviceMesh((2, 4), ("batch", "model"))
+    layouts = keras.distribution.LayoutMap(mesh)
+    # The features are divided: 5,089 classes would not divide by four.
+    layouts[".*heads/classifier/kernel"] = ("model", None)
+    layout = keras.distribution.ModelParallel(layout_map=layouts, batch_dim_name="batch")
+    yield "one", "wide_head", wide_head(None)
+    yield "several", "wide_head", wide_head(layout)
+
+
+def jax_process(address, process):
+    keras.distribution.initialize(address, num_processes=2, process_id=process)
+    distribution = keras.distribution.DataParallel(auto_shard_dataset=False)
+    assert distribution.num_model_replicas == 4
+    rows = slice(process, None, 2)
+    yield "processes", "batch_norm", train("batch_norm", distribution.scope(), rows, processes=2)
+
+
+def tensorflow_devices():
+    import tensorflow as tf
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    parts = [tf.config.LogicalDeviceConfiguration()] * 2
+    tf.config.set_logical_device_configuration(cpu, parts)
+    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+    for case in SAME_ON_TENSORFLOW:
+        yield "one", case, train(case, contextlib.nullcontext(), remainder=True)
+        yield "several", case, train(case, strategy.scope(), remainder=True)
+
+
+def main(output, address=None, process=None):
+    if keras.backend.backend() == "tensorflow":
+        results = tensorflow_devices()
+    elif address is None:
+        results = jax_devices()
+    else:
+        results = jax_process(address, int(process))
+    found = {
+        f"{devices}/{case}/{key}": value
+        for devices, case, values in results
+        for key, value in values.items()
+    }
+    if process in (None, "0"):
+        np.savez(output, **found)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
