@@ -428,10 +428,13 @@ def _check_arrays(images: np.ndarray, labels: np.ndarray | None) -> None:
             f"images={type(images).__name__} of shape {tuple(shape)} and dtype {dtype}"
         )
     labels = np.asarray(labels)
-    if labels.shape != shape[:1] or labels.dtype.kind not in "iu":
+    with np.errstate(invalid="ignore"):
+        whole = labels.dtype.kind in "iuf" and np.array_equal(labels, labels.astype(np.int64))
+    if labels.shape != shape[:1] or not whole:
         raise ValueError(
             f"`labels` must be integers of shape ({shape[0]},), one for each image. Received: "
-            f"labels of shape {labels.shape} and dtype {labels.dtype}"
+            f"labels of shape {labels.shape} and dtype {labels.dtype}, such as "
+            f"{labels.ravel()[:3].tolist()}"
         )
 
 

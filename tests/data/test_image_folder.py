@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from keras_clce.data import load_dataset
-from keras_clce.data.image_folder import decode_image
+from keras_clce.data.image_folder import decode_image, is_readable
 
 pytestmark = pytest.mark.any_backend
 
@@ -147,6 +147,25 @@ def test_orientation_of_cameras_is_applied(tmp_path):
     # Orientation 6: to be turned by 90 degrees clockwise, so that the corner goes to the right.
     assert got.shape == (6, 4, 3)
     np.testing.assert_array_equal(got, np.rot90(np.asarray(image), -1))
+
+
+def _with_broken_checksum(path):
+    Image.new("RGB", (1, 1)).save(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"IEND") - 5] ^= 1  # the last byte of the checksum of the pixels
+    path.write_bytes(content)
+
+
+def _with_nan(path):
+    Image.fromarray(np.array([[0.5, np.nan]], np.float32)).save(path)
+
+
+@pytest.mark.parametrize(("damage", "suffix"), [(_with_broken_checksum, "png"), (_with_nan, "tif")])
+def test_what_would_decode_to_other_pixels_is_damaged(damage, suffix, tmp_path):
+    damage(tmp_path / f"a.{suffix}")
+    with pytest.raises(OSError, match="must be a readable image"):
+        decode_image(tmp_path / f"a.{suffix}")
+    assert not is_readable(tmp_path / f"a.{suffix}")
 
 
 def test_gray_palette_and_cmyk_become_rgb(tmp_path):

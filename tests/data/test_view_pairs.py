@@ -330,7 +330,8 @@ def test_bad_arguments_are_named(arguments, message):
     [
         (np.zeros((2, 4, 4, 3)), [0, 1], "uint8 array.*float64"),
         (np.zeros((2, 4, 5, 3), np.uint8), [0, 1], r"\(2, 4, 5, 3\)"),
-        (np.zeros((2, 4, 4, 3), np.uint8), [0], r"`labels` must have shape \(2,\)"),
+        (np.zeros((2, 4, 4, 3), np.uint8), [0], r"`labels` must be integers of shape \(2,\)"),
+        (np.zeros((2, 4, 4, 3), np.uint8), [0.5, 1], r"`labels` must be .*\[0\.5, 1\.0\]"),
         (None, None, "`images` or `stream` must be given"),
     ],
 )

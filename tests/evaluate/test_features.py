@@ -20,6 +20,12 @@ def test_top_k_gives_nothing_for_equal_scores():
     assert top_k_accuracy(np.zeros(4, int), np.full((4, 3), np.nan)) == 0.0
 
 
+@pytest.mark.parametrize("labels", [[0, -1], [0, 2], [0.0, 1.0], [True, False], [[0], [1]], [0]])
+def test_top_k_refuses_labels_that_are_no_classes(labels):
+    with pytest.raises(ValueError, match=r"Received: .*labels of"):
+        top_k_accuracy(np.array(labels), np.eye(2))
+
+
 def test_top_k_beyond_the_number_of_classes():
     assert top_k_accuracy(np.array([0, 1]), np.eye(2), k=5) == 1.0
 

@@ -125,7 +125,12 @@ def make(folder: Path) -> Callable[[np.random.Generator], str]:
 
     def split(labels, rng):
         kind, made = outcome(lambda: ImageSplit(pixels, labels, image_size=6), ValueError)
-        assert (kind == "ok") == integers(labels), f"{kind} for {labels!r}"
+        whole = labels.dtype.kind in "iuf" and labels.shape == (ROWS,)
+        whole = whole and all(
+            np.isfinite(value) and value == int(value) and abs(value) < 2**63
+            for value in labels.tolist()
+        )
+        assert (kind == "ok") == whole, f"{kind} for {labels!r}"
         if kind == "ok":
             np.testing.assert_array_equal(made.labels, labels)
         return kind

@@ -13,6 +13,7 @@ from backbone_checks import assert_close, random_pixels
 from safetensors.torch import save_file
 
 from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
+from keras_clce.models.checkpoints.files import published_pixels
 from keras_clce.models.checkpoints.layouts import resample_positions
 from keras_clce.models.checkpoints.tensors import read_tensors
 
@@ -243,6 +244,27 @@ def test_another_architecture_is_recognised(tiny, tmp_path):
         torch.save({name: torch.zeros(1) for name in names}, tmp_path / "other.pth")
         with pytest.raises(ValueError, match=rf"looks like {title}.*Received: weights="):
             build_backbone("vit_tiny", SIZE, weights=tmp_path / "other.pth")
+
+
+@pytest.mark.any_backend
+def test_a_flipped_bit_in_a_pytorch_file_is_noticed(tmp_path):
+    torch.save({"weight": torch.ones(1000)}, tmp_path / "ones.pth")
+    content = bytearray((tmp_path / "ones.pth").read_bytes())
+    content[content.index(np.ones(4, "float32").tobytes()) + 1000] ^= 8
+    (tmp_path / "ones.pth").write_bytes(content)
+    with pytest.raises(ValueError, match=r"checksum and content .* differ.*Received: weights="):
+        read_tensors(tmp_path / "ones.pth")
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    "mean", [None, 0.5, "0.5", [0.5], [0.5, 0.5, "x"], [0.5, float("nan"), 0.5], {"r": 0.5}]
+)
+def test_pixel_statistics_that_are_no_three_numbers(mean, tmp_path):
+    config = {"pretrained_cfg": {"mean": mean, "std": [0.5, 0.5, 0.5]}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"three numbers as its mean.*Received: mean="):
+        published_pixels(tmp_path)
 
 
 class Malicious:

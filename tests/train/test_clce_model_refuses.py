@@ -70,6 +70,23 @@ def test_labels_that_are_no_classes(change):
         compiled(small_model()).fit(images, change(labels), verbose=0)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda y: y[:-1],
+        lambda y: y[None],
+        lambda y: y.astype(str),
+        lambda y: y.astype("complex64"),
+        lambda y: np.eye(CLASSES + 1)[y],
+    ],
+    ids=["too few", "a row", "text", "complex", "another number of columns"],
+)
+def test_labels_of_another_form(change):
+    images, labels = separable(16)
+    with pytest.raises(ValueError, match=r"`y` must hold numbers, of one of the shapes .*Received"):
+        compiled(small_model()).fit(images, change(labels), verbose=0)
+
+
 def streamed(images, labels):
     import tensorflow as tf
 
