@@ -39,7 +39,8 @@ def in_words() -> str:
     """How many devices and processes train, for the plan; nothing where it is one."""
     if _devices() == 1:
         return ""
-    return f", {_devices()} devices in {FLAGS.num_processes} process(es)"
+    processes = FLAGS.num_processes
+    return f", {_devices()} devices" + (f" in {processes} processes" if processes > 1 else "")
 
 
 def scope() -> contextlib.AbstractContextManager:
