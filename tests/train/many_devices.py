@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from small_models import SHAPE, separable
 
-from keras_clce import CLCELoss, CLCEModel, HSCLLoss, LACLNLoss
+from keras_clce import CLCELoss, CLCEModel, HSCLLoss, LACLNLoss, backend
 from keras_clce.data import two_view_augmenter
 
 # Neither it nor its double is the size of anything else in the compiled step.
@@ -26,6 +26,8 @@ CASES = {
     "batch_norm": ({"norm": "batch"}, CLCELoss(0.5, HSCLLoss(threshold=0.2)), 2),
     "augmenter": ({"norm": "batch", "augment": True, "dropout": 0.3}, CLCELoss(), 2),
 }
+EVALUATED = "layer_norm"
+ONE = contextlib.nullcontext()
 SAME_ON_TENSORFLOW = ("layer_norm", "batch_norm")
 
 
@@ -54,7 +56,7 @@ def compiled_model(loss, norm=None, dropout=0.0, augment=False, classes=CLASSES)
     return model
 
 
-def train(case, scope, rows=slice(None), processes=1, remainder=False):
+def train(case, scope, rows=slice(None), processes=1, remainder=False, evaluation=None):
     """Losses and metrics of two epochs, and weights; `rows` are this process's of each batch."""
     options, loss, views = CASES[case]
     pairs = views == 2 and "augment" not in options
@@ -74,12 +76,12 @@ def train(case, scope, rows=slice(None), processes=1, remainder=False):
             shuffle=False,
             verbose=0,
         ).history
-        if remainder:
-            evaluated = model.evaluate(
-                images[:81], labels[:81], batch_size=BATCH, verbose=0, return_dict=True
-            )
-            history |= {f"evaluated_{key}": value for key, value in evaluated.items()}
-            history["predicted"] = model.predict(images[:81], BATCH, verbose=0)["logits"]
+    if evaluation:
+        few = images[:81], labels[:81]
+        with evaluation:
+            evaluated = model.evaluate(*few, batch_size=BATCH, verbose=0, return_dict=True)
+            history["predicted"] = model.predict(few[0], BATCH, verbose=0)["logits"]
+        history |= {f"evaluated_{key}": value for key, value in evaluated.items()}
     return flat(history, model)
 
 
@@ -93,7 +95,7 @@ def wide_head(layout):
     images, _, _ = data()
     labels = np.random.default_rng(0).integers(0, WIDE - 1, BATCH)
     labels[BATCH // 2 :] = labels[: BATCH // 2]
-    with layout.scope() if layout else contextlib.nullcontext():
+    with layout.scope() if layout else ONE:
         model = compiled_model(CLCELoss(0.5), "layer", classes=WIDE)
         history = model.fit(
             images[:BATCH], labels, batch_size=BATCH, epochs=2, shuffle=False, verbose=0
@@ -112,10 +114,14 @@ def wide_head(layout):
 
 
 def jax_devices():
-    yield from (("one", case, train(case, contextlib.nullcontext())) for case in CASES)
+    # What gives batches of an evaluation whole to every device; training is Keras's own.
+    whole, _ = backend.claim_devices(8, None, 1, 0)
     distribution = keras.distribution.DataParallel()
-    assert distribution.num_model_replicas == 8
-    yield from (("several", case, train(case, distribution.scope())) for case in CASES)
+    for case in CASES:
+        evaluated = case == EVALUATED
+        yield "one", case, train(case, ONE, evaluation=ONE if evaluated else None)
+        evaluation = whole.scope() if evaluated else None
+        yield "several", case, train(case, distribution.scope(), evaluation=evaluation)
     mesh = keras.distribution.DeviceMesh((2, 4), ("batch", "model"))
     layouts = keras.distribution.LayoutMap(mesh)
     # The features are divided: 5,089 classes would not divide by four.
@@ -141,8 +147,8 @@ def tensorflow_devices():
     tf.config.set_logical_device_configuration(cpu, parts)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     for case in SAME_ON_TENSORFLOW:
-        yield "one", case, train(case, contextlib.nullcontext(), remainder=True)
-        yield "several", case, train(case, strategy.scope(), remainder=True)
+        yield "one", case, train(case, ONE, remainder=True, evaluation=ONE)
+        yield "several", case, train(case, strategy.scope(), remainder=True, evaluation=ONE)
 
 
 def main(output, address=None, process=None):

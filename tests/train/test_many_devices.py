@@ -47,6 +47,7 @@ def finish(process):
 
 def assert_same(found, expected):
     assert len(expected) > 4
+    assert all(np.isfinite(value).all() for value in expected.values())
     assert found.keys() >= expected.keys()
     for key, value in expected.items():
         np.testing.assert_allclose(found[key], value, rtol=1e-5, atol=1e-5, err_msg=key)
@@ -65,22 +66,23 @@ def of(results, devices, case):
 
 @pytest.fixture(scope="module")
 def on_jax(tmp_path_factory):
-    """What one device and eight give, and the compiled training steps by case."""
+    """What one device and eight give, and the programs that the eight ran."""
     folder = tmp_path_factory.mktemp("jax")
     options = (
-        f"--xla_force_host_platform_device_count={DEVICES}",
         f"--xla_dump_to={folder}",
         "--xla_dump_hlo_as_text",
-        "--xla_dump_hlo_module_re=.*train_step.*",
+        "--xla_dump_hlo_module_re=.*(train|test|predict)_step.*",
     )
     finish(start(folder / "found.npz", KERAS_BACKEND="jax", XLA_FLAGS=" ".join(options)))
-    programs = [
-        path.read_text() for path in sorted(folder.glob("*train_step.cpu_after_optimizations.txt"))
-    ]
-    divided = [text for text in programs if f"num_partitions={DEVICES}" in text]
-    return dict(np.load(folder / "found.npz")), dict(
-        zip([*CASES, "wide_head"], divided, strict=True)
-    )
+    programs = {
+        step: [
+            text
+            for path in sorted(folder.glob(f"*{step}_step.cpu_after_optimizations.txt"))
+            if f"num_partitions={DEVICES}" in (text := path.read_text())
+        ]
+        for step in ("train", "test", "predict")
+    }
+    return dict(np.load(folder / "found.npz")), programs
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +121,7 @@ def test_two_processes_of_jax_train_as_one(on_jax, tmp_path):
 @needs_jax
 @pytest.mark.parametrize("case", CASES)
 def test_no_device_holds_all_similarities_and_no_image_moves(on_jax, case):
-    program = on_jax[1][case]
+    program = on_jax[1]["train"][list(CASES).index(case)]
     rows = CASES[case][2] * BATCH
     assert f"f32[{rows // DEVICES},{rows}]" in program
     assert f"[{rows},{rows}]" not in program
@@ -130,11 +132,22 @@ def test_no_device_holds_all_similarities_and_no_image_moves(on_jax, case):
 
 
 @needs_jax
+@pytest.mark.parametrize("step", ["test", "predict"])
+def test_evaluation_divides_whole_batches_where_it_can(on_jax, step):
+    divided, rest = on_jax[1][step]
+    height, width, _ = SHAPE
+    features = ((height - 1) // 2, (width - 1) // 2, 8)
+    assert "f32[{},{},{},{}]".format(BATCH // DEVICES, *features) in divided
+    assert "f32[{},{},{},{}]".format(BATCH, *features) not in divided
+    assert "f32[1,{},{},{}]".format(*features) in rest
+
+
+@needs_jax
 def test_a_wide_head_is_divided(on_jax):
     results, programs = on_jax
     found = of(results, "several", "wide_head")
     assert tuple(found["kernel"]) == tuple(found["momentum"]) == (2, WIDE)
-    assert f"f32[8,{WIDE}]" not in programs["wide_head"]
+    assert f"f32[8,{WIDE}]" not in programs["train"][-1]
 
 
 @pytest.mark.parametrize("case", SAME_ON_TENSORFLOW)
