@@ -96,7 +96,8 @@ def main(argv: list[str]) -> None:
         of = "" if " " in name else f" ({FLAGS.features[0]} features, {TRANSFORMS[0]})"
         print(f"\n{name}{of}: {tasks()} tasks, {FLAGS.queries} queries a class, {FLAGS.classifier}")
         print(few_shot_table(accuracies))
-    plot_few_shot(found, home / "few_shot.png")
+    with recipe_flags.errors_in_one_line(OSError):
+        plot_few_shot(found, home / "few_shot.png")
     print(f"\nPicture:  {home / 'few_shot.png'}")
     print(f"Runs:     {home}   ({time.perf_counter() - started:.0f} s in all)")
 

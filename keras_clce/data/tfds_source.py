@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from keras_clce.data.catalog import DatasetSpec
-from keras_clce.data.records import Records
+from keras_clce.data.records import Records, damage_as_os_error
 
 
 class TfdsImages:
@@ -48,7 +48,8 @@ class TfdsImages:
         if self._labels is None:
             records = self._read(tfds.decode.PartialDecoding({"label": True}))
             batches = records.map(lambda record: record["label"]).batch(4096)
-            self._labels = np.concatenate([np.zeros(0, np.int64), *batches.as_numpy_iterator()])
+            with damage_as_os_error():
+                self._labels = np.concatenate([np.zeros(0, np.int64), *batches.as_numpy_iterator()])
         return self._labels if self._indices is None else self._labels[self._indices]
 
     def select(self, indices: np.ndarray) -> "TfdsImages":
