@@ -200,6 +200,8 @@ def test_a_damaged_record_is_one_readable_error(shared_data, tmp_path):
     content[len(content) // 2] ^= 1
     train.unlink()
     train.write_bytes(content)
-    with pytest.raises(OSError, match=r"could not be read \(DataLossError: .*Prepare the data") as e:
+    with pytest.raises(
+        OSError, match=r"could not be read \(DataLossError: .*Prepare the data"
+    ) as e:
         load_dataset("oxford_flowers102", image_size=16, data_dir=tmp_path)
     assert "\n" not in str(e.value)

@@ -98,6 +98,7 @@ def make(folder: Path) -> Callable[[np.random.Generator], str]:
         else:
             key = list(value)[rng.integers(len(value))]
             odd = (
+                [0.5, 0.4, 0.3],
                 None,
                 1,
                 "x",
