@@ -105,7 +105,8 @@ def main(argv: list[str]) -> None:
         print(f"\n{name}{of}: {tasks()} tasks, {FLAGS.queries} queries a class, {FLAGS.classifier}")
         print(few_shot_table(accuracies))
     print(f"\n{FEW_SHOT_NOTE}")
-    plot_few_shot(found, home / "few_shot.png")
+    with recipe_flags.errors_in_one_line(OSError):
+        plot_few_shot(found, home / "few_shot.png")
     print(f"\nPicture:  {home / 'few_shot.png'}")
     print(f"Runs:     {home}   ({time.perf_counter() - started:.0f} s in all)")
 

@@ -117,10 +117,11 @@ def announce(home: Path, dataset: ImageDataset | FewShotDataset, more: str = "")
     )
     print(f"Results:  {home}")
     if FLAGS.show_views:
-        home.mkdir(parents=True, exist_ok=True)
         path = home / "views.png"
         named = dataset if isinstance(dataset, ImageDataset) else dataset.train
-        show_views(named, FLAGS.augmentation, FLAGS.show_views, path)
+        with recipe_flags.errors_in_one_line(OSError):
+            home.mkdir(parents=True, exist_ok=True)
+            show_views(named, FLAGS.augmentation, FLAGS.show_views, path)
         print(f"Views:    {path}")
 
 

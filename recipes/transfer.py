@@ -54,7 +54,8 @@ def main(argv: list[str]) -> None:
             f"test: top-1 {test['top1']:.4f}  top-5 {test['top5']:.4f}"
             f"  on {test['examples']} images, epoch {done['validation']['best_epoch']}"
         )
-    plot_curves(histories, home / "curves.png")
+    with recipe_flags.errors_in_one_line(OSError):
+        plot_curves(histories, home / "curves.png")
     print(f"\nTest accuracy in %, {dataset.split_note}")
     print(summary_table(metrics))
     print(f"\nCurves:   {home / 'curves.png'}")

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from keras_clce.data import resizing
 from keras_clce.data.dataset import ImageSplit, check_image_size, check_interpolation
-from keras_clce.data.records import Records
+from keras_clce.data.records import Records, damage_as_os_error
 
 # A split below this size is decoded once and kept; above it, every epoch decodes anew.
 MEMORY_LIMIT_BYTES = 2_000_000_000
@@ -74,6 +74,10 @@ def build_split(
 
     Returns:
         The split: in memory up to `MEMORY_LIMIT_BYTES`, streaming beyond.
+
+    Raises:
+        OSError: if what is read into memory is damaged.
+        ValueError: if it has another number of examples than it announces.
     """
     stored_size = round(TRAIN_ENLARGEMENT * image_size) if training else image_size
 
@@ -110,10 +114,11 @@ def build_split(
     labels = np.empty(records.num_examples, np.int64)
     aspects = np.empty(records.num_examples, np.float32)
     start = 0
-    for batch in resized.prefetch(2).as_numpy_iterator():
-        stop = start + len(batch[0])
-        images[start:stop], labels[start:stop], aspects[start:stop] = batch
-        start = stop
+    with damage_as_os_error():
+        for batch in resized.prefetch(2).as_numpy_iterator():
+            stop = start + len(batch[0])
+            images[start:stop], labels[start:stop], aspects[start:stop] = batch
+            start = stop
     if start != records.num_examples:
         raise ValueError(
             f"The source announces {records.num_examples} examples but has {start}: prepare it anew"

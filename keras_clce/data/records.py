@@ -1,7 +1,8 @@
 """Examples before they are decoded: what loaders hand over, and what is made of them."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +26,23 @@ class Records:
     num_examples: int
     shuffle_buffer: int = 4096
     labels: np.ndarray | None = None
+
+
+@contextlib.contextmanager
+def damage_as_os_error() -> Iterator[None]:
+    """Turn TensorFlow's errors on damaged records into one that recipes print in one line.
+
+    Raises:
+        OSError: If a record or an image cannot be read.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        reason = error.message.strip().splitlines()[0]
+        raise OSError(
+            f"The images could not be read ({type(error).__name__}: {reason}). Prepare the data "
+            "set anew, or bring it back from a copy"
+        ) from error
 
 
 class ExampleSource(Protocol):

@@ -8,7 +8,7 @@ import tensorflow_datasets as tfds
 from absl import logging
 
 from keras_clce.data.catalog import DatasetSpec
-from keras_clce.data.records import Records
+from keras_clce.data.records import Records, damage_as_os_error
 
 
 class TfdsImages:
@@ -89,7 +89,9 @@ class TfdsImages:
 
     def _read_all(self, feature: str) -> np.ndarray:
         records = self._read(tfds.decode.PartialDecoding({feature: True}))
-        batches = list(records.map(lambda record: record[feature]).batch(4096).as_numpy_iterator())
+        with damage_as_os_error():
+            batches = records.map(lambda record: record[feature]).batch(4096)
+            batches = list(batches.as_numpy_iterator())
         return np.concatenate(batches) if batches else np.zeros(0, np.int64)
 
     def _read(self, decoders: tfds.decode.PartialDecoding) -> tf.data.Dataset:

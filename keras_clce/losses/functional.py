@@ -149,7 +149,7 @@ def class_ids(labels: Any, batch_size: int | None = None) -> Any:
 
     Returns:
         An integer tensor `[batch]`; -1 where a value turns out to be no whole number, or a row not
-        to be one-hot, only when the graph runs.
+        to be one-hot, only when the graph runs, and where an array holds classes beyond 32 bits.
 
     Raises:
         ValueError: If the shape is another one, or values that can be seen are not as described.
@@ -170,6 +170,10 @@ def class_ids(labels: Any, batch_size: int | None = None) -> Any:
         if not labels_are_valid(labels):
             some = np.atleast_1d(labels)[:3].tolist()
             raise ValueError(f"{expected}. Received: other values, labels[:3]={some}")
+        if labels.dtype.kind in "iu":
+            # 32 bits, which is all that JAX has, would wrap a large class around into a small one.
+            inside = (labels >= 0) & (labels < 2**31)
+            labels = np.where(inside, labels.astype("int64"), -1)
     labels = ops.convert_to_tensor(labels)
     shape = tuple(labels.shape)
     if len(shape) not in (1, 2):
@@ -188,6 +192,8 @@ def class_ids(labels: Any, batch_size: int | None = None) -> Any:
     if "float" in dtype:
         return ops.where(labels == ops.floor(labels), ops.cast(labels, "int32"), -1)
     # Classes of 64 bits, such as hashes, would run into each other in 32.
+    if dtype in ("uint32", "uint64"):
+        return ops.cast(labels, "int64")
     return labels if dtype in ("int32", "int64") else ops.cast(labels, "int32")
 
 

@@ -87,7 +87,11 @@ def read_accuracies(path: Path, name: str) -> np.ndarray:
     """
     try:
         with np.load(path) as file:
-            return file[name]
+            accuracies = file[name]
+        # NumPy gives the bytes of a member that does not begin as an array.
+        if np.ndim(accuracies) != 1 or not np.isfinite(accuracies).all():
+            raise ValueError("it does not hold one number a task")
+        return accuracies
     except Exception as error:  # NumPy, archives and their compression raise many kinds of errors
         raise ValueError(
             f"{path} is damaged ({type(error).__name__}: {error}). Delete it and metrics.json, and "

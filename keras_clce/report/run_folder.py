@@ -275,8 +275,9 @@ def _kinds_of_metrics(metrics: dict) -> dict[str, Any]:
 
 def _misfits(value: Any, kinds: Mapping[str, Any]) -> Iterator[str]:
     for key, kind in kinds.items():
-        entry = value.get(key) if isinstance(value, dict) else None
-        if isinstance(kind, dict):
-            yield from _misfits(entry, kind)
-        elif not isinstance(entry, kind):
-            yield f"{key}={entry!r}"
+        if not isinstance(value, dict) or key not in value:
+            yield f"{key} is missing"
+        elif isinstance(kind, dict):
+            yield from _misfits(value[key], kind)
+        elif not isinstance(value[key], kind):
+            yield f"{key}={value[key]!r}"

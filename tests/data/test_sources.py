@@ -187,3 +187,21 @@ def test_missing_data_say_what_to_do(name, tmp_path, monkeypatch):
     if name == "cub200":
         assert "tfds build caltech_birds2011" in message
         assert "no network" in message
+
+
+def test_a_damaged_record_is_one_readable_error(shared_data, tmp_path):
+    source = shared_data / "oxford_flowers102" / "2.1.1"
+    folder = tmp_path / "oxford_flowers102" / "2.1.1"
+    folder.mkdir(parents=True)
+    for file in source.iterdir():
+        (folder / file.name).symlink_to(file.resolve())
+    train = folder / "oxford_flowers102-train.tfrecord-00000-of-00001"
+    content = bytearray(train.read_bytes())
+    content[len(content) // 2] ^= 1
+    train.unlink()
+    train.write_bytes(content)
+    with pytest.raises(
+        OSError, match=r"could not be read \(DataLossError: .*Prepare the data"
+    ) as e:
+        load_dataset("oxford_flowers102", image_size=16, data_dir=tmp_path)
+    assert "\n" not in str(e.value)

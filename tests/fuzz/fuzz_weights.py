@@ -48,7 +48,10 @@ def files_of(model: keras.Model, folder: Path) -> dict[str, bytes]:
     torch.save({name: torch.from_numpy(t) for name, t in tensors.items()}, folder / "whole.pth")
     model.save_weights(folder / "whole.weights.h5")
     model.save(folder / "whole.keras")
-    return {file.name.removeprefix("whole"): file.read_bytes() for file in folder.glob("whole.*")}
+    return {
+        file.name.removeprefix("whole"): file.read_bytes()
+        for file in sorted(folder.glob("whole.*"))
+    }
 
 
 def make(folder: Path) -> Callable[[np.random.Generator], str]:
@@ -98,6 +101,7 @@ def make(folder: Path) -> Callable[[np.random.Generator], str]:
         else:
             key = list(value)[rng.integers(len(value))]
             odd = (
+                [0.5, 0.4, 0.3],
                 None,
                 1,
                 "x",

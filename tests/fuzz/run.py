@@ -22,6 +22,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import keras
 import numpy as np
 from absl import app, flags
 
@@ -61,6 +62,7 @@ def run_cases(domain: str, seed: int, first: int, cases: int, log) -> dict:
         How often each outcome occurred, and the `(number, traceback)` of the findings.
     """
     counts, findings = collections.Counter(), []
+    keras.utils.set_random_seed(seed)
     with tempfile.TemporaryDirectory() as folder:
         case = __import__(DOMAINS[domain][0]).make(Path(folder))
         for number in range(first, first + cases):

@@ -188,6 +188,17 @@ def test_a_class_that_the_logits_lack_gives_nan(class_number):
 
 
 @pytest.mark.parametrize(
+    ("dtype", "number"),
+    [("uint64", 2**63), ("uint64", 2**53), ("int64", 2**32), ("int64", -(2**32))],
+)
+def test_a_class_beyond_32_bits_does_not_wrap_around_into_another(dtype, number):
+    labels, x = batch()
+    labels = labels.astype(dtype)
+    labels[3] = number
+    assert np.isnan(float(CLCELoss()(labels, outputs(x))))
+
+
+@pytest.mark.parametrize(
     "rows",
     [np.full(16, 0.5), np.full(16, np.nan), np.zeros((16, CLASSES)), np.full((16, CLASSES), 0.25)],
     ids=["fractions", "NaN", "rows of zeros", "soft rows"],

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -254,6 +255,14 @@ def test_a_flipped_bit_in_a_pytorch_file_is_noticed(tmp_path):
     (tmp_path / "ones.pth").write_bytes(content)
     with pytest.raises(ValueError, match=r"checksum and content .* differ.*Received: weights="):
         read_tensors(tmp_path / "ones.pth")
+
+
+@pytest.mark.any_backend
+def test_a_member_of_an_archive_that_is_no_array_is_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "other.npz", "w") as archive:
+        archive.writestr("weight.npy", b"no array")
+    with pytest.raises(ValueError, match=r"'weight' is no array.*Received: weights="):
+        read_tensors(tmp_path / "other.npz")
 
 
 @pytest.mark.any_backend

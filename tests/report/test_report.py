@@ -98,6 +98,8 @@ def test_run_folder_keeps_its_beginning_and_refuses_other_data(tmp_path):
         b"{}",
         b'{"loss": "ce", "seed": "0", "settings": [], "data": 3, "few_shot": {}}',
         b'{"loss": "ce", "seed": 0, "seconds": 1, "validation": {}, "test": {"top1": null}}',
+        b'{"loss": "ce", "seed": 0, "seconds": 1, "validation": {"best_epoch": 1}, "test": '
+        b'{"top1": 1, "top5": 1, "examples": 9}}',
         b"[" * 100_000,
     ],
 )

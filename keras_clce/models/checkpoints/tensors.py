@@ -167,7 +167,12 @@ def _read_safetensors(path):
 
 def _read_npz(path):
     with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+        tensors = {name: file[name] for name in file.files}
+    # NumPy gives the bytes of a member that does not begin as an array.
+    for name, value in tensors.items():
+        if not isinstance(value, np.ndarray):
+            raise ValueError(f"{name!r} is no array")
+    return tensors
 
 
 def _read_torch(path):
