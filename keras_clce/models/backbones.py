@@ -18,6 +18,7 @@ from keras_clce.models.external import (
     external_pixels,
     is_external,
 )
+from keras_clce.models.quick_layers import quicken
 from keras_clce.models.registry import REGISTRY, TENSORS, BackboneSpec
 
 _MIN_IMAGE_SIZE = 8
@@ -117,11 +118,11 @@ def build_backbone(
     check_weights(name, weights)
     check_options(name, stochastic_depth, remat)
     if is_external(name):
-        return build_external(name, image_size, weights)
+        return quicken(build_external(name, image_size, weights))
     row = _row(name)
     options = {"stochastic_depth": stochastic_depth, "remat": remat}
     options = {name: value for name, value in options.items() if value}
-    return row.build(row.spec, image_size, weights, **options)
+    return quicken(row.build(row.spec, image_size, weights, **options))
 
 
 def check_options(

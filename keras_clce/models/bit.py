@@ -6,6 +6,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_clce import backend
+
 _GROUPS = 32
 _EPSILON = 1e-5
 
@@ -41,7 +43,13 @@ class StandardizedConv2D(keras.layers.Conv2D):
         values = ops.cast(kernel, "float32")
         mean, variance = ops.moments(values, axes=(0, 1, 2), keepdims=True)
         standard = (values - mean) * ops.rsqrt(variance + 1e-8)
-        return super().convolution_op(inputs, ops.cast(standard, kernel.dtype))
+        return backend.conv(
+            inputs,
+            ops.cast(standard, kernel.dtype),
+            strides=self.strides,
+            padding=self.padding,
+            dilation_rate=self.dilation_rate,
+        )
 
 
 # === Functional model ===

@@ -12,6 +12,7 @@ from keras_clce.losses import CLCELoss
 from keras_clce.losses.functional import labels_are_valid
 from keras_clce.models.backbones import build_backbone
 from keras_clce.models.heads import EmbeddingAndLogits
+from keras_clce.models.quick_layers import quicken
 from keras_clce.train.gradient_cache import call_in_chunks, check_gradient_cache_size
 
 
@@ -87,7 +88,7 @@ class CLCEModel(keras.Model):
                 f"Received: augmenter={augmenter!r}"
             )
         heads = EmbeddingAndLogits(num_classes, embedding_dim, name="heads")
-        self.backbone = backbone
+        self.backbone = quicken(backbone)
         self.heads = heads
         self.num_classes = num_classes
         self.augmenter = augmenter

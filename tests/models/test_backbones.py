@@ -235,7 +235,8 @@ assert not {"keras_cv", "keras_hub", "keras_clce"} & set(sys.modules)
         [sys.executable, "-c", script, str(tmp_path), *expected], check=True, cwd=tmp_path
     )
     for name, values in expected.items():
-        assert_close(np.load(tmp_path / f"{name}.npy"), values, 1e-6)
+        # There the layers compute in Keras's own way, here in the quick one.
+        assert_close(np.load(tmp_path / f"{name}.npy"), values, 1e-5)
 
 
 # === Bad input and imports ===

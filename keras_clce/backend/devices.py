@@ -1,12 +1,9 @@
-"""The only module that asks which Keras backend runs; each function says why Keras cannot serve."""
+"""Several devices and processes."""
 
 import contextlib
-import copy
-import functools
 import itertools
 import os
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -15,150 +12,6 @@ import keras
 # whose batches are divided along it gives them whole to every device.
 _WHOLE, _ROWS = "whole", "rows"
 _barriers = itertools.count()
-
-
-def train_step_on(
-    model: keras.Model, step: Callable, prepare: Callable[[Any], Any], args: tuple
-) -> Any:
-    """Run Keras's own training step on a batch that was prepared inside the compiled step.
-
-    Keras hands a batch alone to TensorFlow's and torch's `train_step`, but the state as well to
-    JAX's, which must not touch variables: there the preparation, which may advance random seeds,
-    runs in a `StatelessScope` and its new values join the state.
-
-    Args:
-        model: The model in training.
-        step: The `train_step` of Keras's base class, bound to `model`.
-        prepare: Function from a batch as the data set gives it to the batch to train on. It may
-            assign non-trainable variables of `model`.
-        args: What Keras passed to `train_step`: `(data,)`, or `(state, data)` on JAX.
-
-    Returns:
-        What `step` returns.
-    """
-    if keras.backend.backend() != "jax":
-        return step(prepare(*args))
-    (trainable, non_trainable, *others), data = args
-    variables = model.non_trainable_variables
-    mapping = list(zip(variables, non_trainable, strict=True))
-    with keras.StatelessScope(state_mapping=mapping) as scope:
-        data = prepare(data)
-    non_trainable = [scope.get_current_value(variable) for variable in variables]
-    return step((trainable, non_trainable, *others), data)
-
-
-def with_tuples(data: Any) -> Any:
-    """Let a torch `DataLoader` yield tuples where torch collates tuples into lists.
-
-    For TensorFlow alone, where Keras takes a list of two views for the numbers of one tensor.
-
-    Args:
-        data: What was given to `fit` or `evaluate`.
-
-    Returns:
-        A copy of a `DataLoader` that yields tuples; anything else as it is.
-    """
-    torch = sys.modules.get("torch")
-    if (
-        keras.backend.backend() != "tensorflow"
-        or torch is None
-        or not isinstance(data, torch.utils.data.DataLoader)
-    ):
-        return data
-    data = copy.copy(data)
-    data.collate_fn = functools.partial(_collate_to_tuples, data.collate_fn)
-    return data
-
-
-def _collate_to_tuples(collate, examples):
-    return _lists_to_tuples(collate(examples))
-
-
-def _lists_to_tuples(batch):
-    return tuple(map(_lists_to_tuples, batch)) if isinstance(batch, (list, tuple)) else batch
-
-
-def backend_name() -> str:
-    """Name of the backend that runs, for reports; Keras offers it, but one file shall ask."""
-    return keras.backend.backend()
-
-
-def dot_product_attention(query: Any, key: Any, value: Any) -> Any:
-    """Attend as `keras.ops.dot_product_attention` does, also in float16 on JAX's CPU.
-
-    There JAX's fused attention asks for a product that its CPU compiler does not have, so that
-    float32 takes its place.
-
-    Args:
-        query: Queries `(batch, tokens, heads, dim)`.
-        key: Keys of the same shape.
-        value: Values of the same shape.
-
-    Returns:
-        Attended values, of the same shape and dtype.
-    """
-    dtype = keras.backend.standardize_dtype(query.dtype)
-    if keras.backend.backend() == "jax" and dtype == "float16":
-        import jax
-
-        if jax.default_backend() == "cpu":
-            query, key, value = (keras.ops.cast(x, "float32") for x in (query, key, value))
-    return keras.ops.cast(keras.ops.dot_product_attention(query, key, value), dtype)
-
-
-def xla_takes_loops() -> bool:
-    """Whether XLA compiles the gradient of a loop whose length comes with the batch.
-
-    TensorFlow's does not, and Keras has it compile by default where there is a GPU.
-    """
-    return keras.backend.backend() != "tensorflow"
-
-
-def remat_nests() -> bool:
-    """Whether a rematerialised function may hold rematerialised layers.
-
-    TensorFlow computes the inner ones again after the outer one has ended, when its variables no
-    longer stand for what they stood for inside.
-    """
-    return keras.backend.backend() != "tensorflow"
-
-
-def remat(function: Callable[..., tuple]) -> Callable[..., tuple]:
-    """Compute a function again in the backward pass, as `keras.remat` does; integers may result.
-
-    TensorFlow's `recompute_grad` has no gradient to hand back for an integer, such as the state of
-    a random seed, and fails inside a loop; float64 takes its place, which holds all of 32 bits.
-    Outside of graphs it gives twice the gradient, so that there the function is left as it is.
-
-    Args:
-        function: From tensors to a tuple of tensors.
-
-    Returns:
-        A function that gives the same and keeps nothing but its arguments for the backward pass.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return keras.remat(function)
-    import tensorflow as tf
-
-    if tf.executing_eagerly():
-        return function
-    dtypes = []
-
-    def in_floats(*args):
-        results = function(*args)
-        dtypes[:] = [keras.backend.standardize_dtype(x.dtype) for x in results]
-        return tuple(
-            x if "float" in dtype else keras.ops.cast(x, "float64")
-            for x, dtype in zip(results, dtypes, strict=True)
-        )
-
-    again = keras.remat(in_floats)
-
-    def wrapped(*args):
-        results = again(*args)
-        return tuple(keras.ops.cast(x, dtype) for x, dtype in zip(results, dtypes, strict=True))
-
-    return wrapped
 
 
 def gather_rows(tensors: Any) -> Any:

@@ -1,0 +1,49 @@
+"""The only package that asks which backend runs; each function says why Keras cannot serve."""
+
+from keras_clce.backend.devices import (
+    alone,
+    claim_devices,
+    gather_rows,
+    num_replicas,
+    process_id,
+    share_rows,
+    wait_for_processes,
+    whole_rows,
+)
+from keras_clce.backend.layers import (
+    batch_norm,
+    conv,
+    depthwise_conv,
+    dot_product_attention,
+    pool,
+)
+from keras_clce.backend.training import (
+    backend_name,
+    remat,
+    remat_nests,
+    train_step_on,
+    with_tuples,
+    xla_takes_loops,
+)
+
+__all__ = [
+    "alone",
+    "backend_name",
+    "batch_norm",
+    "claim_devices",
+    "conv",
+    "depthwise_conv",
+    "dot_product_attention",
+    "gather_rows",
+    "num_replicas",
+    "pool",
+    "process_id",
+    "remat",
+    "remat_nests",
+    "share_rows",
+    "train_step_on",
+    "wait_for_processes",
+    "whole_rows",
+    "with_tuples",
+    "xla_takes_loops",
+]

@@ -1,0 +1,203 @@
+"""Quick ways of stock layers, against the layers as Keras computes them."""
+
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from backbone_checks import assert_close, random_pixels
+
+from keras_clce import CLCEModel, backend
+from keras_clce.models.backbones import build_backbone
+from keras_clce.models.quick_layers import quicken
+
+layers = keras.layers
+SHAPE = (5, 9, 8, 6)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Shift(keras.layers.Layer):
+    """Adds a weight to every number of a batch, whose gradient is that of the input."""
+
+    def build(self, shape):
+        self.shift = self.add_weight(shape, "zeros")
+
+    def call(self, inputs):
+        return inputs + self.shift
+
+
+def graph(layer, shape=SHAPE):
+    images = keras.Input(batch_shape=shape)
+    return keras.Model(images, layer(Shift()(images)))
+
+
+def stock(model):
+    """The same model as Keras computes it."""
+    copy = keras.Model.from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def assert_same(layer, shape=SHAPE, tolerance=1e-5):
+    """Outputs, and after a step all weights: gradients of input and weights, and averages."""
+    quick = graph(layer, shape)
+    rng = np.random.default_rng(0)
+    for variable in quick.variables:
+        if variable.path.split("/")[-1] != "shift":
+            variable.assign(rng.uniform(0.5, 1.5, variable.shape))
+    original = stock(quick)
+    quicken(quick)
+    assert any(set(vars(each)) & {"call", "convolution_op"} for each in quick.layers)
+    images = rng.normal(1, 2, shape).astype("float32")
+    targets = 10 * rng.normal(size=quick.output_shape).astype("float32")
+    results = []
+    for model in (quick, original):
+        model.compile(keras.optimizers.SGD(1.0), keras.losses.MeanSquaredError("sum"))
+        before = [value.copy() for value in model.get_weights()]
+        outputs = [model.predict_on_batch(images)]
+        model.train_on_batch(images, targets)
+        after = model.get_weights()
+        results.append(outputs + [b - a for a, b in zip(before, after, strict=True)])
+    for actual, expected in zip(*results, strict=True):
+        if np.std(expected) == 0:  # of a layer that does not learn, nothing moves
+            np.testing.assert_array_equal(actual, expected)
+        else:
+            assert_close(actual, expected, tolerance)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": 1},
+        {"kernel_size": 1, "strides": (2, 3), "use_bias": True, "activation": "relu"},
+        {"kernel_size": 1, "groups": 2},
+        {"kernel_size": 3, "padding": "same", "strides": 2},
+        {"kernel_size": (5, 3), "padding": "valid", "use_bias": True},
+        {"kernel_size": 3, "padding": "same", "groups": 3},
+        {"kernel_size": 3, "padding": "same", "dilation_rate": 2},
+    ],
+    ids=str,
+)
+def test_convolution(options):
+    assert_same(layers.Conv2D(12, **{"use_bias": False, **options}))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kernel_size": 3, "padding": "same"},
+        {"kernel_size": 3, "padding": "same", "strides": 2},
+        {"kernel_size": 5, "padding": "same", "strides": 2, "activation": "relu"},
+        {"kernel_size": 5, "padding": "valid", "strides": 2},
+        {"kernel_size": (2, 3), "padding": "same", "strides": 3, "use_bias": False},
+        {"kernel_size": 1, "strides": 2},
+        {"kernel_size": 3, "padding": "same", "dilation_rate": 2},
+        {"kernel_size": 3, "depth_multiplier": 2},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("shape", [SHAPE, (2, 8, 11, 3)])
+def test_depthwise_convolution(options, shape):
+    assert_same(layers.DepthwiseConv2D(**options), shape)
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+@pytest.mark.parametrize("kind", [layers.MaxPooling2D, layers.AveragePooling2D])
+def test_pooling(kind, padding):
+    assert_same(kind(3, 2, padding=padding))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"momentum": 0.9, "epsilon": 1e-5, "axis": 3},
+        {"scale": False, "center": False},
+        {"trainable": False},
+        {"axis": 1},
+        {"renorm": True},
+    ],
+    ids=str,
+)
+def test_batch_normalization(options):
+    assert_same(layers.BatchNormalization(**options))
+
+
+def test_batch_normalization_of_one_value_a_channel():
+    assert_same(layers.BatchNormalization(), shape=(1, 1, 1, 6))
+
+
+def test_batch_normalization_of_vectors():
+    assert_same(layers.BatchNormalization(), shape=(7, 6))
+
+
+def test_moving_averages_are_of_the_biased_variance():
+    layer = layers.BatchNormalization(momentum=0.75)
+    quicken(keras.Sequential([keras.Input(SHAPE[1:]), layer]))
+    images = np.random.default_rng(0).normal(3, 2, SHAPE).astype("float32")
+    layer(images, training=True)
+    axes = (0, 1, 2)
+    assert_close(layer.get_weights()[2], 0.25 * images.mean(axes), 1e-5)
+    assert_close(layer.get_weights()[3], 0.75 + 0.25 * images.var(axes), 1e-5)
+
+
+@pytest.mark.parametrize("kind", ["Conv2D", "DepthwiseConv2D", "BatchNormalization"])
+def test_mixed_precision(kind):
+    options = {"Conv2D": (12, 1), "DepthwiseConv2D": (3, 2)}
+    layer = getattr(layers, kind)(*options.get(kind, ()), dtype="mixed_bfloat16")
+    assert_same(layer, tolerance=2e-2)
+
+
+# === Whole models ===
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """How often each operation was asked for."""
+    counts = dict.fromkeys(("conv", "depthwise_conv", "pool", "batch_norm"), 0)
+
+    def counting(name):
+        function = getattr(backend, name)
+
+        def call(*args, **options):
+            counts[name] += 1
+            return function(*args, **options)
+
+        return call
+
+    for name in counts:
+        monkeypatch.setattr(backend, name, counting(name))
+    return counts
+
+
+def test_encoders_are_quick_before_and_after_their_plain_files(counted, tmp_path):
+    backbone = build_backbone("small_resnet", 8)
+    pixels = random_pixels(8)
+    expected = backbone(pixels)
+    assert counted == {"conv": 15, "depthwise_conv": 0, "pool": 0, "batch_norm": 15}
+
+    backbone.save(tmp_path / "encoder.keras")
+    with zipfile.ZipFile(tmp_path / "encoder.keras") as file:
+        config = json.loads(file.read("config.json"))
+    assert "keras_clce" not in json.dumps(config)
+    loaded = CLCEModel(keras.saving.load_model(tmp_path / "encoder.keras"), 3).backbone
+    features = loaded(pixels)
+    assert counted == {"conv": 30, "depthwise_conv": 0, "pool": 0, "batch_norm": 30}
+    to_numpy = keras.ops.convert_to_numpy
+    np.testing.assert_array_equal(to_numpy(features), to_numpy(expected))
+
+
+def test_layers_inside_of_layers_and_subclasses(counted):
+    class Twice(layers.Conv2D):
+        def convolution_op(self, inputs, kernel):
+            return 2 * super().convolution_op(inputs, kernel)
+
+    inner = keras.Sequential([keras.Input(SHAPE[1:]), layers.Conv2D(4, 3)])
+    images = keras.Input(SHAPE[1:])
+    model = keras.Model(images, Twice(2, 1)(inner(images)))
+    pixels = np.ones(SHAPE, "float32")
+    expected = model.predict(pixels, verbose=0)
+    quicken(model)(pixels)
+    assert counted["conv"] == 1
+    assert_close(model.predict(pixels, verbose=0), expected, 1e-6)
