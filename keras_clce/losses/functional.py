@@ -169,7 +169,7 @@ def class_ids(labels: Any, batch_size: int | None = None) -> Any:
             raise ValueError(f"{expected}. Received: labels of dtype {labels.dtype}")
         if not labels_are_valid(labels):
             some = np.atleast_1d(labels)[:3].tolist()
-            raise ValueError(f"{expected}. Received: other values, labels[:3]={some}")
+            raise ValueError(f"{expected}. Received: labels with other values, labels[:3]={some}")
         if labels.dtype.kind in "iu":
             # 32 bits, which is all that JAX has, would wrap a large class around into a small one.
             inside = (labels >= 0) & (labels < 2**31)

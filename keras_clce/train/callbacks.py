@@ -102,8 +102,10 @@ class RunCheckpoint(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note where training stands."""
         self._epoch_began = time.perf_counter()
-        self._first_step = int(self.model.optimizer.iterations)
-        self._first_rate = float(self.model.optimizer.learning_rate)
+        # Variables of a distribution are no numbers for Python.
+        optimizer = self.model.optimizer
+        self._first_step = int(keras.ops.convert_to_numpy(optimizer.iterations))
+        self._first_rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop at a loss that is no number; the logs hold its mean since the epoch began."""

@@ -93,7 +93,7 @@ def assert_same_result(folder, expected):
     assert found["test"] == pytest.approx(wanted["test"], abs=0.005)
     assert found["validation"] == pytest.approx(wanted["validation"], abs=0.005)
     histories = [
-        json.loads(only(path, "state.json").read_text())["history"] for path in (folder, expected)
+        json.loads(only(path, "epoch-1.json").read_text())["history"] for path in (folder, expected)
     ]
     for row, other in zip(*histories, strict=True):
         for key in {*row} - {"seconds"}:

@@ -16,6 +16,7 @@ from recipe_runs import only
 from keras_clce.data import load_few_shot, preparation
 from keras_clce.evaluate import few_shot_accuracy
 from keras_clce.report import RunFolder, plot_task
+from keras_clce.train.callbacks import RunCheckpoint
 
 parse = functools.partial(recipe_runs.parse, few_shot)
 run = functools.partial(recipe_runs.run, few_shot)
@@ -175,8 +176,9 @@ def test_moving_averages_are_validated_tested_and_saved(folder, tiny_backbone, t
         assert mean == pytest.approx(few_shot_accuracy(embedding, labels, **options).mean, abs=2e-3)
     # The checkpoint has the weights themselves, to go on from, and their averages beside them.
     averaged = model.get_weights()
-    best = metrics["validation"]["best_epoch"] - 1
-    model.load_weights(only(tmp_path / "runs", f"epoch-{best}.weights.h5"))
+    checkpoint = RunCheckpoint(only(tmp_path / "runs", "checkpoint"), "val_few_shot")
+    checkpoint.restore(model)
+    checkpoint.load_best(model)
     moved = [np.abs(a - b).max() for a, b in zip(averaged, model.get_weights(), strict=True)]
     assert max(moved) > 1e-3
 
@@ -188,7 +190,7 @@ def test_images_too_many_for_memory_give_the_same(folder, tiny_backbone, tmp_pat
     for name, limit in (("kept", 10**9), ("streamed", 0)):
         monkeypatch.setattr(preparation, "MEMORY_LIMIT_BYTES", limit)
         of_run = RunFolder(tmp_path / name / "frozen-seed0")
-        metrics.append(few_shot.evaluate_frozen(of_run, few_shot.prepare([])))
+        metrics.append(few_shot.evaluate_frozen("frozen", 0, of_run, few_shot.prepare([])))
         pictures.append(image.imread(of_run.task))
     assert metrics[0] == metrics[1]
     np.testing.assert_array_equal(*pictures)
