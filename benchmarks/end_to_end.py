@@ -41,9 +41,7 @@ flags.DEFINE_integer("images", 640, "Images an epoch.", 1)
 flags.DEFINE_multi_enum("backends", BACKENDS, BACKENDS, "Backends of ours.")
 flags.DEFINE_integer("rounds", 3, "Rounds after the first, which compiles.", 1)
 flags.DEFINE_integer("workers", 2, "Processes of the DataLoader.")
-flags.DEFINE_bool(
-    "profile", False, "Also time input alone, and steps on one batch again and again."
-)
+flags.DEFINE_bool("profile", False, "Also time the input alone and steps alone.")
 flags.DEFINE_string("candidate", None, "Used by the benchmark itself, for its processes.")
 FLAGS = flags.FLAGS
 
@@ -79,9 +77,8 @@ def main(_) -> None:
         for name, worker in workers.items():
             row = [name]
             for kind in kinds:
-                row.append(
-                    f"{count / statistics.median(times[name, kind] for times in rounds):.1f}"
-                )
+                seconds = statistics.median(times[name, kind] for times in rounds)
+                row.append(f"{count / seconds:.1f}")
             ratios = [times[PEER, "epoch"] / times[name, "epoch"] for times in rounds]
             rows.append([*row, f"{statistics.median(ratios):.2f}", f"{worker.ask('memory'):.2f}"])
             worker.stop()
@@ -115,7 +112,7 @@ def ours(folder: Path, candidate: str):
     """An epoch, its input alone and as many steps alone, of the library."""
     import keras
 
-    from keras_clce import CLCELoss, CLCEModel
+    from keras_clce import CLCELoss, CLCEModel, LACLNLoss
     from keras_clce.data import load_dataset, preparation
 
     if candidate.endswith("read"):
@@ -124,7 +121,8 @@ def ours(folder: Path, candidate: str):
     model = CLCEModel.from_backbone(
         "efficientnet_lite0", data.num_classes, image_size=FLAGS.image_size
     )
-    model.compile(keras.optimizers.AdamW(RATE), CLCELoss(WEIGHT, TEMPERATURE), metrics=["accuracy"])
+    loss = CLCELoss(WEIGHT, LACLNLoss(TEMPERATURE))
+    model.compile(keras.optimizers.AdamW(RATE), loss, metrics=["accuracy"])
     steps = FLAGS.images // FLAGS.batch_size
 
     def batches():
