@@ -43,9 +43,10 @@ def _is_jax_on_cpu():
 def conv(inputs: Any, kernel: Any, strides: Sequence[int], **options: Any) -> Any:
     """Convolve as `keras.ops.conv` does, without its detours.
 
-    On torch Keras copies every input twice to change its layout, and on the CPU XLA computes the
+    On torch Keras copies every input twice to change its layout. On the CPU XLA computes the
     gradients of 1×1 convolutions several times slower than those of the matrix products that
-    they are.
+    they are, and others a hundred times slower where they stand in a loop, unless their axes are in
+    the order of a forward convolution.
 
     Args:
         inputs: Feature maps `(batch, height, width, channels)`.
@@ -65,6 +66,10 @@ def conv(inputs: Any, kernel: Any, strides: Sequence[int], **options: Any) -> An
         return matmul(inputs, kernel[0, 0])
     if keras.backend.backend() == "torch":
         kernel = _filters_first()(keras.ops.convert_to_tensor(kernel))
+    if on_jax and kernel.shape[2] == inputs.shape[-1]:
+        dilation = tuple(options["dilation_rate"])
+        kernel = keras.ops.convert_to_tensor(kernel)
+        return _jax_conv()(inputs, kernel, tuple(strides), options["padding"], dilation)
     return _in_place(keras.ops.conv, inputs, kernel, strides=strides, **options)
 
 
@@ -195,6 +200,66 @@ def _apart(function, static=()):
             return compiled(*args)
 
     return call
+
+
+@functools.cache
+def _jax_conv():
+    import jax
+    from jax import lax
+
+    order = ("NHWC", "HWIO", "NHWC")
+
+    @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+    def convolve(maps, kernel, strides, padding, dilation):
+        return lax.conv_general_dilated(
+            maps, kernel, strides, padding, rhs_dilation=dilation, dimension_numbers=order
+        )
+
+    def forward(maps, kernel, *geometry):
+        return convolve(maps, kernel, *geometry), (maps, kernel)
+
+    def backward(strides, padding, dilation, saved, gradient):
+        maps, kernel = saved
+        spans = [(side - 1) * rate for side, rate in zip(kernel.shape, dilation, strict=False)]
+        lows = [low for low, _ in padding]
+        # From the first row that a filter's corner meets to the last one.
+        reaches = [
+            (count - 1) * stride for count, stride in zip(gradient.shape[1:3], strides, strict=True)
+        ]
+        axes = list(zip(maps.shape[1:3], spans, lows, reaches, strict=True))
+        to_maps = lax.conv_general_dilated(
+            gradient,
+            kernel[::-1, ::-1].swapaxes(2, 3),
+            (1, 1),
+            [(span - low, length - 1 - reach + low) for length, span, low, reach in axes],
+            lhs_dilation=strides,
+            rhs_dilation=dilation,
+            dimension_numbers=order,
+        )
+        # What lies beyond the last step of the filters has no part; XLA pads by no less than 0.
+        highs = [span + reach + 1 - length - low for length, span, low, reach in axes]
+        rows, columns = (
+            slice(length + min(high, 0))
+            for length, high in zip(maps.shape[1:3], highs, strict=True)
+        )
+        to_kernel = lax.conv_general_dilated(
+            maps[:, rows, columns].transpose(3, 1, 2, 0),
+            gradient.transpose(1, 2, 0, 3),
+            dilation,
+            [(low, max(high, 0)) for low, high in zip(lows, highs, strict=True)],
+            rhs_dilation=strides,
+            dimension_numbers=order,
+        )
+        return to_maps, to_kernel.transpose(1, 2, 0, 3)
+
+    convolve.defvjp(forward, backward)
+
+    def conv(maps, kernel, strides, padding, dilation):
+        sides = [(side - 1) * rate + 1 for side, rate in zip(kernel.shape, dilation, strict=False)]
+        sizes = lax.padtype_to_pads(maps.shape[1:3], sides, strides, padding.upper())
+        return convolve(maps, kernel, strides, tuple(map(tuple, sizes)), dilation)
+
+    return conv
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """Quick ways of stock layers, against the layers as Keras computes them."""
 
 import json
+import re
 import zipfile
 
 import keras
@@ -74,6 +75,8 @@ def assert_same(layer, shape=SHAPE, tolerance=1e-5):
         {"kernel_size": 1, "groups": 2},
         {"kernel_size": 3, "padding": "same", "strides": 2},
         {"kernel_size": (5, 3), "padding": "valid", "use_bias": True},
+        {"kernel_size": 2, "padding": "valid", "strides": 4},
+        {"kernel_size": (3, 2), "padding": "same", "strides": (2, 5)},
         {"kernel_size": 3, "padding": "same", "groups": 3},
         {"kernel_size": 3, "padding": "same", "dilation_rate": 2},
     ],
@@ -81,6 +84,28 @@ def assert_same(layer, shape=SHAPE, tolerance=1e-5):
 )
 def test_convolution(options):
     assert_same(layers.Conv2D(12, **{"use_bias": False, **options}))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="of XLA")
+@pytest.mark.parametrize("options", [{}, {"strides": 2}, {"dilation_rate": 2}], ids=str)
+def test_convolutions_in_loops_have_the_order_of_axes_that_is_quick(options):
+    import jax
+
+    if jax.default_backend() != "cpu":
+        pytest.skip("of XLA's compiler for the CPU")
+    layer = layers.Conv2D(4, 3, padding="same", **options)
+    quicken(keras.Sequential([keras.Input(SHAPE[1:]), layer]))
+
+    def loss(kernel, images):
+        step = jax.checkpoint(lambda part: layer.convolution_op(part, kernel))
+        return (jax.lax.map(step, images) ** 2).sum()
+
+    images = np.zeros((3, *SHAPE), "float32")
+    gradients = jax.jit(jax.grad(loss, (0, 1)))
+    program = gradients.lower(np.zeros((3, 3, 6, 4), "float32"), images).compile().as_text()
+    assert "while(" in program
+    orders = re.findall(r"convolution[(].*dim_labels=(\S+?)[,\s]", program)
+    assert len(orders) >= 3 and set(orders) == {"b01f_01io->b01f"}
 
 
 @pytest.mark.parametrize(
