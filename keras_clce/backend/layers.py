@@ -165,6 +165,9 @@ def batch_norm(
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs, gamma, beta, *(moments or ()), **options
         )
+        # A second reader keeps TensorFlow from joining this with a ReLU that turns NaN into 0, so
+        # that the loss of a broken model would look like any other.
+        mean = mean + 0 * tf.reduce_max(outputs[:1, :1, :1])
         count = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], variance.dtype)
         return outputs, mean, variance * (count - 1) / count
     if name == "torch":

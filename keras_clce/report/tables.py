@@ -89,4 +89,4 @@ def _versus(seeds, baseline, is_baseline):
     if len(shared) == 1:
         return f"{100 * (ours[0] - theirs[0]):+.2f} (one seed)"
     test = paired_t_test(ours, theirs)
-    return f"{100 * test.mean_difference:+.2f} ± {100 * test.ci95:.2f}, p = {test.p_value:.3f}"
+    return f"{100 * test.mean_difference:+.2f} ± {100 * test.ci95:.2f}, p = {test.p_value:.2g}"

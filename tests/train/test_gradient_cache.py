@@ -11,6 +11,7 @@ from keras import ops
 from keras_clce import CLCELoss, CLCEModel
 from keras_clce.losses import HSCLLoss, SupConLoss
 from keras_clce.models.backbones import build_backbone
+from keras_clce.models.vit import vision_transformer
 
 LOSSES = {
     "clce": CLCELoss(0.5),
@@ -135,7 +136,10 @@ def test_transformer_with_stochastic_depth_and_remat():
     remat = keras.backend.backend() != "tensorflow"
 
     def build():
-        return build_backbone("vit_tiny_patch4", 12, stochastic_depth=0.3, remat=remat)
+        images = keras.Input(small_models.SHAPE)
+        options = {"patch_size": 4, "hidden_dim": 16, "num_layers": 3, "num_heads": 2}
+        options |= {"stochastic_depth": 0.3, "remat": remat}
+        return keras.Model(images, vision_transformer(images, **options))
 
     cached, kept = copies(build, CLCEModel, KeepsChunks)
     assert_same(train(cached, size=8, steps=2), train(kept, size=8, steps=2), tolerance=1e-4)
