@@ -165,9 +165,10 @@ def batch_norm(
         outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             inputs, gamma, beta, *(moments or ()), **options
         )
-        # A second reader keeps TensorFlow from joining this with a ReLU that turns NaN into 0, so
-        # that the loss of a broken model would look like any other.
-        mean = mean + 0 * tf.reduce_max(outputs[:1, :1, :1])
+        if moments is None:
+            # A second reader keeps TensorFlow from joining this with a ReLU that turns NaN into 0,
+            # so that the loss of a broken model would look like any other.
+            mean = mean + 0 * tf.reduce_max(outputs[:1, :1, :1])
         count = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], variance.dtype)
         return outputs, mean, variance * (count - 1) / count
     if name == "torch":
@@ -205,6 +206,15 @@ def _apart(function, static=()):
     return call
 
 
+def _back_to_maps(length, span, low, reach):
+    """Padding of an axis with which a gradient, correlated with the turned kernel, has `length`.
+
+    `span` leads from the first row of the kernel to its last, `reach` from where its corner is
+    first to where it is last, and `low` is the padding of the maps.
+    """
+    return span - low, length - 1 - reach + low
+
+
 @functools.cache
 def _jax_conv():
     import jax
@@ -234,7 +244,7 @@ def _jax_conv():
             gradient,
             kernel[::-1, ::-1].swapaxes(2, 3),
             (1, 1),
-            [(span - low, length - 1 - reach + low) for length, span, low, reach in axes],
+            [_back_to_maps(*axis) for axis in axes],
             lhs_dilation=strides,
             rhs_dilation=dilation,
             dimension_numbers=order,
@@ -311,7 +321,7 @@ def _jax_depthwise_conv():
         maps, kernel = saved
         # Each output goes back to where it came from, through the kernel turned round.
         spread = [
-            (side - 1 - low, length + low - (count - 1) * stride - 1, stride - 1)
+            (*_back_to_maps(length, side - 1, low, (count - 1) * stride), stride - 1)
             for (low, _, _), length, side, count, stride in zip(
                 padding, maps.shape[1:3], kernel.shape, gradient.shape[1:3], strides, strict=False
             )
