@@ -65,13 +65,14 @@ def main(_) -> None:
             for name, backend in (candidates | {PEER: "torch"}).items()
         }
         kinds = ["epoch", *(("input", "steps") if FLAGS.profile else ())]
-        for worker in workers.values():
-            for kind in kinds:
-                worker.ask(kind)
-        rounds = [
-            {(name, kind): worker.ask(kind) for kind in kinds for name, worker in workers.items()}
-            for _ in range(FLAGS.rounds)
-        ]
+        for name, worker in workers.items():
+            seconds = sum(worker.ask(kind) for kind in kinds)
+            print(f"{name}: {seconds:.0f} s for the first round, which compiles", flush=True)
+        rounds = []
+        for _ in range(FLAGS.rounds):
+            asked = [(name, kind) for kind in kinds for name in workers]
+            rounds.append({(name, kind): workers[name].ask(kind) for name, kind in asked})
+            print(f"{len(rounds)} of {FLAGS.rounds} rounds done", flush=True)
         rows = []
         count = FLAGS.images // FLAGS.batch_size * FLAGS.batch_size
         for name, worker in workers.items():

@@ -8,11 +8,10 @@ import tensorflow as tf
 
 from keras_clce.data import views
 from keras_clce.data.balanced import balanced_order, check_balance
+from keras_clce.data.epochs import VIEW_STREAM, epoch_key, epochs_from_stream, epochs_in_memory
 from keras_clce.data.records import Records
 
 INTERPOLATIONS = ("bilinear", "bicubic")
-
-_ORDER_STREAM, _VIEW_STREAM = 0, 1
 
 
 class ImageSplit:
@@ -228,11 +227,6 @@ class ImageSplit:
             )
         with tf.device("CPU:0"):
             root = tf.constant([seed % 2**31, seed // 2**31], tf.int32)
-        epoch_batches = (
-            self._epoch_batches_in_memory
-            if self._images is not None
-            else (self._epoch_batches_from_stream)
-        )
         balanced = None
         if images_per_class is not None:
             self.check_balanced(batch_size, images_per_class)
@@ -243,14 +237,17 @@ class ImageSplit:
             images, labels, aspects = batch()
             if policy == "none":  # nothing random, so one view is both
                 return (view(images, aspects, None),) * 2, labels
-            key = tf.random.fold_in(_epoch_key(root, epoch, _VIEW_STREAM), step)
+            key = tf.random.fold_in(epoch_key(root, epoch, VIEW_STREAM), step)
             pair = tuple(
                 view(images, aspects, tf.random.fold_in(key, number), share) for number in range(2)
             )
             return pair, labels
 
-        pairs = epoch_batches(batch_size, share, root, initial_epoch, draw_views, balanced)
-        return pairs.prefetch(2)
+        numbers = (batch_size, share, root, initial_epoch, draw_views)
+        if self.streams:
+            return epochs_from_stream(self._stream, *numbers).prefetch(2)
+        stored = (self._images, self._labels, self._aspects)
+        return epochs_in_memory(stored, *numbers, balanced).prefetch(2)
 
     def check_balanced(self, batch_size: int, images_per_class: int) -> None:
         """Check that batches of that many images of each class can be drawn.
@@ -295,63 +292,6 @@ class ImageSplit:
             labels[start:stop] = batch_labels
             start = stop
         return images, labels
-
-    def _epoch_batches_in_memory(
-        self, batch_size, share, root, initial_epoch, draw_views, balanced
-    ):
-        steps = self.num_examples // batch_size
-        index, count = share
-        with tf.device("CPU:0"):
-            stored = [tf.constant(part) for part in (self._images, self._labels, self._aspects)]
-
-        def shuffled(epoch):
-            if balanced is None:
-                order = tf.random.experimental.stateless_shuffle(
-                    tf.range(self.num_examples), _epoch_key(root, epoch, _ORDER_STREAM)
-                )
-                chosen = tf.reshape(order[: steps * batch_size], (steps, batch_size))
-            else:
-                chosen = tf.numpy_function(balanced, [epoch], tf.int64)
-                chosen = tf.ensure_shape(chosen, (steps, batch_size))
-            numbers = tf.range(steps, dtype=tf.int64)
-            own = chosen[:, index::count]
-            return tf.data.Dataset.from_tensor_slices((tf.fill((steps,), epoch), numbers, own))
-
-        def draw(epoch, step, chosen):
-            return draw_views(
-                epoch, step, lambda: tuple(tf.gather(part, chosen) for part in stored)
-            )
-
-        numbered = tf.data.Dataset.range(initial_epoch, 2**31).flat_map(shuffled)
-        return numbered.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-
-    def _epoch_batches_from_stream(self, batch_size, share, root, initial_epoch, draw_views, _):
-        index, count = share
-        whole_batches = self.num_examples // batch_size * batch_size
-
-        def shuffled(epoch):
-            # A folded key holds the epoch itself in one half, hence the draw.
-            shuffle_seed = tf.random.stateless_uniform(
-                (), _epoch_key(root, epoch, _ORDER_STREAM), 0, 2**31 - 1, tf.int64
-            )
-            # tf.data mixes the program's global seed in, which this epoch must not depend on.
-            tf.compat.v1.get_default_graph().seed = 1
-            batched = (
-                self._stream.dataset.shuffle(
-                    self._stream.shuffle_buffer, seed=shuffle_seed, reshuffle_each_iteration=False
-                )
-                .take(whole_batches)
-                .shard(count, index)
-                .map(self._stream.decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-                .batch(batch_size // count, drop_remainder=True)
-            )
-            return batched.enumerate().map(lambda step, batch: (epoch, step, *batch))
-
-        def draw(epoch, step, *stored):
-            return draw_views(epoch, step, lambda: stored)
-
-        numbered = tf.data.Dataset.range(initial_epoch, 2**31).flat_map(shuffled)
-        return numbered.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
 
 
 @dataclasses.dataclass
@@ -405,10 +345,6 @@ def check_interpolation(interpolation: str) -> None:
             f"`interpolation` must be one of {', '.join(INTERPOLATIONS)}. Received: "
             f"interpolation={interpolation!r}"
         )
-
-
-def _epoch_key(root: tf.Tensor, epoch: tf.Tensor, stream: int) -> tf.Tensor:
-    return tf.random.fold_in(tf.random.fold_in(root, stream), epoch)
 
 
 def _is_integer(value) -> bool:

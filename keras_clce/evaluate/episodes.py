@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 # Tasks that are drawn together; part of what a seed means, so it does not follow the memory.
-_DRAWN_TOGETHER = 64
+_DRAWN_TOGETHER = 256
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def draw_tasks(
         seed: Seed of the drawing. Defaults to 0.
 
     Yields:
-        `Tasks`, 64 of them at a time.
+        `Tasks`, 256 of them at a time.
 
     Raises:
         ValueError: If a number is out of its range, there are fewer classes than ways, or a class
@@ -50,7 +50,7 @@ def draw_tasks(
     Example:
     ```python
     labels = np.repeat(np.arange(20), 600)
-    next(draw_tasks(labels, ways=5, shots=1, queries=15, tasks=3000)).support.shape  # (64, 5, 1)
+    next(draw_tasks(labels, ways=5, shots=1, queries=15, tasks=3000)).support.shape  # (256, 5, 1)
     ```
     """
     labels = np.asarray(labels)
@@ -59,19 +59,12 @@ def draw_tasks(
     rows = np.full((len(names), counts.max()), -1)
     for number, name in enumerate(names):
         rows[number, : counts[number]] = np.flatnonzero(labels == name)
-    absent = np.arange(counts.max()) >= counts[:, None]
     rng = np.random.default_rng(seed)
     for start in range(0, tasks, _DRAWN_TOGETHER):
         order = rng.random((_DRAWN_TOGETHER, len(names)))
         chosen = np.argsort(order, axis=1)[:, :ways]
-        keys = rng.random((_DRAWN_TOGETHER, ways, counts.max()))
-        keys[absent[chosen]] = 2.0
-        wanted = shots + queries
-        picked = np.argpartition(keys, wanted - 1, axis=-1)[..., :wanted]
-        # A partition is in no random order, and support comes first.
-        within = np.argsort(np.take_along_axis(keys, picked, axis=-1), axis=-1)
-        picked = np.take_along_axis(picked, within, axis=-1)
-        examples = np.take_along_axis(rows[chosen], picked, axis=-1)[: tasks - start]
+        picked = _subsets(counts[chosen], shots + queries, rng)
+        examples = rows[chosen[..., None], picked][: tasks - start]
         yield Tasks(names[chosen[: tasks - start]], examples[..., :shots], examples[..., shots:])
 
 
@@ -128,3 +121,16 @@ def check_tasks(
             f"Every class must have at least shots + queries = {shots + queries} examples. "
             f"Received: classes with fewer, {', '.join(few)}"
         )
+
+
+def _subsets(counts, size, rng):
+    """`size` different numbers below each of `counts`, in random order, by Floyd's algorithm."""
+    draws = rng.random((size, *counts.shape))
+    picked = np.empty(draws.shape, "int64")
+    for number in range(size):
+        last = counts - size + number
+        draw = (draws[number] * (last + 1)).astype("int64")
+        picked[number] = np.where((picked[:number] == draw).any(axis=0), last, draw)
+    # The subset is a random one, but large numbers tend to come late in it.
+    order = np.argsort(rng.random(draws.shape), axis=0)
+    return np.moveaxis(np.take_along_axis(picked, order, axis=0), 0, -1)

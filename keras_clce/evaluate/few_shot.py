@@ -2,7 +2,9 @@
 
 import functools
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -20,6 +22,7 @@ from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
 
 TRANSFORMS = ("l2", "cl2", None)
 _RESAMPLES = 2000
+_TASKS_TOGETHER = 8
 
 
 @dataclass(frozen=True)
@@ -201,10 +204,18 @@ def classify_tasks(
             f"Received: classifier={classifier!r}"
         )
     classify = TASK_CLASSIFIERS[classifier]
-    for drawn in tasks:
-        rows = drawn.queries.reshape(len(drawn.queries), -1)
-        predicted = classify(features[drawn.support], features[rows])
-        yield predicted.reshape(drawn.queries.shape)
+
+    def classify_some(support, queries):
+        rows = queries.reshape(len(queries), -1)
+        predicted = classify(features[support], features[rows])
+        return predicted.reshape(queries.shape)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for drawn in tasks:
+            # Few at a time: what was gathered is still in the processor's cache when it is used.
+            parts = range(_TASKS_TOGETHER, len(drawn.support), _TASKS_TOGETHER)
+            parts = np.split(drawn.support, parts), np.split(drawn.queries, parts)
+            yield np.concatenate(list(pool.map(classify_some, *parts)))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-_TOLERANCE = 1e-7
+_TOLERANCE = 1e-6
+# Any curvature above 1/4 converges, 1/2 bounds it from above; the true one is mostly below 1/4.
+_CURVATURE = 0.3
 _MOST_STEPS = 2000
 
 
@@ -54,8 +56,9 @@ def logistic(support: np.ndarray, queries: np.ndarray) -> np.ndarray:
     """Classify by multinomial logistic regression with C = 1, fitted to each support.
 
     The weights that minimise the regularised loss are combinations of the support rows, so the
-    tasks are solved by their Gram matrices. Each step minimises the quadratic bound whose
-    curvature is 1/2 (Böhning 1992): its matrix is the same in all steps, and is inverted once.
+    tasks are solved by their Gram matrices. Each step minimises a quadratic of constant curvature
+    (Böhning 1992): its matrix is the same in all steps, and is inverted once. His bound of the
+    curvature is 1/2; steps converge for anything above a half of that, and for 0.3 sooner.
 
     Args:
         support: Features `(tasks, ways, shots, dim)`.
@@ -84,11 +87,11 @@ def logistic(support: np.ndarray, queries: np.ndarray) -> np.ndarray:
 
 def _fit(gram, targets):
     """Coefficients of the support rows `(tasks, rows, ways)`, and biases `(tasks, 1, ways)`."""
-    inverse = np.linalg.inv(np.eye(gram.shape[1]) + 0.5 * gram)
+    inverse = np.linalg.inv(np.eye(gram.shape[1]) + _CURVATURE * gram)
     sums = inverse.sum(axis=2, keepdims=True)
     # The bias is free, which takes the constant direction out of a step.
     step = inverse - sums @ sums.swapaxes(1, 2) / sums.sum(axis=1, keepdims=True)
-    shift = 2.0 * (sums / sums.sum(axis=1, keepdims=True)).swapaxes(1, 2)
+    shift = (sums / sums.sum(axis=1, keepdims=True)).swapaxes(1, 2) / _CURVATURE
     coefficients = np.zeros((len(gram), *targets.shape))
     bias = np.zeros((len(gram), 1, targets.shape[1]))
     for _ in range(_MOST_STEPS):

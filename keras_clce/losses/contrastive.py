@@ -137,7 +137,7 @@ class LACLNLoss(ContrastiveLoss):
         functional.check_temperature(temperature)
         functional.check_hardness(hardness)
         functional.check_positive_sum(positive_sum)
-        functional.check_chunk_size(chunk_size)
+        functional.check_whole_number("chunk_size", chunk_size)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.hardness = hardness
@@ -214,7 +214,7 @@ class SupConLoss(ContrastiveLoss):
     ) -> None:
         functional.check_temperature(temperature)
         functional.check_positive_sum(positive_sum)
-        functional.check_chunk_size(chunk_size)
+        functional.check_whole_number("chunk_size", chunk_size)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.positive_sum = positive_sum
@@ -288,7 +288,7 @@ class HSCLLoss(ContrastiveLoss):
         functional.check_temperature(temperature)
         functional.check_hardness(hardness)
         functional.check_threshold(threshold)
-        functional.check_chunk_size(chunk_size)
+        functional.check_whole_number("chunk_size", chunk_size)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.hardness = hardness

@@ -58,7 +58,7 @@ def lacln(
     check_temperature(temperature)
     check_hardness(hardness)
     check_positive_sum(positive_sum)
-    check_chunk_size(chunk_size)
+    check_whole_number("chunk_size", chunk_size)
     classes, embeddings = _checked(labels, embeddings)
     if not _fits_in_table(embeddings, chunk_size):
         return blockwise.lacln(classes, embeddings, temperature, hardness, positive_sum, chunk_size)
@@ -119,7 +119,7 @@ def hscl(
     check_temperature(temperature)
     check_hardness(hardness)
     check_threshold(threshold)
-    check_chunk_size(chunk_size)
+    check_whole_number("chunk_size", chunk_size)
     classes, embeddings = _checked(labels, embeddings)
     if not _fits_in_table(embeddings, chunk_size):
         return blockwise.hscl(classes, embeddings, temperature, hardness, threshold, chunk_size)
@@ -272,12 +272,12 @@ def check_threshold(threshold: float | None) -> None:
         )
 
 
-def check_chunk_size(chunk_size: int | None) -> None:
-    """Refuse a number of anchors that is no whole number above 0."""
-    if chunk_size is not None and not (isinstance(chunk_size, Integral) and chunk_size > 0):
+def check_whole_number(name: str, value: int | None) -> None:
+    """Refuse what is neither None nor a whole number above 0."""
+    whole = isinstance(value, Integral) and not isinstance(value, bool) and value > 0
+    if value is not None and not whole:
         raise ValueError(
-            "`chunk_size` must be None or a whole number above 0. "
-            f"Received: chunk_size={chunk_size!r}"
+            f"`{name}` must be None or a whole number above 0. Received: {name}={value!r}"
         )
 
 

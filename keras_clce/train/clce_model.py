@@ -9,11 +9,11 @@ from keras import ops
 
 from keras_clce import backend
 from keras_clce.losses import CLCELoss
-from keras_clce.losses.functional import labels_are_valid
+from keras_clce.losses.functional import check_whole_number, labels_are_valid
 from keras_clce.models.backbones import build_backbone
 from keras_clce.models.heads import EmbeddingAndLogits
 from keras_clce.models.quick_layers import quicken
-from keras_clce.train.gradient_cache import call_in_chunks, check_gradient_cache_size
+from keras_clce.train.gradient_cache import call_in_chunks
 
 
 @keras.saving.register_keras_serializable(package="keras_clce")
@@ -214,7 +214,7 @@ class CLCEModel(keras.Model):
                 "`loss_weights` must be None: CLCELoss(contrastive_weight=…) weights the parts. "
                 f"Received: loss_weights={kwargs['loss_weights']!r}"
             )
-        check_gradient_cache_size(gradient_cache_size)
+        check_whole_number("gradient_cache_size", gradient_cache_size)
         in_a_loop = gradient_cache_size is not None
         if in_a_loop and kwargs.get("jit_compile") is True and not backend.xla_takes_loops():
             raise ValueError(

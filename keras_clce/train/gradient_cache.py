@@ -1,7 +1,6 @@
 """A forward pass chunk by chunk, each computed again in the backward pass: a chunk's memory."""
 
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any
 
 import keras
@@ -92,16 +91,6 @@ def call_in_chunks(
     for variable, value in zip(state, values, strict=True):
         variable.assign(value)
     return keras.tree.pack_sequence_as(structure[0], outputs)
-
-
-def check_gradient_cache_size(gradient_cache_size: int | None) -> None:
-    """Refuse a number of views that is no whole number above 0."""
-    size = gradient_cache_size
-    if size is not None and (isinstance(size, bool) or not isinstance(size, Integral) or size < 1):
-        raise ValueError(
-            "`gradient_cache_size` must be None or a whole number above 0. "
-            f"Received: gradient_cache_size={size!r}"
-        )
 
 
 def _refuse_remat(layers):

@@ -104,7 +104,7 @@ def test_a_large_batch_has_no_table_of_all_pairs(name):
     assert largest(LOSSES[name], labels[:1000], x[:1000]) >= 1000 * 1000
 
 
-@pytest.mark.parametrize("chunk_size", [0, -1, 2.0, "auto"])
+@pytest.mark.parametrize("chunk_size", [0, -1, 2.0, "auto", True])
 @pytest.mark.parametrize("loss", [LACLNLoss, SupConLoss, HSCLLoss])
 def test_a_wrong_size_is_refused(loss, chunk_size):
     with pytest.raises(ValueError, match=r"`chunk_size` must be .*Received: chunk_size="):
