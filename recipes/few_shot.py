@@ -146,6 +146,8 @@ def run(loss: str, seed: int, folder: RunFolder, dataset: FewShotDataset) -> dic
     validation = FewShotCallback(
         images(dataset.validation),
         dataset.validation.labels,
+        output=FLAGS.features[0],
+        encoder=pooled_and_embedding,
         name=MONITOR,
         averages=FLAGS.ema_momentum is not None,
         **numbers(FLAGS.shots[0]),
@@ -166,6 +168,15 @@ def evaluate_frozen(loss: str, seed: int, folder: RunFolder, dataset: FewShotDat
     return write_results(model, folder, dataset, loss, seed, None)
 
 
+def pooled_and_embedding(model: CLCEModel) -> keras.Model:
+    """The encoder with what few-shot tasks can be classified by."""
+    maps = model.backbone.output
+    # Pooled at once, since the maps of all images together may not fit in memory.
+    pooled = model.heads.pool(maps) if len(maps.shape) == 4 else maps
+    outputs = {"pooled": pooled, "embedding": model.heads(maps)["embedding"]}
+    return keras.Model(model.backbone.inputs, outputs)
+
+
 def write_results(
     model: CLCEModel,
     folder: RunFolder,
@@ -175,11 +186,7 @@ def write_results(
     checkpoint: RunCheckpoint | None,
 ) -> dict:
     """Few-shot accuracy on the novel classes, of the pooled features and of the embedding."""
-    maps = model.backbone.output
-    # Pooled at once, since the maps of all images together may not fit in memory.
-    pooled = model.heads.pool(maps) if len(maps.shape) == 4 else maps
-    outputs = {"pooled": pooled, "embedding": model.heads(maps)["embedding"]}
-    encoder = keras.Model(model.backbone.inputs, outputs)
+    encoder = pooled_and_embedding(model)
     novel, base = (
         encoder.predict(images(split), verbose=0) for split in (dataset.test, dataset.train)
     )

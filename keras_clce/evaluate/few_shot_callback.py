@@ -1,5 +1,6 @@
 """A callback that lets few-shot accuracy on other classes pick the epoch."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -19,6 +20,8 @@ class FewShotCallback(keras.callbacks.Callback):
         labels: Their integer classes `(examples,)`.
         output: Key of the model's output that is the feature, where it gives a dict. Defaults to
             `"embedding"`.
+        encoder: Function from the model in training to one that shares its layers and is evaluated
+            in its place, such as one that gives pooled features. Defaults to `None`: the model.
         name: Name of the logged value. Defaults to `"val_few_shot"`.
         averages: Whether the moving averages of the weights are evaluated, which an optimizer with
             `use_ema=True` keeps; not beside `keras.callbacks.SwapEMAWeights(swap_on_epoch=True)`,
@@ -44,6 +47,7 @@ class FewShotCallback(keras.callbacks.Callback):
         images: Any,
         labels: Any,
         output: str = "embedding",
+        encoder: Callable[[keras.Model], keras.Model] | None = None,
         name: str = "val_few_shot",
         averages: bool = False,
         **options: Any,
@@ -53,9 +57,16 @@ class FewShotCallback(keras.callbacks.Callback):
         self.images = images
         self.labels = labels
         self.output = output
+        self.encoder = encoder
         self.name = name
         self.averages = averages
         self.options = options
+
+    def set_model(self, model: keras.Model) -> None:
+        """Take the model in training, as Keras hands it over."""
+        super().set_model(model)
+        # Once, so that it is compiled once.
+        self.evaluated = model if self.encoder is None else self.encoder(model)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Evaluate and log."""
@@ -63,7 +74,7 @@ class FewShotCallback(keras.callbacks.Callback):
         swap.set_model(self.model)
         # Its calls around a prediction would not swap back.
         swap.on_test_begin()
-        features = self.model.predict(self.images, verbose=0)
+        features = self.evaluated.predict(self.images, verbose=0)
         swap.on_test_end()
         if isinstance(features, dict):
             features = features[self.output]

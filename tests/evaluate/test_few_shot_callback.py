@@ -71,6 +71,27 @@ def test_averages_are_evaluated_and_training_goes_on_as_without():
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
+def test_another_encoder_with_the_same_layers_is_evaluated():
+    images, labels = data(0)
+    others, other_labels = data(1)
+    options = {"ways": 3, "shots": 2, "queries": 5, "tasks": 60}
+    inputs = keras.Input((10,))
+    hidden = keras.layers.Dense(4)
+    model = keras.Model(inputs, keras.layers.Dense(6)(hidden(inputs)))
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+    def encoder(trained):
+        return keras.Model(trained.inputs, {"hidden": hidden(trained.inputs[0])})
+
+    few_shot = FewShotCallback(others, other_labels, output="hidden", encoder=encoder, **options)
+    history = model.fit(images, labels, epochs=2, verbose=0, callbacks=[few_shot]).history
+    kernel, bias = hidden.get_weights()
+    expected = few_shot_accuracy(others @ kernel + bias, other_labels, **options).mean
+    assert history["val_few_shot"][-1] == pytest.approx(expected)
+    output = few_shot_accuracy(model.predict(others, verbose=0), other_labels, **options).mean
+    assert output != pytest.approx(expected)
+
+
 @pytest.mark.any_backend
 def test_tasks_that_cannot_be_drawn_are_refused_at_once():
     images, labels = data(0)
