@@ -26,7 +26,7 @@ def nearest_centroid(support: np.ndarray, queries: np.ndarray) -> np.ndarray:
     nearest_centroid(np.eye(2)[None, :, None], np.eye(2)[None])  # [[0, 1]]
     ```
     """
-    centroids = support.mean(axis=2)
+    centroids = support.sum(axis=2) / support.shape[2]
     scores = queries @ centroids.swapaxes(1, 2)
     return (scores - 0.5 * (centroids**2).sum(axis=-1)[:, None]).argmax(axis=-1)
 
@@ -46,7 +46,7 @@ def cosine(support: np.ndarray, queries: np.ndarray) -> np.ndarray:
     cosine(np.eye(2)[None, :, None], np.eye(2)[None])  # [[0, 1]]
     ```
     """
-    centroids = support.mean(axis=2)
+    centroids = support.sum(axis=2)
     norms = np.linalg.norm(centroids, axis=-1, keepdims=True)
     centroids = centroids / np.maximum(norms, np.finfo(centroids.dtype).tiny)
     return (queries @ centroids.swapaxes(1, 2)).argmax(axis=-1)
