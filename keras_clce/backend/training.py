@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import gc
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -92,12 +93,29 @@ def remat_nests() -> bool:
     return keras.backend.backend() != "tensorflow"
 
 
+def _without_circles(function):
+    def collected(*args):
+        enabled = gc.isenabled()
+        # Nothing grows old meanwhile, so that the cheapest collection finds every circle.
+        gc.disable()
+        try:
+            return function(*args)
+        finally:
+            gc.collect(0)
+            if enabled:
+                gc.enable()
+
+    return collected
+
+
 def remat(function: Callable[..., tuple]) -> Callable[..., tuple]:
     """Compute a function again in the backward pass, as `keras.remat` does; integers may result.
 
     TensorFlow's `recompute_grad` has no gradient to hand back for an integer, such as the state of
     a random seed, and fails inside a loop; float64 takes its place, which holds all of 32 bits.
     Outside of graphs it gives twice the gradient, so that there the function is left as it is.
+    On torch Keras leaves references in circles to what layers took in and gave, and so to all that
+    was computed again, until garbage is collected.
 
     Args:
         function: From tensors to a tuple of tensors.
@@ -105,7 +123,18 @@ def remat(function: Callable[..., tuple]) -> Callable[..., tuple]:
     Returns:
         A function that gives the same and keeps nothing but its arguments for the backward pass.
     """
-    if keras.backend.backend() != "tensorflow":
+    if keras.backend.backend() == "torch":
+        import torch
+
+        again = keras.remat(_without_circles(function))
+
+        def to_the_end(*args):
+            # torch would break off by an exception, whose traceback keeps the layers' frames.
+            with torch.utils.checkpoint.set_checkpoint_early_stop(False):
+                return again(*args)
+
+        return to_the_end
+    if keras.backend.backend() == "jax":
         return keras.remat(function)
     import tensorflow as tf
 

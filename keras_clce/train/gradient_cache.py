@@ -59,7 +59,7 @@ def call_in_chunks(
                 "`gradient_cache_size` must be None for layers that call `add_loss`: their losses "
                 f"are of single chunks. Received: {len(scope.losses)} such losses"
             )
-        structure[:] = [outputs]
+        structure[:] = [keras.tree.map_structure(lambda _: None, outputs)]
         updated = [scope.get_current_value(v) for v in state]
         return *keras.tree.flatten(outputs), *updated
 

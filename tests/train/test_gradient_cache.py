@@ -1,6 +1,8 @@
 """Training in chunks of views: the step of the whole batch, or of chunks that are all kept."""
 
+import gc
 import itertools
+import math
 
 import keras
 import numpy as np
@@ -196,6 +198,32 @@ def test_the_encoder_is_traced_a_few_times_however_many_chunks_there_are():
         found[size] = len(traces)
     # 2 chunks and 24.
     assert found[1] <= found[12]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="counts tensors of torch")
+def test_a_chunk_is_forgotten_before_the_next_is_computed_again():
+    import torch
+
+    class Watch(keras.layers.Layer):
+        """Notes how many bytes of tensors there are when it is called."""
+
+        def call(self, inputs):
+            tensors = (each for each in gc.get_objects() if type(each) is torch.Tensor)
+            held = {x.untyped_storage().data_ptr(): x.untyped_storage().nbytes() for x in tensors}
+            watched.append(sum(held.values()))
+            return inputs
+
+    watched = []
+    inputs = keras.Input(small_models.SHAPE)
+    x = Watch()(inputs)
+    for _ in range(6):
+        x = keras.layers.Conv2D(16, 3, padding="same", activation="tanh")(x)
+    model = CLCEModel(keras.Model(inputs, x), small_models.CLASSES)
+    watched.clear()
+    train(model, steps=1, size=6)
+    first, *rest = watched[-4:]  # 24 views: four chunks, and then four times again
+    one_map = 4 * 6 * 16 * math.prod(small_models.SHAPE[:2])
+    assert max(rest) < first + 2 * one_map, "only sums of gradients may have come"
 
 
 def test_a_saved_model_keeps_the_size(tmp_path):
