@@ -74,6 +74,10 @@ class _Branch(keras.layers.Layer):
                 epsilon=epsilon, name="inner_norm", dtype=policy
             )
 
+    def _freeze_inner_layers(self):
+        # A branch that is loaded frozen was so before it had layers to pass it on to.
+        self.trainable = self.trainable
+
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Shape of the tokens, unchanged."""
         return input_shape
@@ -130,6 +134,7 @@ class AttentionBranch(_Branch):
         for layer in (self.norm, self.qkv, self.projection, self.inner_norm):
             if layer is not None:
                 layer.build(input_shape)
+        self._freeze_inner_layers()
 
     def call(self, tokens: Any) -> Any:
         """What attention adds to a batch of tokens."""
@@ -187,6 +192,7 @@ class MLPBranch(_Branch):
         self.fc2.build(hidden_shape)
         if self.inner_norm is not None:
             self.inner_norm.build(hidden_shape)
+        self._freeze_inner_layers()
 
     def call(self, tokens: Any) -> Any:
         """What the dense layers add to a batch of tokens."""

@@ -97,6 +97,16 @@ def test_trains_saves_and_goes_on(tmp_path):
     loaded.fit(images, labels, epochs=1, batch_size=4, verbose=0)
 
 
+def test_what_is_frozen_stays_so_in_a_saved_model(tmp_path):
+    model = small_model()
+    unfreeze_last(model.backbone, 1)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    trainable = [variable.path for variable in model.trainable_variables]
+    assert [variable.path for variable in loaded.trainable_variables] == trainable
+    assert not any("block0" in path or "patch" in path for path in trainable)
+
+
 @pytest.mark.any_backend
 def test_unfreeze_last():
     backbone = small_model().backbone
