@@ -76,7 +76,8 @@ class _Branch(keras.layers.Layer):
 
     def _freeze_inner_layers(self):
         # A branch that is loaded frozen was so before it had layers to pass it on to.
-        self.trainable = self.trainable
+        for layer in self._flatten_layers(include_self=False):
+            layer.trainable = self.trainable
 
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         """Shape of the tokens, unchanged."""
