@@ -63,6 +63,26 @@ def flags_for(folder, backbone, output, *more):
     )
 
 
+@pytest.mark.parametrize("feature", ["pooled", "embedding"])
+def test_validation_reads_the_first_kind_of_features(folder, tiny_backbone, tmp_path, feature):
+    arguments = flags_for(folder, tiny_backbone, tmp_path / "runs", "--embedding_dim=1")
+    run(*arguments, "--losses=clce", f"--features={feature}")
+    path = only(tmp_path, "metrics.json")
+    validation = json.loads(path.read_text())["validation"]["few_shot"]
+    model = keras.saving.load_model(path.parent / "model.keras")
+    data = load_few_shot("image_folder", image_size=16, data_dir=folder)
+    images, labels = data.validation.arrays()
+    images = images.astype("float32")
+    features = {
+        "pooled": np.mean(model.backbone.predict(images, verbose=0), axis=(1, 2)),
+        "embedding": model.predict(images, verbose=0)["embedding"],
+    }
+    options = {"ways": 2, "shots": 1, "queries": 5, "tasks": 100}
+    found = {name: few_shot_accuracy(x, labels, **options).mean for name, x in features.items()}
+    assert validation == pytest.approx(found[feature], abs=2e-3)
+    assert abs(found["pooled"] - found["embedding"]) > 4e-3, "the other kind must tell"
+
+
 def test_runs_compare_on_the_same_tasks_and_resume(
     folder, tiny_backbone, tmp_path, capsys, monkeypatch
 ):
