@@ -61,8 +61,7 @@ def epochs_in_memory(
     def draw(epoch, step, chosen):
         return draw_views(epoch, step, lambda: tuple(tf.gather(part, chosen) for part in stored))
 
-    numbered = tf.data.Dataset.range(initial_epoch, 2**31).flat_map(shuffled)
-    return numbered.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return _epoch_after_epoch(initial_epoch, shuffled, draw)
 
 
 def epochs_from_stream(
@@ -110,5 +109,10 @@ def epochs_from_stream(
     def draw(epoch, step, *stored):
         return draw_views(epoch, step, lambda: stored)
 
-    numbered = tf.data.Dataset.range(initial_epoch, 2**31).flat_map(shuffled)
-    return numbered.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return _epoch_after_epoch(initial_epoch, shuffled, draw)
+
+
+def _epoch_after_epoch(initial_epoch, shuffled, draw):
+    """The steps that `shuffled` gives of each epoch, and of each step the batch that is drawn."""
+    steps = tf.data.Dataset.range(initial_epoch, 2**31).flat_map(shuffled)
+    return steps.map(draw, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
