@@ -135,7 +135,10 @@ def test_every_kind_of_data_gives_the_same_step(form, pairs):
 def test_pairs_train_like_their_stacked_batch():
     images, labels = separable(16)
     views = images + 0.1, images[:, :, ::-1]
-    paired, stacked = compiled(small_model()), compiled(small_model())
+    # Not Adam, which makes whole steps of the rounding errors in a bias before normalization.
+    paired, stacked = small_model(), small_model()
+    for model in (paired, stacked):
+        model.compile(keras.optimizers.SGD(1e-2), loss=CLCELoss(), metrics=["accuracy"])
     stacked.set_weights(paired.get_weights())
     first = logs_of(paired, views, labels, batch_size=16, shuffle=False)
     both = np.concatenate(views), np.concatenate([labels, labels])
@@ -143,7 +146,7 @@ def test_pairs_train_like_their_stacked_batch():
     for key, value in second.items():
         assert first[key] == pytest.approx(value, rel=1e-4), key
     for a, b in zip(paired.get_weights(), stacked.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
 
 
 def test_pairs_from_tf_data_and_evaluation_on_the_first_view():
