@@ -33,17 +33,16 @@ from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
 from keras_clce.files import write_atomically, write_json
 from keras_clce.report import (
     FEW_SHOT_NOTE,
+    FROZEN,
     RunFolder,
-    few_shot_table,
+    few_shot_tables,
     plot_few_shot,
     plot_task,
-    read_accuracies,
 )
 from keras_clce.train.callbacks import RunCheckpoint
 
 FLAGS = flags.FLAGS
 MONITOR = "val_few_shot"
-FROZEN = "frozen"
 TRANSFORMS = ("l2", "cl2")
 FEATURES = ("pooled", "embedding")
 FEW_SHOT_FLAGS = ("ways", "shots", "queries", "tasks", "classifier", "features")
@@ -95,15 +94,8 @@ def main(argv: list[str]) -> None:
         for name, result in done["few_shot"].items():
             print(f"test {name}: {result['mean']:.4f} ± {result['ci95']:.4f} over the tasks")
     print(f"\nAccuracy on the novel classes in %, {dataset.split_note}")
-    for name in found[0]["few_shot"]:
-        accuracies = {}
-        for done in found:
-            seed = None if done["loss"] == FROZEN else done["seed"]
-            with recipe_flags.errors_in_one_line(ValueError):
-                accuracies[done["loss"], seed] = read_accuracies(home / done["accuracies"], name)
-        of = "" if " " in name else f" ({FLAGS.features[0]} features, {TRANSFORMS[0]})"
-        print(f"\n{name}{of}: {tasks()} tasks, {FLAGS.queries} queries a class, {FLAGS.classifier}")
-        print(few_shot_table(accuracies))
+    with recipe_flags.errors_in_one_line(ValueError):
+        print(f"\n{few_shot_tables(found, home)}")
     print(f"\n{FEW_SHOT_NOTE}")
     with recipe_flags.errors_in_one_line(OSError):
         plot_few_shot(found, home / "few_shot.png")

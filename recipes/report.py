@@ -2,19 +2,27 @@ r"""Put finished runs side by side, wherever and whenever they were made.
 
     python recipes/report.py --runs runs --output_dir report
 
-Reads every run folder below `--runs` and writes, for each recipe, data set and encoder, the table
-that the recipe prints at its end (`report.md`) and the curves (one picture each). Runs that have
-not finished are named and left out.
+Reads every run folder below `--runs` and writes, for each recipe, data set and encoder, the tables
+that the recipe prints at its end (`report.md`) and its pictures. Runs that have not finished are
+named and left out.
 """
 
 import sys
+import textwrap
 from collections import defaultdict
 from pathlib import Path
 
 from absl import app, flags
 
 from keras_clce.files import write_atomically
-from keras_clce.report import RunFolder, plot_curves, summary_table
+from keras_clce.report import (
+    FEW_SHOT_NOTE,
+    RunFolder,
+    few_shot_tables,
+    plot_curves,
+    plot_few_shot,
+    summary_table,
+)
 
 FLAGS = flags.FLAGS
 
@@ -33,8 +41,6 @@ def main(argv: list[str]) -> None:
             continue
         if run is None:
             print(f"Left out, not finished: {folder.path}")
-        elif "test" not in run:
-            print(f"Left out, not of the transfer recipe: {folder.path}")
         else:
             groups[folder.path.parent].append((config["data"], run, history))
     if not groups:
@@ -44,19 +50,29 @@ def main(argv: list[str]) -> None:
     output.mkdir(parents=True, exist_ok=True)
     text = []
     for number, (home, members) in enumerate(groups.items(), start=1):
-        data = {data for data, _, _ in members}
-        picture = output / f"curves-{number}.png"
-        plot_curves(
-            {f"{run['loss']}, seed {run['seed']}": history for _, run, history in members},
-            picture,
-        )
+        runs = [run for _, run, _ in members]
+        is_few_shot = "few_shot" in runs[0]
+        try:
+            table = few_shot_tables(runs, home) if is_few_shot else summary_table(runs)
+        except ValueError as error:
+            sys.exit(f"Error: {error}")
+        pictures = {}
+        histories = {
+            f"{run['loss']}, seed {run['seed']}": history for _, run, history in members if history
+        }
+        if histories:
+            pictures["curves"] = output / f"curves-{number}.png"
+            plot_curves(histories, pictures["curves"])
+        if is_few_shot:
+            pictures["accuracy"] = output / f"few_shot-{number}.png"
+            plot_few_shot(runs, pictures["accuracy"])
+            table += f"\n\n{FEW_SHOT_NOTE}"
+        of = "Accuracy on the novel classes" if is_few_shot else "Test accuracy"
         text += [
             f"## {home.relative_to(FLAGS.runs)}",
-            *(f"Test accuracy in %, {note}" for note in sorted(data)),
-            "\n".join(
-                f"    {line}" for line in summary_table([run for _, run, _ in members]).splitlines()
-            ),
-            f"![curves]({picture.name})",
+            *(f"{of} in %, {note}" for note in sorted({data for data, _, _ in members})),
+            textwrap.indent(table, "    "),
+            *(f"![{name}]({picture.name})" for name, picture in pictures.items()),
         ]
     report = "\n\n".join(text) + "\n"
     write_atomically(output / "report.md", lambda to: to.write_text(report))

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# With small models XLA takes longer to compile than to run, and threads longer to meet than to work.
+# With small models XLA takes longer to compile than to run, and threads to meet than to work.
 os.environ.setdefault(
     "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 )

@@ -3,6 +3,7 @@
 import collections
 import functools
 import hashlib
+import itertools
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -38,8 +39,8 @@ class FewShotResult:
         classifier: Name of the classifier.
         transform: Name of the transform of the features.
         seed: Seed of the tasks.
-        drawn_from: Fingerprint of the labels and numbers that the tasks were drawn from; equal
-            fingerprints mean equal tasks.
+        drawn_from: Fingerprint of the labels and numbers that the tasks were drawn from, and of the
+            first of them; equal fingerprints mean equal tasks.
     """
 
     accuracies: np.ndarray = field(repr=False)
@@ -84,7 +85,7 @@ class FewShotResult:
     def as_dict(self) -> dict[str, Any]:
         """All but the single tasks, as JSON values."""
         values = asdict(self)
-        del values["accuracies"], values["drawn_from"]
+        del values["accuracies"]
         return {
             "mean": self.mean,
             "ci95": self.ci95,
@@ -150,12 +151,16 @@ def few_shot_accuracy(
             f"Received: labels of shape {labels.shape}"
         )
     drawn = draw_tasks(labels, ways, shots, queries, tasks, seed)
+    first = next(drawn)
     accuracies = [
         (predicted == np.arange(ways)[:, None]).mean(axis=(1, 2))
-        for predicted in classify_tasks(features, drawn, classifier, transform, center)
+        for predicted in classify_tasks(
+            features, itertools.chain([first], drawn), classifier, transform, center
+        )
     ]
-    numbers = [ways, shots, queries, tasks, seed]
-    fingerprint = hashlib.sha256(labels.astype("int64").tobytes() + str(numbers).encode())
+    fingerprint = hashlib.sha256(str([ways, shots, queries, tasks, seed]).encode())
+    for rows in (labels, first.support, first.queries):
+        fingerprint.update(rows.astype("int64").tobytes())
     return FewShotResult(
         np.concatenate(accuracies),
         ways=ways,

@@ -2,7 +2,9 @@
 
 from keras_clce.report.few_shot import (
     FEW_SHOT_NOTE,
+    FROZEN,
     few_shot_table,
+    few_shot_tables,
     plot_few_shot,
     plot_task,
     read_accuracies,
@@ -13,8 +15,10 @@ from keras_clce.report.tables import format_table, summary_table
 
 __all__ = [
     "FEW_SHOT_NOTE",
+    "FROZEN",
     "RunFolder",
     "few_shot_table",
+    "few_shot_tables",
     "format_table",
     "plot_curves",
     "plot_few_shot",

@@ -15,6 +15,7 @@ from keras_clce.evaluate.statistics import (
 from keras_clce.files import write_atomically
 from keras_clce.report.tables import format_table
 
+FROZEN = "frozen"
 _MOST_CLASSES, _MOST_SUPPORT, _MOST_QUERIES = 10, 5, 8
 FEW_SHOT_NOTE = """\
 median ± seeds  the CLCE paper's figure: median over tasks, then mean and interval across seeds;
@@ -67,6 +68,53 @@ def few_shot_table(
     return format_table(header, rows)
 
 
+def few_shot_tables(runs: Sequence[Mapping[str, Any]], home: Path) -> str:
+    """Few-shot accuracy of runs on the same tasks, one `few_shot_table` a kind of task.
+
+    Args:
+        runs: The `metrics.json` of each few-shot run.
+        home: Folder that the run folders stand in.
+
+    Returns:
+        The tables as text, each under a line that says what was classified, and how.
+
+    Raises:
+        ValueError: If a file is missing or damaged, or runs were tested on different tasks.
+
+    Example:
+    ```python
+    home = Path("runs/few_shot/cifar_fs/vit_tiny")
+    print(few_shot_tables([json.loads(p.read_text()) for p in home.glob("*/metrics.json")], home))
+    ```
+    """
+    tables = []
+    for kind in _kinds(runs):
+        tested = [run for run in runs if kind in run["few_shot"]]
+        results = [run["few_shot"][kind] for run in tested]
+        other = [
+            f"{run['loss']}, seed {run['seed']}"
+            for run, result in zip(tested, results, strict=True)
+            if result["drawn_from"] != results[0]["drawn_from"]
+        ]
+        if other:
+            raise ValueError(
+                f"The runs of {home} were not tested on the same tasks. Delete the metrics.json of "
+                "those that differ, and pass --resume to test them anew. Received: "
+                f"{tested[0]['loss']}, seed {tested[0]['seed']}, and on other {kind} tasks "
+                + "; ".join(other)
+            )
+        accuracies = {
+            (run["loss"], None if run["loss"] == FROZEN else run["seed"]): read_accuracies(
+                home / run["accuracies"], kind
+            )
+            for run in tested
+        }
+        of = "{features} features, {transform}; {tasks} tasks, {queries} queries a class, "
+        of = (of + "{classifier}").format(**results[0])
+        tables.append(f"{kind}: {of}\n{few_shot_table(accuracies)}")
+    return "\n\n".join(tables)
+
+
 def read_accuracies(path: Path, name: str) -> np.ndarray:
     """Read the accuracy of each task from a run's `few_shot.npz`.
 
@@ -112,7 +160,7 @@ def plot_few_shot(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     plot_few_shot([json.loads(path.read_text()) for path in found], Path("few_shot.png"))
     ```
     """
-    kinds = list(runs[0]["few_shot"])
+    kinds = _kinds(runs)
     losses = list(dict.fromkeys(run["loss"] for run in runs))
     columns = min(4, len(kinds))
     lines = -(-len(kinds) // columns)
@@ -121,7 +169,11 @@ def plot_few_shot(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     for axes, kind in zip(panels, kinds, strict=False):
         labels = []
         for number, loss in enumerate(losses):
-            results = [run["few_shot"][kind] for run in runs if run["loss"] == loss]
+            of_loss = [run["few_shot"] for run in runs if run["loss"] == loss]
+            results = [results[kind] for results in of_loss if kind in results]
+            if not results:
+                labels.append(loss)
+                continue
             means = [100 * result["mean"] for result in results]
             half = confidence_interval(means) if len(means) > 1 else 100 * results[0]["ci95"]
             labels.append(f"{loss}\n± {'seeds' if len(means) > 1 else 'tasks'}")
@@ -196,6 +248,10 @@ def plot_task(
     count = f"{right.sum()} of {right.size} queries right in this task"
     figure.suptitle(f"{title}: {count}", fontsize=10, y=1 - 0.08 / figure.get_figheight(), va="top")
     write_atomically(path, lambda to: figure.savefig(to, dpi=100))
+
+
+def _kinds(runs):
+    return list(dict.fromkeys(kind for run in runs for kind in run["few_shot"]))
 
 
 def _margins(figure, left, right, top, bottom):

@@ -12,10 +12,13 @@ PANELS = (
     ("cross_entropy", "Cross-entropy"),
     ("contrastive", "Contrastive loss"),
 )
+FEW_SHOT_PANEL = ("few_shot", "Few-shot accuracy")
 
 
 def plot_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], path: Path) -> None:
     """Draw accuracy and both parts of the loss by epoch, one colour a run.
+
+    Few-shot accuracy is drawn where a run has logged it.
 
     Args:
         histories: Name of each run to its logs, one dict an epoch with `"epoch"` from 0.
@@ -27,8 +30,10 @@ def plot_curves(histories: Mapping[str, Sequence[Mapping[str, float]]], path: Pa
     plot_curves({"clce, seed 0": checkpoint.history}, Path("curves.png"))
     ```
     """
-    figure = Figure(figsize=(4.2 * len(PANELS), 3.6), layout="constrained")
-    for axes, (key, title) in zip(figure.subplots(1, len(PANELS)), PANELS, strict=True):
+    few_shot = any("val_few_shot" in row for history in histories.values() for row in history)
+    panels = (*PANELS, FEW_SHOT_PANEL) if few_shot else PANELS
+    figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
+    for axes, (key, title) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         for number, (name, history) in enumerate(histories.items()):
             epochs = [row["epoch"] + 1 for row in history]
             marker = "o" if len(history) == 1 else None

@@ -31,6 +31,16 @@ _TRANSFER_METRICS = {
         "examples": int,
     },
 }
+_FEW_SHOT_RESULT = {
+    "mean": _NUMBER,
+    "ci95": _NUMBER,
+    "tasks": int,
+    "queries": int,
+    "classifier": str,
+    "features": str,
+    "transform": str,
+    "drawn_from": str,
+}
 PACKAGES = ("keras", "tensorflow", "jax", "torch", "keras-cv", "keras-hub", "numpy")
 
 
@@ -269,7 +279,7 @@ def _read_object(
 def _kinds_of_metrics(metrics: dict) -> dict[str, Any]:
     if "few_shot" not in metrics:
         return _TRANSFER_METRICS
-    results = {name: {"mean": _NUMBER, "ci95": _NUMBER} for name in metrics["few_shot"]}
+    results = {name: _FEW_SHOT_RESULT for name in metrics["few_shot"]}
     return {"loss": str, "seed": int, "accuracies": str, "few_shot": results}
 
 

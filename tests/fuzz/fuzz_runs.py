@@ -15,7 +15,7 @@ from keras_clce import CLCELoss, CLCEModel
 from keras_clce.files import write_json
 from keras_clce.report import (
     RunFolder,
-    few_shot_table,
+    few_shot_tables,
     plot_curves,
     plot_few_shot,
     read_accuracies,
@@ -42,7 +42,17 @@ def write_run(folder: RunFolder) -> None:
 
 def few_shot_metrics() -> dict:
     """Metrics of a few-shot run."""
-    result = {"mean": 0.5, "median": 0.5, "ci95": 0.1}
+    result = {
+        "mean": 0.5,
+        "median": 0.5,
+        "ci95": 0.1,
+        "tasks": 7,
+        "queries": 15,
+        "classifier": "logistic",
+        "features": "pooled",
+        "transform": "l2",
+        "drawn_from": "a1",
+    }
     named = {"loss": "clce", "seed": 0, "accuracies": "few_shot.npz"}
     return {**named, "few_shot": {"5w1s": result}}
 
@@ -134,7 +144,8 @@ def make(folder: Path) -> Callable[[np.random.Generator], str]:
             for name in done["few_shot"]:
                 values = read_accuracies(run.path / done["accuracies"], name)
                 np.testing.assert_array_equal(values, np.linspace(0, 1, 7))
-                few_shot_table({(done["loss"], done["seed"]): values})
+            if done["few_shot"]:
+                few_shot_tables([done], run.path)
             if rng.random() < 0.05 and done["few_shot"]:
                 plot_few_shot([done], run.path / "few_shot.png")
             return "few-shot"

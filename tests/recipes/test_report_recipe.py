@@ -30,6 +30,26 @@ def write_run(path, loss, seed, top1):
         write_json(folder.metrics, {**named, "test": test, "validation": validation})
 
 
+def write_few_shot_run(path, loss, seed, accuracies, drawn_from="a1"):
+    folder = RunFolder(path)
+    folder.start({}, "faces, 20 novel classes")
+    if loss != "frozen":
+        folder.write_history([{"epoch": 0, "loss": 1.0, "val_few_shot": 0.5, "seconds": 1}])
+    np.savez(folder.few_shot, **{"5w1s": accuracies})
+    result = {
+        "mean": float(np.mean(accuracies)),
+        "ci95": 0.01,
+        "tasks": len(accuracies),
+        "queries": 15,
+        "classifier": "logistic",
+        "features": "pooled",
+        "transform": "l2",
+        "drawn_from": drawn_from,
+    }
+    named = {"loss": loss, "seed": seed, "accuracies": f"{path.name}/few_shot.npz"}
+    write_json(folder.metrics, {**named, "few_shot": {"5w1s": result}})
+
+
 def report(*arguments):
     return subprocess.run(
         [sys.executable, str(ROOT / "recipes/report.py"), *map(str, arguments)],
@@ -56,6 +76,31 @@ def test_report_gives_scipys_figures_and_names_what_it_left_out(tmp_path):
     assert f"{100 * np.mean(TOP1['clce']):.2f} ± " in text
     with Image.open(tmp_path / "out" / "curves-1.png") as picture:
         assert picture.format == "PNG"
+
+
+def test_few_shot_runs_are_reported_on_the_same_tasks_alone(tmp_path):
+    home = tmp_path / "runs" / "few_shot" / "faces" / "vit_tiny"
+    rng = np.random.default_rng(0)
+    ce, clce, frozen = rng.uniform(0.5, 0.8, (3, 40))
+    for loss, values in (("ce", ce), ("clce", clce), ("frozen", frozen)):
+        write_few_shot_run(home / f"{loss}-seed0", loss, 0, values)
+    done = report("--runs", tmp_path / "runs", "--output_dir", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "## few_shot/faces/vit_tiny" in text
+    assert "Accuracy on the novel classes in %, faces, 20 novel classes" in text
+    assert "5w1s: pooled features, l2; 40 tasks, 15 queries a class, logistic" in text
+    assert f"{stats.ttest_rel(clce, ce).pvalue:.2g}" in text
+    assert f"{100 * np.mean(frozen - ce):+.2f}" in text
+    for name in ("curves-1.png", "few_shot-1.png"):
+        with Image.open(tmp_path / "out" / name) as picture:
+            assert picture.format == "PNG"
+
+    write_few_shot_run(home / "clce-seed1", "clce", 1, clce, drawn_from="b2")
+    done = report("--runs", tmp_path / "runs", "--output_dir", tmp_path / "out")
+    assert done.returncode == 1
+    assert "were not tested on the same tasks" in done.stderr
+    assert "on other 5w1s tasks clce, seed 1" in done.stderr
 
 
 def test_without_a_finished_run_it_says_so(tmp_path):
