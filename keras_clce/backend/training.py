@@ -93,6 +93,14 @@ def remat_nests() -> bool:
     return keras.backend.backend() != "tensorflow"
 
 
+def remat_takes_turns() -> bool:
+    """Whether a function is computed again only after what needs the results of a later one.
+
+    TensorFlow orders nothing that does not depend on each other.
+    """
+    return keras.backend.backend() != "tensorflow"
+
+
 def _without_circles(function):
     def collected(*args):
         enabled = gc.isenabled()

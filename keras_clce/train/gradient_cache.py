@@ -63,19 +63,21 @@ def call_in_chunks(
         updated = [scope.get_current_value(v) for v in state]
         return *keras.tree.flatten(outputs), *updated
 
-    encode = backend.remat(encode)
+    encode_again = backend.remat(encode)
+    # Where it would be computed again beside another chunk, to keep it takes no more memory.
+    encode_first = encode_again if backend.remat_takes_turns() else encode
     weights = [ops.convert_to_tensor(v) for v in trainable]
     # Copies: torch would assign into what the first chunk is computed again from.
     values = [ops.copy(ops.convert_to_tensor(v)) for v in state]
     batch = ops.shape(inputs)[0]
     rest = (batch - 1) // chunk_size
     first = batch - rest * chunk_size
-    results = encode(inputs[:first], *weights, *values)
+    results = encode_first(inputs[:first], *weights, *values)
     outputs, values = _split(results, len(state))
 
     def step(carry, chunk):
         _, values = _split(carry, len(state))
-        results = encode(chunk, *weights, *values)
+        results = encode_again(chunk, *weights, *values)
         return results, results
 
     if not isinstance(rest, int) or rest > 0:
