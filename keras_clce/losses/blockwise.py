@@ -15,8 +15,8 @@ from keras import ops
 # Stands for log(0). Finite, because -inf turns gradients into NaN.
 LOG_ZERO = -1e30
 
-# A block's temporaries then take 1 MB each, about what a core's cache holds.
-_BLOCK_ENTRIES = 2**18
+# Fewer read the embeddings too often, more gain nothing.
+_ANCHORS = 128
 # float32 holds e^-87.
 _WIDEST_EXPONENT = 80.0
 _TINY = 1e-37
@@ -55,7 +55,7 @@ def lacln(
         temperature: Softmax temperature τ.
         hardness: Concentration β of the weights on similar negatives.
         positive_sum: `"outside"` or `"inside"`.
-        chunk_size: Anchors a block; `None` chooses.
+        chunk_size: Anchors a block; `None` takes 128.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, and 1 for each that has a positive.
@@ -77,7 +77,8 @@ def lacln(
         e = _exponentials(block, shifts)
         log_mean, tilted, tilt = _hard_negatives(e, block.negatives, hardness)
         sum_of_positives = ops.sum(e * block.positives, axis=1)
-        count, others = ops.sum(block.positives, axis=1), ops.sum(block.negatives, axis=1)
+        others = ops.sum(block.negatives, axis=1)
+        count = ops.cast(ops.shape(block.negatives)[1], "float32") - 1.0 - others
         log_positives = of_positives + _log(sum_of_positives)
         log_negatives = of_negatives + log_mean + _log(others)
         log_denominator = log_add_exp(log_positives, log_negatives)
@@ -118,7 +119,7 @@ def hscl(
         temperature: Softmax temperature τ.
         hardness: Concentration β of the exponential weights on similar negatives.
         threshold: Cosine similarity of the negatives that count, or `None`.
-        chunk_size: Anchors a block; `None` chooses.
+        chunk_size: Anchors a block; `None` takes 128.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, and 1 for each that has a positive.
@@ -195,15 +196,12 @@ def _in_blocks(classes, embeddings, temperature, chunk_size, summarise, slope, n
     batch as rows.
     """
     batch = ops.shape(embeddings)[0]
-    if chunk_size is None:
-        known = embeddings.shape[0]
-        chunk_size = max(1, _BLOCK_ENTRIES // known) if known else _BLOCK_ENTRIES // batch + 1
+    chunk_size = chunk_size or _ANCHORS
     chunk_size = min(chunk_size, batch) if embeddings.shape[0] else chunk_size
     blocks = (batch + chunk_size - 1) // chunk_size
     # The last block is filled up with copies of the last anchor, which are dropped again.
     anchors = ops.minimum(ops.arange(blocks * chunk_size, dtype="int32"), batch - 1)
     anchors = ops.reshape(anchors, (blocks, chunk_size))
-    everyone = ops.cast(ops.arange(batch, dtype="int32"), "float32")
     classes = _ranks(classes)
 
     def of_all(of_anchors):
@@ -212,9 +210,10 @@ def _in_blocks(classes, embeddings, temperature, chunk_size, summarise, slope, n
 
     def block_of(mine, z):
         negatives = _differ(ops.take(classes, mine), classes)
-        others = _differ(ops.take(everyone, mine), everyone)
+        itself = ops.stack([ops.arange(ops.shape(mine)[0], dtype="int32"), mine], axis=1)
+        positives = ops.scatter_update(1.0 - negatives, itself, ops.zeros_like(mine, "float32"))
         similarities = ops.matmul(ops.take(z, mine, axis=0) / temperature, ops.transpose(z))
-        return _Block(similarities, others - negatives, negatives)
+        return _Block(similarities, positives, negatives)
 
     @ops.custom_gradient
     def summaries(z):
