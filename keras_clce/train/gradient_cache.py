@@ -17,6 +17,8 @@ def call_in_chunks(
 ) -> Any:
     """Outputs of a whole batch, with gradients that keep no more than one chunk's activations.
 
+    On TensorFlow two chunks': the first is kept, which would be computed again beside another.
+
     The first chunk takes what is left over, so that all others are full and one loop serves them,
     however many there are. State, such as random seeds and moving averages, goes from chunk to
     chunk as if each were a batch: batch statistics are a chunk's, and a chunk that is computed

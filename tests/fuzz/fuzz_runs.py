@@ -144,8 +144,7 @@ def make(folder: Path) -> Callable[[np.random.Generator], str]:
             for name in done["few_shot"]:
                 values = read_accuracies(run.path / done["accuracies"], name)
                 np.testing.assert_array_equal(values, np.linspace(0, 1, 7))
-            if done["few_shot"]:
-                few_shot_tables([done], run.path)
+            few_shot_tables([done], run.path)
             if rng.random() < 0.05 and done["few_shot"]:
                 plot_few_shot([done], run.path / "few_shot.png")
             return "few-shot"

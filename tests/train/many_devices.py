@@ -23,17 +23,14 @@ WIDE = 5089  # iNaturalist's classes
 # Name: options of the model, the loss, views an image. Where it is one, some anchors have no
 # positive. Replicas of TensorFlow draw the same numbers, each for its own rows.
 CASES = {
-    "layer_norm": (
-        {"norm": "layer"},
-        CLCELoss(0.5, LACLNLoss(0.2, 2.0, "inside", chunk_size=CHUNK)),
-        1,
-    ),
+    "layer_norm": ({"norm": "layer"}, CLCELoss(0.5, LACLNLoss(0.2, 2.0, "inside")), 1),
     "batch_norm": ({"norm": "batch"}, CLCELoss(0.5, HSCLLoss(threshold=0.2)), 2),
     "augmenter": ({"norm": "batch", "augment": True, "dropout": 0.3}, CLCELoss(), 2),
+    "in_blocks": ({"norm": "layer"}, CLCELoss(0.5, LACLNLoss(0.2, chunk_size=CHUNK)), 1),
 }
-EVALUATED = IN_BLOCKS = "layer_norm"
+EVALUATED = "layer_norm"
 ONE = contextlib.nullcontext()
-SAME_ON_TENSORFLOW = ("layer_norm", "batch_norm")
+SAME_ON_TENSORFLOW = ("layer_norm", "batch_norm", "in_blocks")
 
 
 def data():

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from many_devices import BATCH, CASES, CHUNK, IN_BLOCKS, SAME_ON_TENSORFLOW, WIDE
+from many_devices import BATCH, CASES, CHUNK, SAME_ON_TENSORFLOW, WIDE
 from small_models import SHAPE
 
 pytestmark = pytest.mark.any_backend
@@ -123,7 +123,7 @@ def test_two_processes_of_jax_train_as_one(on_jax, tmp_path):
 def test_no_device_holds_all_similarities_and_no_image_moves(on_jax, case):
     program = on_jax[1]["train"][list(CASES).index(case)]
     rows = CASES[case][2] * BATCH
-    if case == IN_BLOCKS:
+    if case == "in_blocks":
         assert f"f32[{CHUNK},{rows // DEVICES}]" in program
         assert f"[{CHUNK},{rows}]" not in program
     else:
