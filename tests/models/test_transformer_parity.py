@@ -1,6 +1,7 @@
 """The paper's encoders from published files, against timm and torchscale."""
 
 import copy
+import gc
 
 import keras
 import numpy as np
@@ -23,6 +24,19 @@ MODELS = {
     "resnet101_in21k": ("resnetv2_101x1_bit", {"num_classes": 0}),
     "resnet101": ("resnet101", {"num_classes": 0}),
 }
+
+
+@pytest.fixture(autouse=True)
+def _nothing_at_random(monkeypatch):
+    """Start from zeros: files bring every weight, and random ones take most of a test's time."""
+    for initializer in ("TruncatedNormal", "RandomNormal", "VarianceScaling"):
+        monkeypatch.setattr(
+            getattr(keras.initializers, initializer),
+            "__call__",
+            lambda self, shape, dtype=None, **options: keras.ops.zeros(shape, dtype),
+        )
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="module")
