@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_clce.evaluate.transforms import as_array
+
 
 def isotropy_score(embeddings: np.ndarray) -> float:
     """How evenly embeddings point in all directions, by their partition function.
@@ -76,7 +78,7 @@ def cosine_similarities(
     ```
     """
     embeddings = _checked(embeddings)
-    labels = np.asarray(labels)
+    labels = as_array(labels)
     if labels.shape != embeddings.shape[:1]:
         raise ValueError(
             f"`labels` must have shape ({len(embeddings)},), one for each embedding. "
@@ -103,7 +105,7 @@ def cosine_similarities(
 
 
 def _checked(embeddings):
-    embeddings = np.asarray(embeddings, np.float64)
+    embeddings = as_array(embeddings).astype("float64")
     if embeddings.ndim != 2 or 0 in embeddings.shape or not np.isfinite(embeddings).all():
         raise ValueError(
             "`embeddings` must be finite numbers of shape (examples, dim). "

@@ -7,6 +7,8 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
+from keras_clce.evaluate.transforms import as_array
+
 
 def top_k_accuracy(labels: np.ndarray, scores: np.ndarray, k: int = 1) -> float:
     """Share of rows whose class is among the k highest scores.
@@ -27,7 +29,7 @@ def top_k_accuracy(labels: np.ndarray, scores: np.ndarray, k: int = 1) -> float:
     top_k_accuracy(np.array([1, 0]), np.array([[0.1, 0.9], [0.2, 0.8]]))  # 0.5
     ```
     """
-    labels, scores = np.asarray(labels), np.asarray(scores)
+    labels, scores = as_array(labels), as_array(scores)
     if not labels.size or scores.ndim != 2 or scores.shape[:1] != labels.shape:
         raise ValueError(
             "`scores` must have shape (examples, classes) with one row a label. "

@@ -21,8 +21,8 @@ from keras_clce.evaluate.statistics import (
     sign_flip_p_value,
 )
 from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
+from keras_clce.evaluate.transforms import as_array, transform_features
 
-TRANSFORMS = ("l2", "cl2", None)
 _RESAMPLES = 2000
 _TASKS_TOGETHER = 32
 
@@ -144,7 +144,7 @@ def few_shot_accuracy(
     print(f"{result.mean:.2%} ± {result.ci95:.2%}")
     ```
     """
-    features, labels = np.asarray(features), np.asarray(labels)
+    features, labels = as_array(features), as_array(labels)
     if labels.shape != features.shape[:1]:
         raise ValueError(
             f"`labels` must have shape {features.shape[:1]}, one for each row of `features`. "
@@ -152,6 +152,8 @@ def few_shot_accuracy(
         )
     drawn = draw_tasks(labels, ways, shots, queries, tasks, seed)
     first = next(drawn)
+    # NumPy's integers are written otherwise than Python's.
+    ways, shots, queries, tasks, seed = (int(n) for n in (ways, shots, queries, tasks, seed))
     accuracies = [
         (predicted == np.arange(ways)[:, None]).mean(axis=(1, 2))
         for predicted in classify_tasks(
@@ -203,7 +205,7 @@ def classify_tasks(
     drawn.classes[0][predicted[0]]  # predicted labels (5, 15)
     ```
     """
-    features = _transformed(features, transform, center)
+    features = transform_features(features, transform, center)
     if classifier not in TASK_CLASSIFIERS:
         raise ValueError(
             f"`classifier` must be one of {', '.join(TASK_CLASSIFIERS)}. "
@@ -258,13 +260,17 @@ def compare(a: FewShotResult, b: FewShotResult) -> FewShotComparison:
         A `FewShotComparison` of `a - b`.
 
     Raises:
-        ValueError: If the tasks are not the same.
+        ValueError: If they are no such results, or the tasks are not the same.
 
     Example:
     ```python
     compare(few_shot_accuracy(clce, labels), few_shot_accuracy(ce, labels)).mean_difference
     ```
     """
+    for name, result in (("a", a), ("b", b)):
+        if not isinstance(result, FewShotResult):
+            kind = type(result).__name__
+            raise ValueError(f"`{name}` must be a FewShotResult. Received: {name} of type {kind}")
     if a.drawn_from != b.drawn_from:
         raise ValueError(
             "`a` and `b` must be results on the same tasks: equal labels, ways, shots, queries, "
@@ -273,38 +279,3 @@ def compare(a: FewShotResult, b: FewShotResult) -> FewShotComparison:
     test = paired_t_test(a.accuracies, b.accuracies)
     flipped = sign_flip_p_value(a.accuracies - b.accuracies)
     return FewShotComparison(**asdict(test), permutation_p_value=flipped)
-
-
-def _transformed(features, transform, center):
-    features = np.asarray(features)
-    if features.ndim != 2 or not len(features) or features.dtype.kind not in "fiu":
-        raise ValueError(
-            "`features` must be numbers of shape (examples, dim). "
-            f"Received: features of shape {features.shape} and dtype {features.dtype}"
-        )
-    if transform not in TRANSFORMS:
-        raise ValueError(f"`transform` must be one of {TRANSFORMS}. Received: {transform!r}")
-    features = features.astype("float32", copy=False)
-    if not np.isfinite(features).all():
-        rows = np.flatnonzero(~np.isfinite(features).all(axis=1))
-        raise ValueError(
-            f"`features` must be finite. Received: {len(rows)} rows that are not, such as row "
-            f"{rows[0]}"
-        )
-    if (center is not None) != (transform == "cl2"):
-        raise ValueError(
-            "`center` must be given for transform='cl2' and for no other. "
-            f"Received: transform={transform!r}, center={'given' if center is not None else None}"
-        )
-    if center is not None:
-        center = np.asarray(center, "float32")
-        if center.shape != features.shape[1:]:
-            raise ValueError(
-                f"`center` must have shape {features.shape[1:]}. "
-                f"Received: center of shape {center.shape}"
-            )
-        features = features - center
-    if transform is None:
-        return features
-    norms = np.sqrt(np.einsum("ij,ij->i", features, features))
-    return features / np.maximum(norms, np.finfo("float32").tiny)[:, None]

@@ -79,7 +79,8 @@ def paired_t_test(a: Sequence[float], b: Sequence[float]) -> PairedTTest:
             f"Received: {len(a)} and {len(b)} results"
         )
     differences = a - b
-    if np.ptp(differences) == 0:
+    # Equal differences of fractions differ by their rounding.
+    if np.ptp(differences) <= 1e-14 * np.abs([a, b]).max():
         statistic = p_value = float("nan")
     else:
         statistic, p_value = (float(value) for value in stats.ttest_rel(a, b))
@@ -103,7 +104,7 @@ def sign_flip_p_value(differences: Sequence[float], flips: int = 9999, seed: int
         The p-value, with the observed signs counted as one of the flips.
 
     Raises:
-        ValueError: If there is no difference, or one is not finite.
+        ValueError: If there is no difference, one is not finite, or `flips` is below 1.
 
     Example:
     ```python
@@ -111,9 +112,11 @@ def sign_flip_p_value(differences: Sequence[float], flips: int = 9999, seed: int
     ```
     """
     differences = _checked("differences", differences)
+    if not isinstance(flips, (int, np.integer)) or flips < 1:
+        raise ValueError(f"`flips` must be a whole number of at least 1. Received: flips={flips!r}")
     rng = np.random.default_rng(seed)
     # A sum that ties but for rounding counts as extreme.
-    least = abs(differences.sum()) - 1e-9
+    least = abs(differences.sum()) - 1e-9 * np.abs(differences).sum()
     extreme = 0
     for start in range(0, flips, _FLIPPED_TOGETHER):
         drawn = (min(_FLIPPED_TOGETHER, flips - start), len(differences))

@@ -101,6 +101,37 @@ def test_logistic_predicts_what_scikit_learn_predicts(shots):
     assert 0.5 < mean < 0.99
 
 
+@pytest.mark.parametrize(("ways", "length"), [(2, 1), (3, 20), (5, 60), (5, 800)])
+def test_logistic_of_two_ways_and_of_long_features(ways, length):
+    """Two classes have one vector of weights in scikit-learn; long features take many steps."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(6), 20)
+    latent = rng.normal(size=(6, 12))[labels] + rng.normal(size=(120, 12))
+    features = np.maximum(latent @ rng.normal(size=(12, 64)), 0)
+    features *= length / np.linalg.norm(features, axis=1).mean()
+    numbers = {"ways": ways, "shots": 5, "queries": 15, "tasks": 40, "seed": 0}
+    ours = classify_tasks(features, draw_tasks(labels, **numbers), transform=None)
+
+    def precise():
+        return LogisticRegression(C=1, solver="newton-cholesky", tol=1e-9, max_iter=1000)
+
+    theirs = loop_predictions(features, labels, precise, **numbers)
+    assert np.mean(np.concatenate(list(ours)) == theirs) >= 0.999
+
+
+@pytest.mark.parametrize(
+    ("dtype", "factor"),
+    [("float32", 1e19), ("float32", 1e-25), ("float64", 1e60), ("float64", 1e-200)],
+)
+def test_normalised_features_may_be_of_any_length(dtype, factor):
+    features, labels = DIGITS
+    numbers = {"tasks": 40, "classifier": "nearest_centroid"}
+    expected = few_shot_accuracy(features, labels, **numbers).accuracies
+    scaled = features.astype(dtype) * np.asarray(factor, dtype)
+    received = few_shot_accuracy(scaled, labels, **numbers).accuracies
+    np.testing.assert_allclose(received, expected, atol=1.01 / 75)
+
+
 def test_logistic_of_many_ways_and_dimensions():
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(25), 12)
@@ -152,6 +183,14 @@ def test_features_of_other_frameworks():
     for convert in (torch.tensor, tf.constant):
         received = few_shot_accuracy(convert(features), convert(labels), **numbers).accuracies
         np.testing.assert_array_equal(received, expected)
+    # Digits are whole numbers up to 16, which bfloat16 holds exactly.
+    for tensor in (
+        torch.tensor(features, requires_grad=True),
+        torch.tensor(features, dtype=torch.bfloat16),
+        tf.constant(features, tf.bfloat16),
+    ):
+        received = few_shot_accuracy(tensor, labels, **numbers).accuracies
+        np.testing.assert_allclose(received, expected, atol=1.01 / 75)
 
 
 # === Intervals and comparisons ===
@@ -218,6 +257,19 @@ def test_other_tasks_are_not_compared(results):
             compare(results[0], few_shot_accuracy(features, labels, **options))
 
 
+def test_numpys_integers_count_as_integers(results):
+    features, labels = DIGITS
+    options = {"shots": np.int64(1), "tasks": np.int32(300), "classifier": "nearest_centroid"}
+    result = few_shot_accuracy(features, labels, ways=np.int64(5), seed=np.uint8(0), **options)
+    assert compare(results[0], result).mean_difference == 0
+    assert json.loads(json.dumps(result.as_dict())) == results[0].as_dict()
+
+
+def test_only_results_are_compared(results):
+    with pytest.raises(ValueError, match=r"`b` must be a FewShotResult. Received: b of type float"):
+        compare(results[0], 0.5)
+
+
 # === Bad input ===
 
 
@@ -236,6 +288,10 @@ def test_other_tasks_are_not_compared(results):
         ({"transform": "cl2"}, r"`center` must be given"),
         ({"center": np.zeros(64)}, r"`center` must be given for transform='cl2' and for no other"),
         ({"transform": "cl2", "center": np.zeros(3)}, r"`center` must have shape \(64,\)"),
+        ({"transform": "cl2", "center": np.full(64, np.nan)}, r"`center` must be finite"),
+        ({"transform": "cl2", "center": "mean"}, r"`center` must be numbers of shape \(dim,\)"),
+        ({"transform": None, "features": DIGITS[0] * 1e20}, r"`features` must lie within ±1e\+15"),
+        ({"features": DIGITS[0][:, :0]}, r"`features` must be numbers of shape"),
         ({"features": DIGITS[0][:, 0]}, r"`features` must be numbers of shape \(examples, dim\)"),
         ({"features": np.where(DIGITS[0] > 15, np.nan, DIGITS[0])}, r"finite.*rows that are not"),
         ({"labels": DIGITS[1][:-1]}, r"`labels` must have shape \(1797,\)"),

@@ -50,6 +50,12 @@ def test_paired_t_test_of_equal_differences_has_no_p_value():
     result = paired_t_test([0.5, 0.5], [0.5, 0.5])
     assert math.isnan(result.p_value)
     assert result.mean_difference == 0
+    # Each seed is right on three of 269 images more; the fractions differ by rounding alone.
+    right = np.array([255, 258, 261])
+    assert math.isnan(paired_t_test(right / 269, (right - 3) / 269).p_value)
+    assert paired_t_test([1e-9, 3e-9, 2e-9], [0, 1e-9, 1e-9]).p_value == pytest.approx(
+        0.0572, abs=1e-4
+    )
 
 
 def test_sign_flips_find_the_share_of_all_signs():
@@ -63,6 +69,8 @@ def test_sign_flips_find_the_share_of_all_signs():
     assert sign_flip_p_value(differences) == pytest.approx(exact, abs=0.007)
     assert sign_flip_p_value([0.1] * 40) == 1 / 10_000
     assert sign_flip_p_value([0.0] * 5) == 1
+    tiny = [1e-15 * difference for difference in differences]
+    assert sign_flip_p_value(tiny) == sign_flip_p_value(differences)
 
 
 @pytest.mark.parametrize("values", [[], [float("nan")], [1.0, float("inf")], [[1.0, 2.0]]])
@@ -74,6 +82,8 @@ def test_bad_values(values):
 def test_bad_arguments():
     with pytest.raises(ValueError, match=r"`confidence`.*Received: confidence=95"):
         confidence_interval([1.0, 2.0], 95)
+    with pytest.raises(ValueError, match=r"`flips`.*Received: flips=0"):
+        sign_flip_p_value([0.1, 0.2], flips=0)
     with pytest.raises(ValueError, match=r"equally many.*Received: 2 and 3"):
         paired_t_test([1.0, 2.0], [1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match="at least two"):

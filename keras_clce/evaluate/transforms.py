@@ -1,0 +1,111 @@
+"""Features of any framework as arrays, transformed as few-shot learning knows it."""
+
+from typing import Any
+
+import numpy as np
+
+TRANSFORMS = ("l2", "cl2", None)
+# Beyond that, squares of float32 overflow, and below its inverse they vanish.
+_LONGEST = 1e15
+
+
+def as_array(values: Any) -> np.ndarray:
+    """Bring an array or tensor of any framework to NumPy.
+
+    Args:
+        values: Array, list, or tensor of TensorFlow, JAX or torch, also one on a GPU, in bfloat16
+            or with a gradient.
+
+    Returns:
+        An array, of bfloat16 in float32.
+
+    Example:
+    ```python
+    as_array([[1.0, 2.0]]).shape  # (1, 2)
+    ```
+    """
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        # NumPy has no bfloat16, and torch does not bring another library's.
+        values = values.float() if "bfloat16" in str(values.dtype) else values
+    values = np.asarray(values)
+    return values.astype("float32") if values.dtype.name == "bfloat16" else values
+
+
+def transform_features(features: Any, transform: str | None, center: Any = None) -> np.ndarray:
+    """Check features, and transform them for the classifiers of few-shot tasks.
+
+    Args:
+        features: Finite features `(examples, dim)`.
+        transform: `"l2"`, `"cl2"` or `None`, as in `few_shot_accuracy`.
+        center: Finite `(dim,)`, for `"cl2"` alone. Defaults to `None`.
+
+    Returns:
+        Features in float32; a zero row stays one.
+
+    Raises:
+        ValueError: If an argument is out of its range, or does not fit another.
+
+    Reference:
+        - [SimpleShot](https://arxiv.org/abs/1911.04623)
+
+    Example:
+    ```python
+    transform_features(np.array([[3.0, 4.0]]), "l2")  # [[0.6, 0.8]]
+    ```
+    """
+    features = _finite("features", features, ndim=2)
+    if transform not in TRANSFORMS:
+        raise ValueError(f"`transform` must be one of {TRANSFORMS}. Received: {transform!r}")
+    if (center is not None) != (transform == "cl2"):
+        raise ValueError(
+            "`center` must be given for transform='cl2' and for no other. "
+            f"Received: transform={transform!r}, center={'given' if center is not None else None}"
+        )
+    if center is not None:
+        center = _finite("center", center, ndim=1)
+        if center.shape != features.shape[1:]:
+            raise ValueError(
+                f"`center` must have shape {features.shape[1:]}. "
+                f"Received: center of shape {center.shape}"
+            )
+        features = features - center
+    if transform is not None:
+        return _unit_rows(features)
+    largest = max(features.max(), -features.min())
+    if largest > _LONGEST:
+        raise ValueError(
+            f"`features` must lie within ±{_LONGEST:.0e} for transform=None. "
+            f"Received: features up to {largest:.1e}"
+        )
+    return features.astype("float32", copy=False)
+
+
+def _finite(name, values, ndim):
+    values = as_array(values)
+    if values.ndim != ndim or not values.size or values.dtype.kind not in "fiu":
+        shape = "(examples, dim)" if ndim == 2 else "(dim,)"
+        raise ValueError(
+            f"`{name}` must be numbers of shape {shape}. "
+            f"Received: {name} of shape {values.shape} and dtype {values.dtype}"
+        )
+    if values.dtype.kind in "iu" or values.dtype.itemsize < 4:
+        values = values.astype("float32")
+    # Two numbers tell of all, in less time than a table of booleans.
+    if not np.isfinite([values.min(), values.max()]).all():
+        places = np.argwhere(~np.isfinite(values))
+        raise ValueError(
+            f"`{name}` must be finite. Received: {len(np.unique(places[:, 0]))} rows that are "
+            f"not, such as row {places[0, 0]}"
+        )
+    return values
+
+
+def _unit_rows(rows):
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    extreme = ~((lengths > 1 / _LONGEST) & (lengths < _LONGEST))
+    if extreme.any():
+        rows, largest = rows.copy(), np.abs(rows[extreme]).max(axis=1, keepdims=True)
+        rows[extreme] = rows[extreme] / np.where(largest > 0, largest, 1)
+        lengths[extreme] = np.linalg.norm(rows[extreme], axis=1)
+    return (rows / np.where(lengths > 0, lengths, 1)[:, None]).astype("float32", copy=False)
