@@ -62,13 +62,17 @@ def define_flags() -> None:
     flags.DEFINE_bool("frozen", False, "Also test the encoder as it was before training.")
     flags.register_validator(
         "shots",
-        lambda shots: shots and all(s.isdecimal() and int(s) for s in shots),
-        "must be whole numbers above 0, such as 1,5",
+        lambda shots: (
+            shots
+            and all(s.isdecimal() and int(s) for s in shots)
+            and len(set(map(int, shots))) == len(shots)
+        ),
+        "must be different whole numbers above 0, such as 1,5",
     )
     flags.register_validator(
         "features",
-        lambda names: names and set(names) <= set(FEATURES),
-        f"must be of: {', '.join(FEATURES)}",
+        lambda names: names and set(names) <= set(FEATURES) and len(set(names)) == len(names),
+        f"must be of: {', '.join(FEATURES)}, each once",
     )
 
 
@@ -179,9 +183,9 @@ def write_results(
 ) -> dict:
     """Few-shot accuracy on the novel classes, of the pooled features and of the embedding."""
     encoder = pooled_and_embedding(model)
-    novel, base = (
-        encoder.predict(images(split), verbose=0) for split in (dataset.test, dataset.train)
-    )
+    base = images(dataset.train)
+    base = base.take(training.QUICK_BATCHES) if FLAGS.quick else base
+    novel, base = (encoder.predict(split, verbose=0) for split in (images(dataset.test), base))
     center = {name: values.mean(axis=0) for name, values in base.items()}
     results, accuracies = {}, {}
     for shots in FLAGS.shots:

@@ -30,7 +30,9 @@ class FewShotCallback(keras.callbacks.Callback):
             seed.
 
     Raises:
-        ValueError: At once, if the tasks cannot be drawn from the labels.
+        ValueError: At once, if the tasks cannot be drawn from the labels, or there are more or
+            fewer labels than images; before the first epoch, if the optimizer keeps no averages or
+            the model has no such output.
 
     Example:
     ```python
@@ -53,7 +55,12 @@ class FewShotCallback(keras.callbacks.Callback):
         **options: Any,
     ) -> None:
         super().__init__()
-        few_shot_accuracy(np.zeros((len(labels), 1)), labels, **{**options, "tasks": 1})
+        few_shot_accuracy(np.zeros((len(labels), 1)), labels, **options)
+        if hasattr(images, "shape") and len(images) != len(labels):
+            raise ValueError(
+                f"`images` must hold one image for each of {len(labels)} labels. "
+                f"Received: images of shape {tuple(images.shape)}"
+            )
         self.images = images
         self.labels = labels
         self.output = output
@@ -68,6 +75,28 @@ class FewShotCallback(keras.callbacks.Callback):
         # Once, so that it is compiled once.
         self.evaluated = model if self.encoder is None else self.encoder(model)
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Refuse what would fail after an epoch of work."""
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        if self.averages and not optimizer.use_ema:
+            raise ValueError(
+                "`averages` needs an optimizer with use_ema=True. "
+                f"Received: averages=True and {type(optimizer).__name__} without averages"
+            )
+        if isinstance(self.evaluated, keras.Model) and hasattr(self.images, "shape"):
+            image = keras.KerasTensor((1, *self.images.shape[1:]), self.evaluated.compute_dtype)
+            self._feature(self.evaluated(image))
+
+    def _feature(self, outputs):
+        if not isinstance(outputs, dict):
+            return outputs
+        if self.output not in outputs:
+            raise ValueError(
+                f"`output` must be one of {', '.join(map(repr, outputs))}. "
+                f"Received: output={self.output!r}"
+            )
+        return outputs[self.output]
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Evaluate and log."""
         swap = keras.callbacks.SwapEMAWeights() if self.averages else keras.callbacks.Callback()
@@ -76,6 +105,5 @@ class FewShotCallback(keras.callbacks.Callback):
         swap.on_test_begin()
         features = self.evaluated.predict(self.images, verbose=0)
         swap.on_test_end()
-        if isinstance(features, dict):
-            features = features[self.output]
+        features = self._feature(features)
         logs[self.name] = few_shot_accuracy(features, self.labels, **self.options).mean

@@ -37,6 +37,7 @@ class RunCheckpoint(keras.callbacks.Callback):
     Raises:
         FloatingPointError: In training, if the loss or the monitored value is NaN or infinite.
             Gradients alone may overflow in float16: Keras skips such steps.
+        ValueError: After the first epoch, if the monitored value is not logged.
 
     Example:
     ```python
@@ -94,8 +95,10 @@ class RunCheckpoint(keras.callbacks.Callback):
             model: As in `restore`.
 
         Raises:
-            OSError: If all that is saved is damaged.
+            OSError: If nothing is saved, or all of it is damaged.
         """
+        if not self._saved():
+            raise FileNotFoundError(f"No epoch is saved in {self.folder}")
         self._settle_best(self._whole())
         self._load(model, self.best_epoch)
 
@@ -125,6 +128,11 @@ class RunCheckpoint(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Save the epoch, then drop the files that nothing names any more."""
         logs = {key: float(value) for key, value in (logs or {}).items()}
+        if self.monitor not in (None, *logs):
+            raise ValueError(
+                f"`monitor` must be a logged value: {', '.join(logs)}. "
+                f"Received: monitor={self.monitor!r}"
+            )
         for name in filter(None, ("loss", self.monitor)):
             if not math.isfinite(logs[name]):
                 raise self._not_a_number(name, logs[name], f"epoch {epoch + 1}")

@@ -4,15 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_clce import backend
 from keras_clce.losses import CLCELoss
-from keras_clce.losses.functional import check_whole_number, labels_are_valid
+from keras_clce.losses.functional import check_whole_number
 from keras_clce.models.backbones import build_backbone
 from keras_clce.models.heads import EmbeddingAndLogits
 from keras_clce.models.quick_layers import quicken
+from keras_clce.train.arrays import check_arrays, check_labelled
 from keras_clce.train.gradient_cache import call_in_chunks
 
 
@@ -274,6 +274,7 @@ class CLCEModel(keras.Model):
         training: bool = True,
     ) -> Any:
         """The loss of `compile` plus the layers' own losses; updates the logged parts."""
+        check_labelled(y)
         parts = self.loss.parts(y, y_pred, sample_weight)
         self.cross_entropy_tracker.update_state(*parts["cross_entropy"])
         self.contrastive_tracker.update_state(*parts["contrastive"])
@@ -287,6 +288,8 @@ class CLCEModel(keras.Model):
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
         """Metrics of `compile`, on the probabilities."""
+        # Keras comes here first where it builds metrics.
+        check_labelled(y)
         return super().compute_metrics(x, y, y_pred["probabilities"], sample_weight)
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -316,7 +319,7 @@ class CLCEModel(keras.Model):
         self._check_arrays(x, y)
         validation_data = kwargs.get("validation_data")
         if isinstance(validation_data, (tuple, list)):
-            self._check_arrays(*validation_data[:2])
+            self._check_arrays(*validation_data[:2], *[None] * (2 - len(validation_data)))
         elif validation_data is not None:
             kwargs["validation_data"] = backend.with_tuples(validation_data)
         return super().fit(backend.with_tuples(x), y, *args, **kwargs)
@@ -357,41 +360,10 @@ class CLCEModel(keras.Model):
         return x, y, sample_weight
 
     def _check_arrays(self, x, y):
-        if y is None and isinstance(x, (np.ndarray, list, tuple)):
-            raise ValueError("`y` must hold the labels of the images. Received: y=None")
-        for images in x if isinstance(x, (tuple, list)) else (x,):
-            if isinstance(images, np.ndarray):
-                if not len(images):
-                    raise ValueError(
-                        f"`x` must hold at least one image. Received: x of shape {images.shape}"
-                    )
-                if images.dtype.kind == "f" and not np.isfinite([images.min(), images.max()]).all():
-                    raise ValueError(
-                        "`x` must hold finite pixels. Received: x with NaN or infinite values"
-                    )
-        if not isinstance(y, np.ndarray):
-            return
-        images = x[0] if isinstance(x, (tuple, list)) else x
-        examples = len(images) if isinstance(images, np.ndarray) else len(np.atleast_1d(y))
-        shapes = [(examples, *columns) for columns in ((), (1,), (self.num_classes,))]
-        if y.shape not in shapes or y.dtype.kind not in "biuf":
-            raise ValueError(
-                f"`y` must hold numbers, of one of the shapes {shapes}. "
-                f"Received: y of shape {y.shape} and dtype {y.dtype}"
-            )
-        if not labels_are_valid(y):
-            raise ValueError(
-                "`y` must hold whole numbers or one-hot rows. Received: y with other values, such "
-                f"as in y={y[:3].tolist()}"
-            )
-        if y.ndim == 2 and y.shape[1] > 1:
-            return
-        outside = y[(y < 0) | (y >= self.num_classes)]
-        if outside.size:
-            raise ValueError(
-                f"`y` must hold classes within [0, {self.num_classes}). "
-                f"Received: {outside.size} other values, such as y={outside.flat[0]}"
-            )
+        shape = tuple(self.backbone.input_shape[1:])
+        # An augmenter may crop images of any size to the encoder's.
+        shape = shape if self.augmenter is None else (None,) * len(shape)
+        check_arrays(x, y, shape, self.num_classes)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the model."""

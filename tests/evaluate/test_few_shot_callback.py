@@ -97,3 +97,28 @@ def test_tasks_that_cannot_be_drawn_are_refused_at_once():
     images, labels = data(0)
     with pytest.raises(ValueError, match=r"shots \+ queries = 16"):
         FewShotCallback(images, labels, shots=1, queries=15)
+
+
+def test_what_would_fail_after_an_epoch_fails_before():
+    images, labels = data(0)
+    with pytest.raises(ValueError, match=r"`images` must hold one image for each of 72 labels"):
+        FewShotCallback(images[:-1], labels, ways=3, queries=5)
+    for tasks in (0, "9"):
+        with pytest.raises(ValueError, match=r"`tasks`.*Received: tasks="):
+            FewShotCallback(images, labels, ways=3, queries=5, tasks=tasks)
+
+    inputs = keras.Input((10,))
+    hidden = keras.layers.Dense(4)(inputs)
+    outputs = {"embedding": hidden, "logits": keras.layers.Dense(6)(hidden)}
+    model = keras.Model(inputs, outputs)
+    model.compile("sgd", {"logits": keras.losses.SparseCategoricalCrossentropy(from_logits=True)})
+    epochs = []
+    count = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: epochs.append(epoch))
+    for options, message in (
+        ({"output": "pooled"}, r"`output` must be one of 'embedding', 'logits'.*'pooled'"),
+        ({"averages": True}, r"`averages` needs an optimizer with use_ema=True"),
+    ):
+        few_shot = FewShotCallback(images, labels, ways=3, queries=5, tasks=9, **options)
+        with pytest.raises(ValueError, match=message):
+            model.fit(images, {"logits": labels}, verbose=0, callbacks=[count, few_shot])
+    assert not epochs

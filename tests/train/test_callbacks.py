@@ -98,6 +98,17 @@ def test_of_losses_the_lowest_and_of_equals_the_last_is_the_best(tmp_path):
         assert checkpoint.best_epoch == best
 
 
+def test_a_monitor_that_is_not_logged_is_named(tmp_path):
+    checkpoint = RunCheckpoint(tmp_path, "val_acc")
+    with pytest.raises(ValueError, match=r"`monitor` must be a logged value: loss, val_accuracy\."):
+        checkpoint.on_epoch_end(0, {"loss": 1.0, "val_accuracy": 0.5})
+
+
+def test_nothing_saved_is_not_called_damaged(tmp_path):
+    with pytest.raises(FileNotFoundError, match="No epoch is saved in"):
+        RunCheckpoint(tmp_path / "empty").load_best(None)
+
+
 def test_without_monitor_the_last_epoch_is_the_best(tmp_path):
     checkpoint = RunCheckpoint(tmp_path)
     fit(compiled(), checkpoint, epochs=3)

@@ -87,6 +87,32 @@ def test_labels_of_another_form(change):
         compiled(small_model()).fit(images, change(labels), verbose=0)
 
 
+def test_images_of_another_form():
+    images, labels = separable(16)
+    model = compiled(small_model())
+    expected = rf"`x` must hold images of shape \({', '.join(map(str, SHAPE))}\).*Received"
+    for wrong in (images[0], images[..., :1], images[:, :-1]):
+        with pytest.raises(ValueError, match=expected):
+            model.fit(wrong, labels, verbose=0)
+    with pytest.raises(ValueError, match=r"`x` must be an array of images.*list with 16 elements"):
+        model.fit(list(images), labels, verbose=0)
+    with pytest.raises(ValueError, match=r"`y` must be an array. Received: y of type list"):
+        model.fit(images, labels.tolist(), verbose=0)
+    with pytest.raises(ValueError, match=r"`y` must hold the labels"):
+        model.fit(images, labels, validation_data=(images,), verbose=0)
+
+
+def test_streams_without_labels():
+    images, _ = separable(16)
+
+    def batches():
+        while True:
+            yield (images,)
+
+    with pytest.raises(ValueError, match=r"images and labels.*Received: images alone"):
+        compiled(small_model()).fit(batches(), steps_per_epoch=1, verbose=0)
+
+
 def streamed(images, labels):
     import tensorflow as tf
 
@@ -144,20 +170,26 @@ def test_no_labels_of_pairs():
 
 def test_views_of_two_sizes():
     images, labels = separable(16)
+    pairs = (images, images[:, :8])
+    with pytest.raises(ValueError, match=r"`x` must hold images of shape.*\(16, 8, 12, 3\)"):
+        compiled(small_model()).fit(pairs, labels, verbose=0)
     with pytest.raises(ValueError, match="views of one size"):
-        compiled(small_model()).fit((images, images[:, :8]), labels, verbose=0)
+        compiled(small_model()).fit(streamed(pairs, labels), verbose=0)
 
 
-def test_images_of_the_wrong_size():
+def test_streamed_images_of_the_wrong_size():
     images, labels = separable(16)
     with pytest.raises(ValueError, match="expected shape"):
-        compiled(small_model()).fit(images[:, :8], labels, verbose=0)
+        compiled(small_model()).fit(streamed(images[:, :8], labels), verbose=0)
 
 
 def test_three_views():
     images, labels = separable(16)
+    views = (images, images, images)
+    with pytest.raises(ValueError, match=r"pair of such arrays.*tuple with 3 elements"):
+        compiled(small_model()).fit(views, labels, verbose=0)
     with pytest.raises(ValueError, match=r"pair of views.*Received: x with 3"):
-        compiled(small_model()).fit((images, images, images), labels, verbose=0)
+        compiled(small_model()).fit(streamed(views, labels), verbose=0)
 
 
 class Half(keras.layers.Layer):

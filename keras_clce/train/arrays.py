@@ -1,0 +1,99 @@
+"""What arrays must hold to be trained on, checked before any step."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from keras_clce.losses.functional import labels_are_valid
+
+
+def check_arrays(x: Any, y: Any, image_shape: Sequence[int | None], num_classes: int) -> None:
+    """Refuse arrays that cannot be images and their labels; data sets and tensors pass.
+
+    Args:
+        x: Images `(examples, *image_shape)`, or a pair of such arrays.
+        y: Labels `(examples,)`, `(examples, 1)` or one-hot `(examples, num_classes)`.
+        image_shape: Shape of an image, `None` where any number fits.
+        num_classes: Number of classes.
+
+    Raises:
+        ValueError: If arrays are empty or of another shape, hold values that are not finite, or
+            labels lie outside `[0, num_classes)`.
+
+    Example:
+    ```python
+    check_arrays(np.zeros((2, 8, 8, 3)), np.array([0, 1]), (None, None, 3), num_classes=2)
+    ```
+    """
+    if y is None and isinstance(x, (np.ndarray, list, tuple)):
+        raise ValueError("`y` must hold the labels of the images. Received: y=None")
+    if isinstance(y, (list, tuple)):
+        raise ValueError(f"`y` must be an array. Received: y of type {type(y).__name__}")
+    if isinstance(x, (list, tuple)) and len(x) != 2:
+        raise ValueError(
+            "`x` must be an array of images or a pair of such arrays. "
+            f"Received: x of type {type(x).__name__} with {len(x)} elements"
+        )
+    views = x if isinstance(x, (list, tuple)) else (x,)
+    for images in views:
+        if isinstance(images, np.ndarray):
+            _check_images(images, tuple(image_shape))
+    if isinstance(y, np.ndarray):
+        examples = len(views[0]) if isinstance(views[0], np.ndarray) else len(np.atleast_1d(y))
+        _check_labels(y, examples, num_classes)
+
+
+def check_labelled(y: Any) -> None:
+    """Refuse a batch that came without labels.
+
+    Args:
+        y: The batch's labels.
+
+    Raises:
+        ValueError: If there are none.
+
+    Example:
+    ```python
+    check_labelled(np.array([0, 1]))
+    ```
+    """
+    if y is None:
+        raise ValueError("Data must be pairs of images and labels. Received: images alone")
+
+
+def _check_images(images, image_shape):
+    if images.ndim != 1 + len(image_shape) or any(
+        wanted not in (None, given)
+        for wanted, given in zip(image_shape, images.shape[1:], strict=True)
+    ):
+        raise ValueError(
+            f"`x` must hold images of shape {image_shape}, one a row. "
+            f"Received: x of shape {images.shape}"
+        )
+    if not len(images):
+        raise ValueError(f"`x` must hold at least one image. Received: x of shape {images.shape}")
+    if images.dtype.kind == "f" and not np.isfinite([images.min(), images.max()]).all():
+        raise ValueError("`x` must hold finite pixels. Received: x with NaN or infinite values")
+
+
+def _check_labels(y, examples, num_classes):
+    shapes = [(examples, *columns) for columns in ((), (1,), (num_classes,))]
+    if y.shape not in shapes or y.dtype.kind not in "biuf":
+        raise ValueError(
+            f"`y` must hold numbers, of one of the shapes {shapes}. "
+            f"Received: y of shape {y.shape} and dtype {y.dtype}"
+        )
+    if not labels_are_valid(y):
+        raise ValueError(
+            "`y` must hold whole numbers or one-hot rows. Received: y with other values, such "
+            f"as in y={y[:3].tolist()}"
+        )
+    if y.ndim == 2 and y.shape[1] > 1:
+        return
+    outside = y[(y < 0) | (y >= num_classes)]
+    if outside.size:
+        raise ValueError(
+            f"`y` must hold classes within [0, {num_classes}). "
+            f"Received: {outside.size} other values, such as y={outside.flat[0]}"
+        )
