@@ -24,6 +24,7 @@ mean ± seeds    mean over tasks, then mean and interval across seeds: how train
 mean ± tasks    the same mean; interval over tasks, each averaged over seeds: it takes the trained
                 models and the novel images as given, and training anew may differ by more
 minus           difference on the same tasks, or of the same seeds, with its interval
+frozen          the encoder before training: one, beside every seed of the others
 p, t; p, flips  paired t-test; sign-flip permutation test of 9,999 flips, so at least 0.0001
 All intervals are 95 %, Student's t."""
 
