@@ -49,8 +49,9 @@ class CLCEModel(keras.Model):
     Raises:
         ValueError: If an argument is out of its range, if labels lie outside `[0, num_classes)`,
             or if arrays given to `fit` or `evaluate` are empty or hold values that are not finite.
-            Labels and images that stream from a data set are not searched: a class out of range or
-            a pixel that is not finite makes the loss NaN. An empty batch in a stream, and an
+            Labels and images that stream from a data set are not searched: a class out of range, a
+            row of labels that is not one-hot (mixup's, say) or a pixel that is not finite makes the
+            loss NaN. An empty batch in a stream, and an
             augmenter that changes the number of images where the batch size is not known
             beforehand, end in the backend's own error.
 
