@@ -1,6 +1,7 @@
 """What embeddings look like: how evenly they fill their space, and how similar classes are."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -84,9 +85,10 @@ def cosine_similarities(
             f"`labels` must have shape ({len(embeddings)},), one for each embedding. "
             f"Received: labels of shape {labels.shape}"
         )
-    if max_examples < 2:
+    if not isinstance(max_examples, Integral) or max_examples < 2:
         raise ValueError(
-            f"`max_examples` must be at least 2. Received: max_examples={max_examples}"
+            "`max_examples` must be a whole number of at least 2. "
+            f"Received: max_examples={max_examples!r}"
         )
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
     if not lengths.all():

@@ -1,6 +1,7 @@
 """What a trained encoder's outputs are worth: top-k, nearest neighbour and linear probe."""
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -40,8 +41,8 @@ def top_k_accuracy(labels: np.ndarray, scores: np.ndarray, k: int = 1) -> float:
             f"`labels` must be integers within [0, {scores.shape[1]}). "
             f"Received: labels of dtype {labels.dtype}, such as {labels[:3].tolist()}"
         )
-    if k < 1:
-        raise ValueError(f"`k` must be at least 1. Received: k={k}")
+    if not isinstance(k, Integral) or k < 1:
+        raise ValueError(f"`k` must be a whole number of at least 1. Received: k={k!r}")
     own = scores[np.arange(len(labels)), labels]
     # A model whose scores are all equal, or NaN, must not be called right.
     at_least = (~(scores < own[:, None])).sum(axis=1)
@@ -94,12 +95,17 @@ def linear_probe(
     Returns:
         The fitted `sklearn.linear_model.LogisticRegression` that is best on validation.
 
+    Raises:
+        ValueError: If there is no strength, or scikit-learn refuses the arrays.
+
     Example:
     ```python
     probe = linear_probe(train, train_labels, validation, validation_labels)
     accuracy = probe.score(test, test_labels)
     ```
     """
+    if not len(strengths):
+        raise ValueError(f"`strengths` must hold at least one. Received: strengths={strengths!r}")
     probes = [
         LogisticRegression(C=strength, max_iter=2000).fit(train_embeddings, train_labels)
         for strength in strengths

@@ -68,6 +68,7 @@ def test_of_many_examples_some_are_drawn_with_a_seed():
         ((np.eye(2), [0]), r"`labels` must have shape \(2,\)"),
         ((np.zeros((2, 2)), [0, 1]), "2 zero rows"),
         ((np.eye(2), [0, 1], 1), "max_examples=1"),
+        ((np.eye(2), [0, 1], 2.5), "max_examples=2.5"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -56,3 +56,9 @@ def test_linear_probe_takes_the_strength_that_validation_likes_best():
     probe = linear_probe(data[:60], labels[:60], data[60:], labels[60:], strengths=(1e-6, 10.0))
     assert probe.C == 10.0
     assert probe.score(data[60:], labels[60:]) > 0.8
+
+
+def test_linear_probe_without_strengths():
+    rows, labels = np.eye(4), np.arange(4) % 2
+    with pytest.raises(ValueError, match=r"`strengths` must hold at least one. Received: .*\(\)"):
+        linear_probe(rows, labels, rows, labels, strengths=())
