@@ -183,9 +183,9 @@ def write_results(
 ) -> dict:
     """Few-shot accuracy on the novel classes, of the pooled features and of the embedding."""
     encoder = pooled_and_embedding(model)
-    base = images(dataset.train)
-    base = base.take(training.QUICK_BATCHES) if FLAGS.quick else base
-    novel, base = (encoder.predict(split, verbose=0) for split in (images(dataset.test), base))
+    novel = encoder.predict(images(dataset.test), verbose=0)
+    base = training.batches(dataset.train).map(lambda images, _: images)
+    base = encoder.predict(base, verbose=0)
     center = {name: values.mean(axis=0) for name, values in base.items()}
     results, accuracies = {}, {}
     for shots in FLAGS.shots:

@@ -1,11 +1,10 @@
 """What embeddings look like: how evenly they fill their space, and how similar classes are."""
 
 from dataclasses import dataclass
-from numbers import Integral
 
 import numpy as np
 
-from keras_clce.evaluate.transforms import as_array
+from keras_clce.evaluate.checks import as_array, check_at_least, finite_array
 
 
 def isotropy_score(embeddings: np.ndarray) -> float:
@@ -33,7 +32,7 @@ def isotropy_score(embeddings: np.ndarray) -> float:
     isotropy_score(np.concatenate([np.eye(3), -np.eye(3)]))  # 1.0
     ```
     """
-    embeddings = _checked(embeddings)
+    embeddings = _finite_rows(embeddings)
     _, directions = np.linalg.eigh(embeddings.T @ embeddings)
     projections = embeddings @ np.concatenate([directions, -directions], axis=1)
     largest = projections.max()
@@ -78,18 +77,14 @@ def cosine_similarities(
     cosines.within.mean(), cosines.between.mean()  # (0.0, 0.0)
     ```
     """
-    embeddings = _checked(embeddings)
+    embeddings = _finite_rows(embeddings)
     labels = as_array(labels)
     if labels.shape != embeddings.shape[:1]:
         raise ValueError(
             f"`labels` must have shape ({len(embeddings)},), one for each embedding. "
             f"Received: labels of shape {labels.shape}"
         )
-    if not isinstance(max_examples, Integral) or max_examples < 2:
-        raise ValueError(
-            "`max_examples` must be a whole number of at least 2. "
-            f"Received: max_examples={max_examples!r}"
-        )
+    check_at_least("max_examples", max_examples, 2)
     lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
     if not lengths.all():
         raise ValueError(
@@ -106,11 +101,5 @@ def cosine_similarities(
     return CosineSimilarities(within=cosines[same], between=cosines[~same])
 
 
-def _checked(embeddings):
-    embeddings = as_array(embeddings).astype("float64")
-    if embeddings.ndim != 2 or 0 in embeddings.shape or not np.isfinite(embeddings).all():
-        raise ValueError(
-            "`embeddings` must be finite numbers of shape (examples, dim). "
-            f"Received: embeddings of shape {embeddings.shape}"
-        )
-    return embeddings
+def _finite_rows(embeddings):
+    return finite_array("embeddings", as_array(embeddings).astype("float64"), ndim=2)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from keras_clce.evaluate.checks import check_at_least
+
 # Tasks that are drawn together; part of what a seed means, so it does not follow the memory.
 _DRAWN_TOGETHER = 256
 
@@ -105,10 +107,7 @@ def check_tasks(
         ("tasks", tasks, 1),
         ("seed", seed, 0),
     ):
-        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-            raise ValueError(
-                f"`{name}` must be a whole number of at least {least}. Received: {name}={value!r}"
-            )
+        check_at_least(name, value, least)
     present, counts = np.unique(labels, return_counts=True)
     names = present if class_names is None else [class_names[label] for label in present]
     if len(names) < ways:

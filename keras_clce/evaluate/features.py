@@ -1,14 +1,13 @@
 """What a trained encoder's outputs are worth: top-k, nearest neighbour and linear probe."""
 
 from collections.abc import Sequence
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
-from keras_clce.evaluate.transforms import as_array
+from keras_clce.evaluate.checks import as_array, check_at_least
 
 
 def top_k_accuracy(labels: np.ndarray, scores: np.ndarray, k: int = 1) -> float:
@@ -41,8 +40,7 @@ def top_k_accuracy(labels: np.ndarray, scores: np.ndarray, k: int = 1) -> float:
             f"`labels` must be integers within [0, {scores.shape[1]}). "
             f"Received: labels of dtype {labels.dtype}, such as {labels[:3].tolist()}"
         )
-    if not isinstance(k, Integral) or k < 1:
-        raise ValueError(f"`k` must be a whole number of at least 1. Received: k={k!r}")
+    check_at_least("k", k, 1)
     own = scores[np.arange(len(labels)), labels]
     # A model whose scores are all equal, or NaN, must not be called right.
     at_least = (~(scores < own[:, None])).sum(axis=1)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from keras_clce.evaluate.checks import as_array
 from keras_clce.evaluate.episodes import Tasks, draw_tasks
 from keras_clce.evaluate.statistics import (
     PairedTTest,
@@ -21,7 +22,7 @@ from keras_clce.evaluate.statistics import (
     sign_flip_p_value,
 )
 from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
-from keras_clce.evaluate.transforms import as_array, transform_features
+from keras_clce.evaluate.transforms import transform_features
 
 _RESAMPLES = 2000
 _TASKS_TOGETHER = 32

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_clce.evaluate.checks import check_at_least
 from keras_clce.evaluate.few_shot import few_shot_accuracy
 
 
@@ -55,7 +56,8 @@ class FewShotCallback(keras.callbacks.Callback):
         **options: Any,
     ) -> None:
         super().__init__()
-        few_shot_accuracy(np.zeros((len(labels), 1)), labels, **options)
+        check_at_least("tasks", options.get("tasks", 1), 1)
+        few_shot_accuracy(np.zeros((len(labels), 1)), labels, **{**options, "tasks": 1})
         if hasattr(images, "shape") and len(images) != len(labels):
             raise ValueError(
                 f"`images` must hold one image for each of {len(labels)} labels. "

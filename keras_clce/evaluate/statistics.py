@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from keras_clce.evaluate.checks import check_at_least
+
 _FLIPPED_TOGETHER = 333
 
 
@@ -112,8 +114,7 @@ def sign_flip_p_value(differences: Sequence[float], flips: int = 9999, seed: int
     ```
     """
     differences = _checked("differences", differences)
-    if not isinstance(flips, (int, np.integer)) or flips < 1:
-        raise ValueError(f"`flips` must be a whole number of at least 1. Received: flips={flips!r}")
+    check_at_least("flips", flips, 1)
     rng = np.random.default_rng(seed)
     # A sum that ties but for rounding counts as extreme.
     least = abs(differences.sum()) - 1e-9 * np.abs(differences).sum()

@@ -1,35 +1,14 @@
-"""Features of any framework as arrays, transformed as few-shot learning knows it."""
+"""Transforms of features, as few-shot learning knows them."""
 
 from typing import Any
 
 import numpy as np
 
+from keras_clce.evaluate.checks import finite_array
+
 TRANSFORMS = ("l2", "cl2", None)
 # Beyond that, squares of float32 overflow, and below its inverse they vanish.
 _LONGEST = 1e15
-
-
-def as_array(values: Any) -> np.ndarray:
-    """Bring an array or tensor of any framework to NumPy.
-
-    Args:
-        values: Array, list, or tensor of TensorFlow, JAX or torch, also one on a GPU, in bfloat16
-            or with a gradient.
-
-    Returns:
-        An array, of bfloat16 in float32.
-
-    Example:
-    ```python
-    as_array([[1.0, 2.0]]).shape  # (1, 2)
-    ```
-    """
-    if hasattr(values, "detach"):
-        values = values.detach().cpu()
-        # NumPy has no bfloat16, and torch does not bring another library's.
-        values = values.float() if "bfloat16" in str(values.dtype) else values
-    values = np.asarray(values)
-    return values.astype("float32") if values.dtype.name == "bfloat16" else values
 
 
 def transform_features(features: Any, transform: str | None, center: Any = None) -> np.ndarray:
@@ -54,7 +33,7 @@ def transform_features(features: Any, transform: str | None, center: Any = None)
     transform_features(np.array([[3.0, 4.0]]), "l2")  # [[0.6, 0.8]]
     ```
     """
-    features = _finite("features", features, ndim=2)
+    features = _at_least_float32(finite_array("features", features, ndim=2))
     if transform not in TRANSFORMS:
         raise ValueError(f"`transform` must be one of {TRANSFORMS}. Received: {transform!r}")
     if (center is not None) != (transform == "cl2"):
@@ -63,7 +42,7 @@ def transform_features(features: Any, transform: str | None, center: Any = None)
             f"Received: transform={transform!r}, center={'given' if center is not None else None}"
         )
     if center is not None:
-        center = _finite("center", center, ndim=1)
+        center = _at_least_float32(finite_array("center", center, ndim=1))
         if center.shape != features.shape[1:]:
             raise ValueError(
                 f"`center` must have shape {features.shape[1:]}. "
@@ -81,24 +60,9 @@ def transform_features(features: Any, transform: str | None, center: Any = None)
     return features.astype("float32", copy=False)
 
 
-def _finite(name, values, ndim):
-    values = as_array(values)
-    if values.ndim != ndim or not values.size or values.dtype.kind not in "fiu":
-        shape = "(examples, dim)" if ndim == 2 else "(dim,)"
-        raise ValueError(
-            f"`{name}` must be numbers of shape {shape}. "
-            f"Received: {name} of shape {values.shape} and dtype {values.dtype}"
-        )
-    if values.dtype.kind in "iu" or values.dtype.itemsize < 4:
-        values = values.astype("float32")
-    # Two numbers tell of all, in less time than a table of booleans.
-    if not np.isfinite([values.min(), values.max()]).all():
-        places = np.argwhere(~np.isfinite(values))
-        raise ValueError(
-            f"`{name}` must be finite. Received: {len(np.unique(places[:, 0]))} rows that are "
-            f"not, such as row {places[0, 0]}"
-        )
-    return values
+def _at_least_float32(values):
+    small = values.dtype.kind in "iu" or values.dtype.itemsize < 4
+    return values.astype("float32") if small else values
 
 
 def _unit_rows(rows):

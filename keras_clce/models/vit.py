@@ -142,7 +142,8 @@ class AttentionBranch(_Branch):
         length, dim = tokens.shape[1:]
         heads = (3, self.num_heads, dim // self.num_heads)
         qkv = ops.reshape(self.qkv(_rows(self.norm(tokens))), (-1, length, *heads))
-        attended = _rows(backend.dot_product_attention(*ops.unstack(qkv, 3, axis=2)), dim)
+        attended = backend.dot_product_attention(*ops.unstack(qkv, 3, axis=2))
+        attended = ops.reshape(attended, (-1, dim))
         if self.inner_norm is not None:
             attended = self.inner_norm(attended)
         return ops.reshape(self.projection(attended), (-1, length, dim))
@@ -206,9 +207,9 @@ class MLPBranch(_Branch):
         return {**super().get_config(), "hidden_dim": self.hidden_dim}
 
 
-def _rows(tokens, dim=None):
+def _rows(tokens):
     # XLA's CPU takes half as long again for the gradient of a product with three axes.
-    return ops.reshape(tokens, (-1, dim or tokens.shape[-1]))
+    return ops.reshape(tokens, (-1, tokens.shape[-1]))
 
 
 def _normal():

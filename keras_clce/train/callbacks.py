@@ -97,8 +97,6 @@ class RunCheckpoint(keras.callbacks.Callback):
         Raises:
             OSError: If nothing is saved, or all of it is damaged.
         """
-        if not self._saved():
-            raise FileNotFoundError(f"No epoch is saved in {self.folder}")
         self._settle_best(self._whole())
         self._load(model, self.best_epoch)
 
@@ -164,7 +162,10 @@ class RunCheckpoint(keras.callbacks.Callback):
         return sorted(_number(file) for file in self.folder.glob("epoch-*.sha256"))
 
     def _whole(self) -> list[int]:
-        whole = [epoch for epoch in self._saved() if self._is_whole(epoch)]
+        saved = self._saved()
+        if not saved:
+            raise FileNotFoundError(f"No epoch is saved in {self.folder}")
+        whole = [epoch for epoch in saved if self._is_whole(epoch)]
         if not whole:
             raise OSError(
                 f"Every checkpoint in {self.folder} is damaged: its content and its checksum "

@@ -320,7 +320,7 @@ class CLCEModel(keras.Model):
         self._check_arrays(x, y)
         validation_data = kwargs.get("validation_data")
         if isinstance(validation_data, (tuple, list)):
-            self._check_arrays(*validation_data[:2], *[None] * (2 - len(validation_data)))
+            self._check_arrays(*keras.utils.unpack_x_y_sample_weight(validation_data)[:2])
         elif validation_data is not None:
             kwargs["validation_data"] = backend.with_tuples(validation_data)
         return super().fit(backend.with_tuples(x), y, *args, **kwargs)

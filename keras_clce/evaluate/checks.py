@@ -1,0 +1,87 @@
+"""Arrays and numbers as evaluation takes them, from any framework."""
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+
+def as_array(values: Any) -> np.ndarray:
+    """Bring an array or tensor of any framework to NumPy.
+
+    Args:
+        values: Array, list, or tensor of TensorFlow, JAX or torch, also one on a GPU, in bfloat16
+            or with a gradient.
+
+    Returns:
+        An array, of bfloat16 in float32.
+
+    Example:
+    ```python
+    as_array([[1.0, 2.0]]).shape  # (1, 2)
+    ```
+    """
+    if hasattr(values, "detach"):
+        values = values.detach().cpu()
+        # NumPy has no bfloat16, and torch does not bring another library's.
+        values = values.float() if "bfloat16" in str(values.dtype) else values
+    values = np.asarray(values)
+    return values.astype("float32") if values.dtype.name == "bfloat16" else values
+
+
+def finite_array(name: str, values: Any, ndim: int) -> np.ndarray:
+    """Bring finite numbers of any framework to NumPy.
+
+    Args:
+        name: Name of the argument, for the message.
+        values: Numbers `(examples, dim)` or `(dim,)`, at least one.
+        ndim: Number of axes, 2 or 1.
+
+    Returns:
+        An array.
+
+    Raises:
+        ValueError: If they have another shape, or are no finite numbers.
+
+    Example:
+    ```python
+    finite_array("center", [0.5, 1.0], ndim=1).shape  # (2,)
+    ```
+    """
+    values = as_array(values)
+    if values.ndim != ndim or not values.size or values.dtype.kind not in "fiu":
+        shape = "(examples, dim)" if ndim == 2 else "(dim,)"
+        raise ValueError(
+            f"`{name}` must be numbers of shape {shape}. "
+            f"Received: {name} of shape {values.shape} and dtype {values.dtype}"
+        )
+    # Two numbers tell of all, in less time than a table of booleans.
+    if not np.isfinite([values.min(), values.max()]).all():
+        places = np.argwhere(~np.isfinite(values))
+        raise ValueError(
+            f"`{name}` must be finite. Received: {len(np.unique(places[:, 0]))} rows that are "
+            f"not, such as row {places[0, 0]}"
+        )
+    return values
+
+
+def check_at_least(name: str, value: Any, least: int) -> None:
+    """Refuse what is no whole number or is too small.
+
+    Args:
+        name: Name of the argument, for the message.
+        value: The argument.
+        least: The smallest number that is allowed.
+
+    Raises:
+        ValueError: If it is.
+
+    Example:
+    ```python
+    check_at_least("shots", 5, 1)
+    ```
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(
+            f"`{name}` must be a whole number of at least {least}. Received: {name}={value!r}"
+        )
