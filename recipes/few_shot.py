@@ -184,9 +184,7 @@ def write_results(
     """Few-shot accuracy on the novel classes, of the pooled features and of the embedding."""
     encoder = pooled_and_embedding(model)
     novel = encoder.predict(images(dataset.test), verbose=0)
-    base = training.batches(dataset.train).map(lambda images, _: images)
-    base = encoder.predict(base, verbose=0)
-    center = {name: values.mean(axis=0) for name, values in base.items()}
+    center = mean_features(encoder, dataset.train)
     results, accuracies = {}, {}
     for shots in FLAGS.shots:
         for output in FLAGS.features:
@@ -203,11 +201,12 @@ def write_results(
                 name = name_of(shots, output, transform)
                 accuracies[name] = result.accuracies
                 results[name] = {"features": output, **result.as_dict()}
-    write_atomically(folder.few_shot, lambda to: np.savez(to, **accuracies))
+    write_atomically(folder.few_shot, lambda to: np.savez_compressed(to, **accuracies))
     draw_first_task(novel[FLAGS.features[0]], dataset.test, dataset.class_names["test"], folder)
     metrics = {
         "seed": seed,
         "loss": loss,
+        "label": None if loss == FROZEN else FLAGS.label,
         "dataset": FLAGS.dataset,
         "backbone": FLAGS.backbone,
         "data": dataset.split_note,
@@ -226,6 +225,16 @@ def write_results(
         }
     write_json(folder.metrics, metrics)
     return metrics
+
+
+def mean_features(encoder: keras.Model, split: ImageSplit) -> dict[str, np.ndarray]:
+    """Mean over a split's images of each output; only a batch at a time is in memory."""
+    sums, examples = {}, 0
+    for batch, _ in training.batches(split):
+        examples += len(batch)
+        for name, values in encoder.predict_on_batch(batch).items():
+            sums[name] = sums.get(name, 0.0) + np.sum(values, axis=0, dtype=np.float64)
+    return {name: total / examples for name, total in sums.items()}
 
 
 def draw_first_task(

@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -24,7 +25,7 @@ PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 # What may change between a run and its --resume without changing the result.
 DEVICE_FLAGS = ("num_devices", "coordinator_address", "num_processes", "process_id")
 NOT_SETTINGS = (
-    *("losses", "seeds", "output_dir", "resume", "show_views", "data_dir"),
+    *("losses", "seeds", "label", "output_dir", "resume", "show_views", "data_dir"),
     *DEVICE_FLAGS,
 )
 
@@ -114,6 +115,9 @@ def define_training_flags() -> None:
     flags.DEFINE_integer(
         "unfreeze_last", None, "Train the heads and that many last blocks or layers alone.", 1
     )
+    flags.DEFINE_string(
+        "label", None, "Name of these settings, after the loss in folders and tables."
+    )
     flags.DEFINE_string("output_dir", "runs", "Where run folders go.")
     flags.DEFINE_bool("resume", False, "Go on with runs that were interrupted, keep finished ones.")
     flags.DEFINE_bool("quick", False, "One epoch on a few batches, to see that all works.")
@@ -147,6 +151,11 @@ def define_training_flags() -> None:
             name, lambda value: value is None or math.isfinite(value), "must be a finite number"
         )
     flags.register_validator("label_smoothing", lambda value: value < 1, "must be below 1")
+    flags.register_validator(
+        "label",
+        lambda label: label is None or re.fullmatch(r"[\w.+=-]+", label),
+        "must be of letters, digits and _ . + = -, without spaces",
+    )
     flags.register_validator("temperature", lambda value: value > 0, "must be above 0")
     flags.register_validator(
         "learning_rate",

@@ -21,6 +21,7 @@ from keras_clce.report import (
     few_shot_tables,
     plot_curves,
     plot_few_shot,
+    run_name,
     summary_table,
 )
 
@@ -58,7 +59,9 @@ def main(argv: list[str]) -> None:
             sys.exit(f"Error: {error}")
         pictures = {}
         histories = {
-            f"{run['loss']}, seed {run['seed']}": history for _, run, history in members if history
+            f"{run_name(run)}, seed {run['seed']}": history
+            for _, run, history in members
+            if history
         }
         if histories:
             pictures["curves"] = output / f"curves-{number}.png"

@@ -47,8 +47,9 @@ def begin(argv: Sequence[str], recipe: str) -> tuple[Path, list[Run]]:
     devices.start()
     keras.config.set_dtype_policy(FLAGS.mixed_precision)
     home = Path(FLAGS.output_dir, recipe, FLAGS.dataset, FLAGS.backbone.replace("/", "_"))
+    of = f"-{FLAGS.label}" if FLAGS.label else ""
     return home, [
-        (loss, int(seed), RunFolder(home / f"{loss}-seed{seed}"))
+        (loss, int(seed), RunFolder(home / f"{loss}{of}-seed{seed}"))
         for seed in FLAGS.seeds
         for loss in FLAGS.losses
     ]

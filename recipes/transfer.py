@@ -27,7 +27,7 @@ from keras_clce import CLCEModel
 from keras_clce.data import ImageDataset, load_dataset
 from keras_clce.evaluate import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
 from keras_clce.files import write_json
-from keras_clce.report import RunFolder, plot_curves, summary_table
+from keras_clce.report import RunFolder, plot_curves, run_name, summary_table
 
 FLAGS = flags.FLAGS
 # Searching every training image for each test image takes memory in proportion to both.
@@ -45,10 +45,10 @@ def main(argv: list[str]) -> None:
     training.announce(home, dataset)
 
     metrics, histories = [], {}
-    for (loss, seed, folder), done in training.each(runs, run, dataset):
+    for (_, seed, folder), done in training.each(runs, run, dataset):
         metrics.append(done)
         with recipe_flags.errors_in_one_line(ValueError):
-            histories[f"{loss}, seed {seed}"] = folder.read_history()
+            histories[f"{run_name(done)}, seed {seed}"] = folder.read_history()
         test = done["test"]
         print(
             f"test: top-1 {test['top1']:.4f}  top-5 {test['top5']:.4f}"
@@ -80,6 +80,7 @@ def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset) -> dict:
     metrics = {
         "seed": seed,
         "loss": loss,
+        "label": FLAGS.label,
         "dataset": FLAGS.dataset,
         "backbone": FLAGS.backbone,
         "data": dataset.split_note,

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from scipy import stats
+from threadpoolctl import threadpool_limits
 
 from keras_clce.evaluate.checks import as_array
 from keras_clce.evaluate.episodes import Tasks, draw_tasks
@@ -121,7 +122,7 @@ def few_shot_accuracy(
         classifier: `"logistic"`, multinomial logistic regression with C = 1, as RFS has it;
             `"nearest_centroid"` or `"cosine"`. Defaults to `"logistic"`.
         transform: `"l2"` divides features by their length, `"cl2"` subtracts `center` first, and
-            `None` leaves them. Defaults to `"l2"`.
+            `None` leaves them, where regression may take many times as long. Defaults to `"l2"`.
         center: What `"cl2"` subtracts `(dim,)`, the mean feature of the base classes. Defaults to
             `None`.
         seed: Seed of the tasks. Equal labels, numbers and seeds give equal tasks, whatever the
@@ -219,7 +220,8 @@ def classify_tasks(
         predicted = classify(features[support], features[rows])
         return predicted.reshape(queries.shape)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    # The tasks are divided between threads, and BLAS's own would only get in their way.
+    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
         ahead = collections.deque()
         for drawn in tasks:
             # Few at a time: what was gathered is still in the processor's cache when it is used.

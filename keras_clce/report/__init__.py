@@ -11,7 +11,7 @@ from keras_clce.report.few_shot import (
 )
 from keras_clce.report.plots import plot_curves
 from keras_clce.report.run_folder import RunFolder
-from keras_clce.report.tables import format_table, summary_table
+from keras_clce.report.tables import format_table, run_name, summary_table
 
 __all__ = [
     "FEW_SHOT_NOTE",
@@ -24,5 +24,6 @@ __all__ = [
     "plot_few_shot",
     "plot_task",
     "read_accuracies",
+    "run_name",
     "summary_table",
 ]

@@ -13,7 +13,7 @@ from keras_clce.evaluate.statistics import (
     sign_flip_p_value,
 )
 from keras_clce.files import write_atomically
-from keras_clce.report.tables import format_table
+from keras_clce.report.tables import format_table, run_name
 
 FROZEN = "frozen"
 _MOST_CLASSES, _MOST_SUPPORT, _MOST_QUERIES = 10, 5, 8
@@ -93,7 +93,7 @@ def few_shot_tables(runs: Sequence[Mapping[str, Any]], home: Path) -> str:
         tested = [run for run in runs if kind in run["few_shot"]]
         results = [run["few_shot"][kind] for run in tested]
         other = [
-            f"{run['loss']}, seed {run['seed']}"
+            f"{run_name(run)}, seed {run['seed']}"
             for run, result in zip(tested, results, strict=True)
             if result["drawn_from"] != results[0]["drawn_from"]
         ]
@@ -101,11 +101,11 @@ def few_shot_tables(runs: Sequence[Mapping[str, Any]], home: Path) -> str:
             raise ValueError(
                 f"The runs of {home} were not tested on the same tasks. Delete the metrics.json of "
                 "those that differ, and pass --resume to test them anew. Received: "
-                f"{tested[0]['loss']}, seed {tested[0]['seed']}, and on other {kind} tasks "
+                f"{run_name(tested[0])}, seed {tested[0]['seed']}, and on other {kind} tasks "
                 + "; ".join(other)
             )
         accuracies = {
-            (run["loss"], None if run["loss"] == FROZEN else run["seed"]): read_accuracies(
+            (run_name(run), None if run["loss"] == FROZEN else run["seed"]): read_accuracies(
                 home / run["accuracies"], kind
             )
             for run in tested
@@ -162,7 +162,7 @@ def plot_few_shot(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     ```
     """
     kinds = _kinds(runs)
-    losses = list(dict.fromkeys(run["loss"] for run in runs))
+    losses = list(dict.fromkeys(map(run_name, runs)))
     columns = min(4, len(kinds))
     lines = -(-len(kinds) // columns)
     figure = Figure(figsize=(3.2 * columns, 3.2 * lines), layout="constrained")
@@ -170,7 +170,7 @@ def plot_few_shot(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     for axes, kind in zip(panels, kinds, strict=False):
         labels = []
         for number, loss in enumerate(losses):
-            of_loss = [run["few_shot"] for run in runs if run["loss"] == loss]
+            of_loss = [run["few_shot"] for run in runs if run_name(run) == loss]
             results = [results[kind] for results in of_loss if kind in results]
             if not results:
                 labels.append(loss)

@@ -39,6 +39,23 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*map(line, titles), rule, *map(line, rows)])
 
 
+def run_name(run: Mapping[str, Any]) -> str:
+    """Name of a run in tables and pictures: its loss, and the label of its settings if any.
+
+    Args:
+        run: Its `metrics.json`.
+
+    Returns:
+        The name, such as `"clce"` or `"clce, tuned"`.
+
+    Example:
+    ```python
+    run_name({"loss": "clce", "label": "tuned"})
+    ```
+    """
+    return f"{run['loss']}, {run['label']}" if run.get("label") else run["loss"]
+
+
 def summary_table(runs: Sequence[Mapping[str, Any]], baseline: str = "ce") -> str:
     """Test accuracy of each loss over its seeds, in percent, with the test against a baseline.
 
@@ -57,7 +74,7 @@ def summary_table(runs: Sequence[Mapping[str, Any]], baseline: str = "ce") -> st
     """
     by_loss: dict[str, dict[int, Mapping[str, Any]]] = {}
     for run in runs:
-        by_loss.setdefault(run["loss"], {})[run["seed"]] = run
+        by_loss.setdefault(run_name(run), {})[run["seed"]] = run
     header = ["loss", "seeds", *(title for _, title in COLUMNS), "seconds", f"top-1 vs {baseline}"]
     rows = []
     for loss, seeds in by_loss.items():

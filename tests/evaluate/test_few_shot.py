@@ -178,9 +178,10 @@ def test_features_of_other_frameworks():
     numbers = {"tasks": 70, "classifier": "nearest_centroid"}
     expected = few_shot_accuracy(features, labels, **numbers).accuracies
     torch = pytest.importorskip("torch")
+    jax = pytest.importorskip("jax")
     import tensorflow as tf
 
-    for convert in (torch.tensor, tf.constant):
+    for convert in (torch.tensor, tf.constant, jax.numpy.asarray):
         received = few_shot_accuracy(convert(features), convert(labels), **numbers).accuracies
         np.testing.assert_array_equal(received, expected)
     # Digits are whole numbers up to 16, which bfloat16 holds exactly.

@@ -78,8 +78,10 @@ def test_validation_reads_the_first_kind_of_features(
 
     monkeypatch.setattr(few_shot_callback, "few_shot_accuracy", remember)
     arguments = flags_for(folder, tiny_backbone, tmp_path / "runs", "--embedding_dim=3")
-    run(*arguments, "--losses=clce", f"--features={feature}")
-    metrics = json.loads(only(tmp_path, "metrics.json").read_text())
+    run(*arguments, "--losses=clce", f"--features={feature}", "--label=tried")
+    path = only(tmp_path, "metrics.json")
+    metrics = json.loads(path.read_text())
+    assert (path.parent.name, metrics["label"]) == ("clce-tried-seed0", "tried")
     assert metrics["validation"]["few_shot"] == max(seen[1:])
 
 

@@ -30,7 +30,7 @@ def write_run(path, loss, seed, top1):
         write_json(folder.metrics, {**named, "test": test, "validation": validation})
 
 
-def write_few_shot_run(path, loss, seed, accuracies, drawn_from="a1"):
+def write_few_shot_run(path, loss, seed, accuracies, drawn_from="a1", label=None):
     folder = RunFolder(path)
     folder.start({}, "faces, 20 novel classes")
     if loss != "frozen":
@@ -47,6 +47,7 @@ def write_few_shot_run(path, loss, seed, accuracies, drawn_from="a1"):
         "drawn_from": drawn_from,
     }
     named = {"loss": loss, "seed": seed, "accuracies": f"{path.name}/few_shot.npz"}
+    named |= {"label": label} if label else {}
     write_json(folder.metrics, {**named, "few_shot": {"5w1s": result}})
 
 
@@ -81,9 +82,10 @@ def test_report_gives_scipys_figures_and_names_what_it_left_out(tmp_path):
 def test_few_shot_runs_are_reported_on_the_same_tasks_alone(tmp_path):
     home = tmp_path / "runs" / "few_shot" / "faces" / "vit_tiny"
     rng = np.random.default_rng(0)
-    ce, clce, frozen = rng.uniform(0.5, 0.8, (3, 40))
+    ce, clce, frozen, tuned = rng.uniform(0.5, 0.8, (4, 40))
     for loss, values in (("ce", ce), ("clce", clce), ("frozen", frozen)):
         write_few_shot_run(home / f"{loss}-seed0", loss, 0, values)
+    write_few_shot_run(home / "clce-tuned-seed0", "clce", 0, tuned, label="tuned")
     done = report("--runs", tmp_path / "runs", "--output_dir", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "out" / "report.md").read_text()
@@ -92,6 +94,8 @@ def test_few_shot_runs_are_reported_on_the_same_tasks_alone(tmp_path):
     assert "5w1s: pooled features, l2; 40 tasks, 15 queries a class, logistic" in text
     assert f"{stats.ttest_rel(clce, ce).pvalue:.2g}" in text
     assert f"{100 * np.mean(frozen - ce):+.2f}" in text
+    (row,) = (line for line in text.splitlines() if "clce, tuned " in line)
+    assert f" {100 * np.mean(tuned):.2f} ± " in row and f"{100 * np.mean(tuned - ce):+.2f}" in row
     for name in ("curves-1.png", "few_shot-1.png"):
         with Image.open(tmp_path / "out" / name) as picture:
             assert picture.format == "PNG"
