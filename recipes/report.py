@@ -72,7 +72,7 @@ def main(argv: list[str]) -> None:
             table += f"\n\n{FEW_SHOT_NOTE}"
         of = "Accuracy on the novel classes" if is_few_shot else "Test accuracy"
         text += [
-            f"## {home.relative_to(FLAGS.runs)}",
+            f"## {home.name if home == Path(FLAGS.runs) else home.relative_to(FLAGS.runs)}",
             *(f"{of} in %, {note}" for note in sorted({data for data, _, _ in members})),
             textwrap.indent(table, "    "),
             *(f"![{name}]({picture.name})" for name, picture in pictures.items()),
