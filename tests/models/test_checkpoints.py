@@ -20,6 +20,7 @@ from keras_clce.models.builders import vit_backbone
 from keras_clce.models.checkpoints.files import published_preprocessing
 from keras_clce.models.checkpoints.layouts import resample_positions
 from keras_clce.models.checkpoints.tensors import read_tensors
+from keras_clce.models.checkpoints.timm_reference import timm_features
 from keras_clce.models.registry import REGISTRY
 from keras_clce.models.vit import vision_transformer
 
@@ -46,10 +47,13 @@ def vit(epsilon, seed=0, **options):
     return oracle.eval()
 
 
-def features(oracle, pixels, name="vit_tiny"):
+def scaled(pixels, name):
     spec = backbone_spec(name)
-    scaled = (pixels - np.array(spec.mean)) / np.array(spec.std)
-    images = torch.from_numpy(scaled.transpose(0, 3, 1, 2).astype("float32"))
+    return (pixels - np.array(spec.mean)) / np.array(spec.std)
+
+
+def features(oracle, pixels, name="vit_tiny"):
+    images = torch.from_numpy(scaled(pixels, name).transpose(0, 3, 1, 2).astype("float32"))
     with torch.no_grad():
         return oracle.forward_head(oracle.forward_features(images), pre_logits=True).numpy()
 
@@ -88,6 +92,14 @@ def assert_equals(oracle, path, name="vit_tiny"):
     return model
 
 
+def assert_both_equal(oracle, path, name="vit_tiny"):
+    """The encoder from a file, and what `--check` compares it with."""
+    pixels = random_pixels(SIZE, seed=1)
+    reference = timm_features(name, path, scaled(pixels, name))
+    assert_close(reference, features(oracle, pixels, name), 1e-6)
+    return assert_equals(oracle, path, name)
+
+
 # === Layouts and formats ===
 
 
@@ -104,7 +116,7 @@ def test_official_mae_drops_its_decoder(tiny, tmp_path):
     oracle, tensors = tiny
     more = {"mask_token": torch.zeros(1, 1, 512), "decoder_blocks.0.norm1.weight": torch.ones(512)}
     torch.save({"model": {**tensors, **more}}, tmp_path / "mae.pth")
-    model = assert_equals(oracle, tmp_path / "mae.pth")
+    model = assert_both_equal(oracle, tmp_path / "mae.pth")
     report = load_weights(model, "vit_tiny", tmp_path / "mae.pth")
     assert report.dropped == list(more)
     assert len(report.matched) == len(model.weights) == len(tensors)
@@ -115,7 +127,7 @@ def test_official_mae_drops_its_decoder(tiny, tmp_path):
 def test_a_file_with_fc_norm_pools_patches(tmp_path):
     oracle = vit(1e-6, global_pool="avg")
     save_file(oracle.state_dict(), tmp_path / "vit.safetensors")
-    assert_equals(oracle, tmp_path / "vit.safetensors")
+    assert_both_equal(oracle, tmp_path / "vit.safetensors")
 
 
 @pytest.mark.any_backend
@@ -142,7 +154,7 @@ def test_hugging_face_folder(tmp_path, epsilon, prefix):
     tensors |= hugging_face(oracle.state_dict(), prefix)
     save_file(tensors, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({"layer_norm_eps": epsilon}))
-    assert_equals(oracle, tmp_path)
+    assert_both_equal(oracle, tmp_path)
 
 
 @pytest.mark.any_backend
@@ -175,7 +187,22 @@ def test_google_npz_equals_timms_own_loader(tmp_path):
     np.savez(tmp_path / "vit.npz", **arrays)
     oracle = vit(1e-6, num_classes=1000)
     oracle.load_pretrained(str(tmp_path / "vit.npz"))
-    assert_equals(oracle, tmp_path / "vit.npz")
+    assert_both_equal(oracle, tmp_path / "vit.npz")
+
+
+@pytest.mark.any_backend
+def test_the_reference_refuses_what_it_cannot_take_whole(tiny, tmp_path):
+    _, tensors = tiny
+    pixels = random_pixels(SIZE)
+    broken = {**tensors, "blocks.7.extra": torch.zeros(3)}
+    del broken["blocks.3.norm1.bias"]
+    save_file(broken, tmp_path / "vit.safetensors")
+    with pytest.raises(
+        ValueError, match=r"missing: .*3\.norm1\.bias.*7\.extra.*Received: weights="
+    ):
+        timm_features("vit_tiny", tmp_path / "vit.safetensors", pixels)
+    with pytest.raises(NotImplementedError, match="has no efficientnet_lite0"):
+        timm_features("efficientnet_lite0", tmp_path / "vit.safetensors", pixels)
 
 
 @pytest.mark.any_backend
