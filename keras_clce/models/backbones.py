@@ -118,8 +118,10 @@ def build_backbone(
         image_size: height and width of the images in pixels, at least 8.
         weights: `None` starts at random; `"imagenet"` takes the public ImageNet weights, where
             `BackboneSpec.weights` names any; a path takes a file or folder of the kind given
-            there, `"hf://USER/REPOSITORY"` downloads such a folder. `hub:`, `zero:` and
-            `.keras` bring their own: leave it `None`.
+            there, `"hf://USER/REPOSITORY"` downloads such a folder. A `.weights.h5` file holds no
+            settings: one of a model whose settings came from the file that it was built from is
+            refused, save that as `.keras`. `hub:`, `zero:` and `.keras` bring their own: leave it
+            `None`.
         stochastic_depth: share of the images that skip the last residual branch in training,
             growing linearly over the depth, in [0, 1); for transformers and BiT.
         remat: whether the branches of each block are computed anew in the backward pass, which
