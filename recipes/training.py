@@ -80,7 +80,7 @@ def load(
         split_seed=FLAGS.split_seed,
         limit_examples=FLAGS.limit_examples,
         strict=FLAGS.strict,
-        interpolation=backbone_spec(FLAGS.backbone).interpolation,
+        interpolation=backbone_spec(FLAGS.backbone, FLAGS.weights).interpolation,
     )
     for _, _, folder in runs:
         folder.check_data(dataset.split_note)
@@ -106,7 +106,9 @@ def announce(home: Path, dataset: ImageDataset | FewShotDataset, more: str = "")
         more: What else belongs to the plan. Defaults to nothing.
     """
     weights = recipe_flags.weights_in_words()
-    licence = f", licence: {backbone_spec(FLAGS.backbone).licence}" if FLAGS.weights else ""
+    spec = backbone_spec(FLAGS.backbone)
+    trained = FLAGS.weights or spec.family == "file"
+    licence = f", licence: {spec.licence}" if trained else ""
     print(f"Data:     {dataset.split_note}")
     print(
         f"Encoder:  {FLAGS.backbone} at {recipe_flags.image_size()} px, weights: {weights}{licence}"

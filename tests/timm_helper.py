@@ -1,32 +1,11 @@
-"""timm, the PyTorch oracle of the backbone tests, imported in spite of torchvision."""
+"""timm, the PyTorch oracle of the backbone tests."""
 
-import sys
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import torch
 
-
-def import_timm():
-    """Import timm, also where torchvision was built for another torch.
-
-    timm imports torchvision, whose import registers fake kernels for its own compiled operators;
-    where those are not loaded (as on a CPU build of torch) that raises. None of them is used
-    here, so their registration is skipped while timm is imported.
-    """
-    if "timm" in sys.modules:
-        return sys.modules["timm"]
-    register = torch.library.register_fake
-
-    def without_torchvision(operator, *arguments, **options):
-        if isinstance(operator, str) and operator.startswith("torchvision::"):
-            return lambda function: function
-        return register(operator, *arguments, **options)
-
-    with mock.patch.object(torch.library, "register_fake", without_torchvision):
-        import timm
-    return timm
+from keras_clce.models.checkpoints.timm_reference import import_timm
 
 
 def pooled_features(model: torch.nn.Module, pixels: np.ndarray) -> np.ndarray:

@@ -8,18 +8,26 @@ from pathlib import Path
 
 import keras
 
-from keras_clce.models.checkpoints.files import HUB, KERAS_SUFFIX
+from keras_clce.models.checkpoints.files import (
+    HUB,
+    KERAS_SUFFIX,
+    local_weights,
+    published_preprocessing,
+)
 from keras_clce.models.checkpoints.layouts import LoadReport
 from keras_clce.models.checkpoints.tensors import checkpoint_file
 from keras_clce.models.external import (
     EXTERNAL_FORMS,
+    EXTERNAL_PREFIXES,
     build_external,
     check_external_weights,
     external_pixels,
     is_external,
 )
+from keras_clce.models.graphs import AS_PUBLISHED
 from keras_clce.models.quick_layers import quicken
 from keras_clce.models.registry import REGISTRY, TENSORS, BackboneSpec
+from keras_clce.models.saved import saved_interpolation, saved_names
 
 _MIN_IMAGE_SIZE = 8
 
@@ -37,19 +45,23 @@ def list_backbones() -> tuple[BackboneSpec, ...]:
     return tuple(row.spec for row in REGISTRY.values())
 
 
-def backbone_spec(name: str) -> BackboneSpec:
+def backbone_spec(name: str, weights: str | Path | None = None) -> BackboneSpec:
     """Look up a backbone without building it.
 
     Args:
         name: a name of `list_backbones()`, or `app:NAME`, `hub:PRESET`, `zero:NAME`,
             `path/to/model.keras`.
+        weights: as in `build_backbone`; what lies beside them about pixel statistics and
+            interpolation takes the place of the name's own. Defaults to `None`.
 
     Returns:
         Its `BackboneSpec`.
 
     Raises:
-        ValueError: if the name is unknown; the message lists what there is.
+        ValueError: if the name is unknown; the message lists what there is. If a `.keras` file or
+            what lies beside weights is broken.
         FileNotFoundError: if a `.keras` file does not exist.
+        ConnectionError: if weights have to be downloaded and cannot be.
 
     Example:
         >>> backbone_spec("efficientnet_lite0").mean
@@ -57,18 +69,31 @@ def backbone_spec(name: str) -> BackboneSpec:
     """
     if isinstance(name, str) and is_external(name):
         mean, std = external_pixels(name)
+        names = [] if name.startswith(EXTERNAL_PREFIXES) else saved_names(Path(name))
         return BackboneSpec(
             name=name,
             family=name.partition(":")[0] if ":" in name else "file",
             mean=mean,
             std=std,
-            interpolation="bilinear",
+            interpolation=saved_interpolation(names),
             image_size=224,
             parameters=None,
             weights="its own",
-            licence="its own",
+            licence=_saved_licence(names),
         )
-    return _row(name).spec
+    spec = _row(name).spec
+    source = spec.weights if weights == "imagenet" else weights
+    if source is None or (weights == "imagenet" and not source.startswith(HUB)):
+        return spec
+    return dataclasses.replace(spec, **published_preprocessing(local_weights(source)))
+
+
+def _saved_licence(names):
+    rows = (_find_row(name.removesuffix(AS_PUBLISHED)) for name in names)
+    spec = next((row.spec for row in rows if row), None)
+    if spec is None:
+        return "its own"
+    return f"its own; {spec.licence} if it was made from the published weights of {spec.name}"
 
 
 def build_backbone(
@@ -93,8 +118,10 @@ def build_backbone(
         image_size: height and width of the images in pixels, at least 8.
         weights: `None` starts at random; `"imagenet"` takes the public ImageNet weights, where
             `BackboneSpec.weights` names any; a path takes a file or folder of the kind given
-            there, `"hf://USER/REPOSITORY"` downloads such a folder. `hub:`, `zero:` and
-            `.keras` bring their own: leave it `None`.
+            there, `"hf://USER/REPOSITORY"` downloads such a folder. A `.weights.h5` file holds no
+            settings: one of a model whose settings came from the file that it was built from is
+            refused, save that as `.keras`. `hub:`, `zero:` and `.keras` bring their own: leave it
+            `None`.
         stochastic_depth: share of the images that skip the last residual branch in training,
             growing linearly over the depth, in [0, 1); for transformers and BiT.
         remat: whether the branches of each block are computed anew in the backward pass, which
@@ -191,7 +218,7 @@ def load_weights(model: keras.Model, name: str, weights: str | Path) -> LoadRepo
     return row.load(model, weights)
 
 
-def _row(name):
+def _find_row(name):
     if isinstance(name, str) and name in REGISTRY:
         return REGISTRY[name]
     patched = re.fullmatch(r"(.+)_patch([1-9]\d*)", str(name))
@@ -200,6 +227,13 @@ def _row(name):
         spec = dataclasses.replace(row.spec, name=name, weights="a local file or folder")
         build = functools.partial(row.build, patch_size=int(patched[2]))
         return dataclasses.replace(row, spec=spec, build=build, imagenet=None)
+    return None
+
+
+def _row(name):
+    row = _find_row(name)
+    if row:
+        return row
     near = difflib.get_close_matches(str(name), REGISTRY, n=1, cutoff=0.4)
     raise ValueError(
         f"`name` must be a backbone, one of {', '.join(REGISTRY)}; or {EXTERNAL_FORMS}."

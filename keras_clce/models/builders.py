@@ -4,9 +4,10 @@ Every builder takes `(spec, image_size, weights)` and its own sizes, and returns
 `build_backbone` describes. keras-cv and keras-hub are imported inside, since they take seconds.
 """
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 
@@ -16,7 +17,7 @@ from keras_clce.models.checkpoints.files import (
     KERAS_SUFFIX,
     load_weights_file,
     local_weights,
-    published_pixels,
+    published_preprocessing,
 )
 from keras_clce.models.checkpoints.google_npz import GOOGLE_VIT
 from keras_clce.models.checkpoints.hugging_face_vit import HUGGING_FACE_EPSILON, HUGGING_FACE_VIT
@@ -32,7 +33,7 @@ from keras_clce.models.checkpoints.timm_bit import TIMM_BIT
 from keras_clce.models.checkpoints.timm_resnet import TIMM_RESNET
 from keras_clce.models.checkpoints.timm_vit import TIMM_VIT
 from keras_clce.models.external import build_hub, check_config, from_preset
-from keras_clce.models.graphs import pixel_input, plain_model, scale_pixels
+from keras_clce.models.graphs import AS_PUBLISHED, pixel_input, plain_model, scale_pixels
 from keras_clce.models.small_resnet import small_resnet
 from keras_clce.models.vit import vision_transformer
 
@@ -54,7 +55,7 @@ def small_resnet_backbone(
     weights: str | Path | None,
 ) -> keras.Model:
     """Build the small ResNet for 32-px images; it has no public weights."""
-    pixels = pixel_input(image_size)
+    pixels = pixel_input(image_size, spec.interpolation)
     features = small_resnet(scale_pixels(pixels, spec.mean, spec.std))
     return plain_model(pixels, features, spec.name)
 
@@ -95,7 +96,7 @@ def _from_keras_cv(backbone, spec, image_size):
     """Inline a keras-cv backbone, which is a graph of stock layers and of blocks of them."""
     from keras_cv.layers import FusedMBConvBlock, MBConvBlock
 
-    pixels = pixel_input(image_size)
+    pixels = pixel_input(image_size, spec.interpolation)
     scaled = scale_pixels(pixels, spec.mean, spec.std)
     if any(isinstance(layer, (MBConvBlock, FusedMBConvBlock)) for layer in backbone.layers):
         # EfficientNetV2 is a chain; `call` on a symbolic tensor traces what is inside a block.
@@ -197,12 +198,13 @@ def hub_resnet_backbone(
         "block_type": "bottleneck_block",
         "use_pre_activation": False,
     }
-    statistics = (spec.mean, spec.std)
+    statistics, interpolation = (spec.mean, spec.std), spec.interpolation
     from_file = weights is not None and Path(weights).is_file()
     if weights is not None and not from_file:
         source = preset if weights == "imagenet" else str(weights)
-        return build_hub(source, image_size, spec.name, statistics, arguments)
-    pixels = pixel_input(image_size)
+        interpolation = published_preprocessing(Path(source)).get("interpolation", interpolation)
+        return build_hub(source, image_size, spec.name, statistics, arguments, interpolation)
+    pixels = pixel_input(image_size, interpolation)
     backbone = ResNetBackbone(**arguments, image_shape=(image_size, image_size, 3))
     features = backbone.call(scale_pixels(pixels, *statistics))
     model = plain_model(pixels, features, spec.name)
@@ -218,6 +220,8 @@ VIT_LAYOUTS = (TIMM_VIT, HUGGING_FACE_VIT, GOOGLE_VIT)
 BEIT3_LAYOUTS = (TIMM_VIT, OFFICIAL_BEIT3)
 
 _POOLED_PATCHES = {"final_norm": False, "pool": "mean", "fc_norm": True}
+_VIT = {"epsilon": 1e-6, "sub_norm": False, "final_norm": True, "pool": "token", "fc_norm": False}
+_BEIT3 = {"epsilon": 1e-5, "sub_norm": True, **_POOLED_PATCHES}
 
 
 def vit_backbone(
@@ -234,24 +238,10 @@ def vit_backbone(
     remat: bool = False,
 ) -> keras.Model:
     """Build a ViT, MAE's encoder or BEiT-3's vision branch; `weights` is a file or folder."""
-    flags = {"epsilon": 1e-6}
-    if beit3:
-        flags = {"epsilon": 1e-5, "sub_norm": True, **_POOLED_PATCHES}
+    usual = _BEIT3 if beit3 else _VIT
     layouts = BEIT3_LAYOUTS if beit3 else VIT_LAYOUTS
 
-    def graph(images, tensors, layout, config):
-        arguments = dict(flags)
-        if layout is not None:
-            # The file says how its encoder ends: with norms of the tokens or of their mean.
-            pooled = "fc_norm.weight" in tensors
-            arguments |= _POOLED_PATCHES if pooled else {"final_norm": True, "fc_norm": False}
-        if layout is HUGGING_FACE_VIT:
-            arguments["epsilon"] = config.get("layer_norm_eps", HUGGING_FACE_EPSILON)
-            if not isinstance(arguments["epsilon"], float) or not 0 < arguments["epsilon"] < 1:
-                raise ValueError(
-                    "`weights` must have a layer_norm_eps within (0, 1) in its config.json. "
-                    f"Received: layer_norm_eps={arguments['epsilon']!r}"
-                )
+    def graph(images, settings):
         return vision_transformer(
             images,
             patch_size=patch_size,
@@ -260,10 +250,10 @@ def vit_backbone(
             num_heads=num_heads,
             stochastic_depth=stochastic_depth,
             remat=remat,
-            **arguments,
+            **settings,
         )
 
-    return _from_layouts(spec, image_size, weights, layouts, graph)
+    return _from_layouts(spec, image_size, weights, layouts, graph, usual)
 
 
 def bit_backbone(
@@ -276,10 +266,10 @@ def bit_backbone(
 ) -> keras.Model:
     """Build a BiT ResNet; `weights` is a file or folder of timm's."""
 
-    def graph(images, tensors, layout, config):
+    def graph(images, settings):
         return big_transfer(images, blocks, stochastic_depth)
 
-    return _from_layouts(spec, image_size, weights, BIT_LAYOUTS, graph)
+    return _from_layouts(spec, image_size, weights, BIT_LAYOUTS, graph, {})
 
 
 def _from_layouts(
@@ -287,23 +277,42 @@ def _from_layouts(
     image_size: int,
     weights: str | Path | None,
     layouts: tuple[Layout, ...],
-    graph: Callable[..., keras.KerasTensor],
+    graph: Callable[[keras.KerasTensor, dict[str, Any]], keras.KerasTensor],
+    usual: dict[str, Any],
 ) -> keras.Model:
     """Build what the file asks for, then load it."""
     tensors = layout = path = None
-    statistics = (spec.mean, spec.std)
+    published, settings = spec, usual
     if weights is not None:
         path = local_weights(spec.weights if weights == "imagenet" else weights)
     if path is not None and not path.name.endswith(KERAS_SUFFIX):
         tensors = read_tensors(path)
         layout = find_layout(tensors, layouts, str(path), spec.name)
-        statistics = published_pixels(path) or statistics
-    pixels = pixel_input(image_size)
-    config = folder_config(path) if path else {}
-    features = graph(scale_pixels(pixels, *statistics), tensors, layout, config)
-    model = keras.Model(pixels, features, name=spec.name)
+        published = dataclasses.replace(spec, **published_preprocessing(path))
+        if usual:
+            settings = usual | _vit_settings(tensors, layout, folder_config(path))
+    # A file of weights alone holds none of these settings, but the model's name.
+    name = spec.name if (published, settings) == (spec, usual) else spec.name + AS_PUBLISHED
+    pixels = pixel_input(image_size, published.interpolation)
+    features = graph(scale_pixels(pixels, published.mean, published.std), settings)
+    model = keras.Model(pixels, features, name=name)
     if layout is not None:
         load_layout(model, tensors, layout, str(path))
     elif path is not None:
         load_weights_file(model, path)
     return model
+
+
+def _vit_settings(tensors, layout, config):
+    """Read from a file how its encoder ends, with norms of the tokens or of their mean."""
+    pooled = "fc_norm.weight" in tensors
+    settings = dict(_POOLED_PATCHES) if pooled else {"final_norm": True, "fc_norm": False}
+    if layout is HUGGING_FACE_VIT:
+        epsilon = config.get("layer_norm_eps", HUGGING_FACE_EPSILON)
+        if not isinstance(epsilon, float) or not 0 < epsilon < 1:
+            raise ValueError(
+                "`weights` must have a layer_norm_eps within (0, 1) in its config.json. "
+                f"Received: layer_norm_eps={epsilon!r}"
+            )
+        settings["epsilon"] = epsilon
+    return settings

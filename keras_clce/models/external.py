@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_clce.models.checkpoints.tensors import check_archive, in_one_line
 from keras_clce.models.graphs import pixel_input, plain_model, scale_pixels
+from keras_clce.models.saved import saved_interpolation, saved_names
 from keras_clce.models.zero import is_repository, load_zero, zero_pixels
 
 EXTERNAL_FORMS = (
@@ -17,6 +18,7 @@ EXTERNAL_FORMS = (
     "'zero:NAME' (of ZeroModels: a repository of theirs, or a type such as zero:convnext), "
     "'PATH.keras' (a saved model)"
 )
+EXTERNAL_PREFIXES = ("app:", "hub:", "zero:")
 _AS_THEY_ARE = ((0.0,) * 3, (1.0,) * 3)
 
 
@@ -33,7 +35,7 @@ def is_external(name: str) -> bool:
         >>> is_external("app:ResNet50V2"), is_external("resnet50")
         (True, False)
     """
-    return name.startswith(("app:", "hub:", "zero:")) or name.endswith(".keras")
+    return name.startswith(EXTERNAL_PREFIXES) or name.endswith(".keras")
 
 
 def brings_weights(name: str) -> bool:
@@ -207,6 +209,7 @@ def build_hub(
     name: str | None = None,
     pixels: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
     expected: dict[str, Any] | None = None,
+    interpolation: str = "bilinear",
 ) -> keras.Model:
     """Build an image backbone from a keras-hub preset.
 
@@ -216,6 +219,7 @@ def build_hub(
         name: name of the model; None keeps the preset's.
         pixels: `(mean, std)` to use where the preset has no image converter.
         expected: entries that the backbone's configuration must have.
+        interpolation: how images are resized for it. Defaults to "bilinear".
 
     Returns:
         A `keras.Model` on pixels from 0 to 255. Layers of keras-hub's own stay in it, so where
@@ -244,7 +248,7 @@ def build_hub(
         backbone = type(backbone).from_config(config)
         backbone.set_weights(values)
     mean, std = _hub_pixels(preset) or pixels or _AS_THEY_ARE
-    inputs = pixel_input(image_size)
+    inputs = pixel_input(image_size, interpolation)
     outputs = backbone.call(scale_pixels(inputs, mean, std))
     _check_features(outputs, f"preset={preset!r}")
     return plain_model(inputs, outputs, name or backbone.name)
@@ -364,7 +368,7 @@ def _build_file(path, image_size):
             f"`image_size` must be that of the saved model, {height}x{width}. "
             f"Received: image_size={image_size}, name={str(path)!r}"
         )
-    pixels = pixel_input(image_size)
+    pixels = pixel_input(image_size, saved_interpolation(saved_names(path)))
     outputs = encoder(pixels)
     _check_features(outputs, f"name={str(path)!r}")
     return (

@@ -2,12 +2,19 @@
 
 import keras
 
+# Names are all that Keras stores beside a graph of its own layers. These tell how images are
+# resized, and that a model is not quite what its name says.
+PIXELS = "pixels_"
+AS_PUBLISHED = "_as_published"
 
-def pixel_input(image_size: int) -> keras.KerasTensor:
+
+def pixel_input(image_size: int, interpolation: str = "bilinear") -> keras.KerasTensor:
     """Make the input of a backbone: a batch of square RGB images, floats from 0 to 255.
 
     Args:
         image_size: height and width in pixels.
+        interpolation: how images are resized for the backbone; the input's name keeps it, for a
+            saved model has no other place that plain Keras reads past. Defaults to "bilinear".
 
     Returns:
         A symbolic float32 tensor, (batch, image_size, image_size, 3).
@@ -16,7 +23,9 @@ def pixel_input(image_size: int) -> keras.KerasTensor:
         >>> pixel_input(32).shape
         (None, 32, 32, 3)
     """
-    return keras.Input((image_size, image_size, 3), dtype="float32", name="pixels")
+    return keras.Input(
+        (image_size, image_size, 3), dtype="float32", name=f"{PIXELS}{interpolation}"
+    )
 
 
 def scale_pixels(

@@ -14,7 +14,7 @@ import torch
 from mutations import mutate, outcome
 
 from keras_clce.models.backbones import build_backbone
-from keras_clce.models.checkpoints.files import load_weights_file, published_pixels
+from keras_clce.models.checkpoints.files import load_weights_file, published_preprocessing
 from keras_clce.models.checkpoints.layouts import TORCH_LEAVES, Layout, load_checkpoint
 
 SIZE = 8
@@ -91,9 +91,16 @@ def make(folder: Path) -> Callable[[np.random.Generator], str]:
 
     def settings(rng):
         """A damaged JSON file beside tensors."""
+        half = [0.5, 0.5, 0.5]
         name, value = (
-            ("config.json", {"pretrained_cfg": {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}}),
-            ("preprocessor_config.json", {"image_mean": [0.5] * 3, "image_std": [0.5] * 3}),
+            (
+                "config.json",
+                {"pretrained_cfg": {"mean": half, "std": half, "interpolation": "bicubic"}},
+            ),
+            (
+                "preprocessor_config.json",
+                {"image_mean": half, "image_std": half, "resample": 3},
+            ),
         )[rng.integers(2)]
         content = json.dumps(value).encode()
         if rng.random() < 0.5:
@@ -119,10 +126,13 @@ def make(folder: Path) -> Callable[[np.random.Generator], str]:
         for old in beside.iterdir():
             old.unlink()
         (beside / name).write_bytes(content)
-        kind, pixels = outcome(lambda: published_pixels(beside), ValueError)
-        if kind == "ok" and pixels is not None:
+        kind, said = outcome(lambda: published_preprocessing(beside), ValueError)
+        if kind == "ok" and "mean" in said:
+            pixels = [said["mean"], said["std"]]
             assert np.shape(pixels) == (2, 3) and np.isfinite(pixels).all() and min(pixels[1]) > 0
-        return f"{name}: {kind if kind != 'ok' else 'read' if pixels else 'nothing said'}"
+        if kind == "ok" and "interpolation" in said:
+            assert said["interpolation"] in ("bilinear", "bicubic")
+        return f"{name}: {kind if kind != 'ok' else 'read' if said else 'nothing said'}"
 
     def hostile(rng):
         """A saved model whose archive or configuration wants more than to be read."""

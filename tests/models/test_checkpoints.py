@@ -1,9 +1,11 @@
 """Reading published files: every layout against timm, and every bad file refused whole."""
 
+import dataclasses
 import functools
 import json
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 
@@ -14,9 +16,13 @@ from backbone_checks import assert_close, random_pixels
 from safetensors.torch import save_file
 
 from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
-from keras_clce.models.checkpoints.files import published_pixels
+from keras_clce.models.builders import vit_backbone
+from keras_clce.models.checkpoints.files import published_preprocessing
 from keras_clce.models.checkpoints.layouts import resample_positions
 from keras_clce.models.checkpoints.tensors import read_tensors
+from keras_clce.models.checkpoints.timm_reference import timm_features
+from keras_clce.models.registry import REGISTRY
+from keras_clce.models.vit import vision_transformer
 
 SIZE = 32
 
@@ -41,12 +47,42 @@ def vit(epsilon, seed=0, **options):
     return oracle.eval()
 
 
-def features(oracle, pixels, name="vit_tiny"):
+def scaled(pixels, name):
     spec = backbone_spec(name)
-    scaled = (pixels - np.array(spec.mean)) / np.array(spec.std)
-    images = torch.from_numpy(scaled.transpose(0, 3, 1, 2).astype("float32"))
+    return (pixels - np.array(spec.mean)) / np.array(spec.std)
+
+
+def features(oracle, pixels, name="vit_tiny"):
+    images = torch.from_numpy(scaled(pixels, name).transpose(0, 3, 1, 2).astype("float32"))
     with torch.no_grad():
         return oracle.forward_head(oracle.forward_features(images), pre_logits=True).numpy()
+
+
+def hugging_face(state, prefix="vit."):
+    """Tensors of timm's names under those of Hugging Face."""
+    names = {
+        "patch_embed.proj": "embeddings.patch_embeddings.projection",
+        "norm1": "layernorm_before",
+        "norm2": "layernorm_after",
+        "attn.proj": "attention.output.dense",
+        "mlp.fc1": "intermediate.dense",
+        "mlp.fc2": "output.dense",
+        "blocks.": "encoder.layer.",
+    }
+    tensors = {}
+    for name, value in state.items():
+        if ".attn.qkv." in name:
+            block, leaf = name.split(".")[1], name.rsplit(".", 1)[1]
+            for part, piece in zip(("query", "key", "value"), value.chunk(3), strict=True):
+                at = f"{prefix}encoder.layer.{block}.attention.attention.{part}.{leaf}"
+                tensors[at] = piece.contiguous()
+            continue
+        fixed = {"cls_token": "embeddings.cls_token", "pos_embed": "embeddings.position_embeddings"}
+        renamed = fixed.get(name, f"layer{name}" if name.startswith("norm.") else name)
+        for theirs, hugging in names.items():
+            renamed = renamed.replace(theirs, hugging)
+        tensors[prefix + renamed] = value
+    return tensors
 
 
 def assert_equals(oracle, path, name="vit_tiny"):
@@ -54,6 +90,14 @@ def assert_equals(oracle, path, name="vit_tiny"):
     pixels = random_pixels(SIZE)
     assert_close(model.predict(pixels, verbose=0), features(oracle, pixels, name), 1e-5)
     return model
+
+
+def assert_both_equal(oracle, path, name="vit_tiny"):
+    """The encoder from a file, and what `--check` compares it with."""
+    pixels = random_pixels(SIZE, seed=1)
+    reference = timm_features(name, path, scaled(pixels, name))
+    assert_close(reference, features(oracle, pixels, name), 1e-6)
+    return assert_equals(oracle, path, name)
 
 
 # === Layouts and formats ===
@@ -72,7 +116,7 @@ def test_official_mae_drops_its_decoder(tiny, tmp_path):
     oracle, tensors = tiny
     more = {"mask_token": torch.zeros(1, 1, 512), "decoder_blocks.0.norm1.weight": torch.ones(512)}
     torch.save({"model": {**tensors, **more}}, tmp_path / "mae.pth")
-    model = assert_equals(oracle, tmp_path / "mae.pth")
+    model = assert_both_equal(oracle, tmp_path / "mae.pth")
     report = load_weights(model, "vit_tiny", tmp_path / "mae.pth")
     assert report.dropped == list(more)
     assert len(report.matched) == len(model.weights) == len(tensors)
@@ -83,7 +127,7 @@ def test_official_mae_drops_its_decoder(tiny, tmp_path):
 def test_a_file_with_fc_norm_pools_patches(tmp_path):
     oracle = vit(1e-6, global_pool="avg")
     save_file(oracle.state_dict(), tmp_path / "vit.safetensors")
-    assert_equals(oracle, tmp_path / "vit.safetensors")
+    assert_both_equal(oracle, tmp_path / "vit.safetensors")
 
 
 @pytest.mark.any_backend
@@ -106,31 +150,11 @@ def test_half_precision_files(tiny, tmp_path, dtype, suffix):
 @pytest.mark.parametrize("prefix", ["vit.", ""])
 def test_hugging_face_folder(tmp_path, epsilon, prefix):
     oracle = vit(epsilon)
-    names = {
-        "patch_embed.proj": "embeddings.patch_embeddings.projection",
-        "norm1": "layernorm_before",
-        "norm2": "layernorm_after",
-        "attn.proj": "attention.output.dense",
-        "mlp.fc1": "intermediate.dense",
-        "mlp.fc2": "output.dense",
-        "blocks.": "encoder.layer.",
-    }
     tensors = {"classifier.weight": torch.zeros(10, 192)} if prefix else {}
-    for name, value in oracle.state_dict().items():
-        if ".attn.qkv." in name:
-            block, leaf = name.split(".")[1], name.rsplit(".", 1)[1]
-            for part, piece in zip(("query", "key", "value"), value.chunk(3), strict=True):
-                at = f"{prefix}encoder.layer.{block}.attention.attention.{part}.{leaf}"
-                tensors[at] = piece.contiguous()
-            continue
-        fixed = {"cls_token": "embeddings.cls_token", "pos_embed": "embeddings.position_embeddings"}
-        renamed = fixed.get(name, f"layer{name}" if name.startswith("norm.") else name)
-        for theirs, hugging in names.items():
-            renamed = renamed.replace(theirs, hugging)
-        tensors[prefix + renamed] = value
+    tensors |= hugging_face(oracle.state_dict(), prefix)
     save_file(tensors, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({"layer_norm_eps": epsilon}))
-    assert_equals(oracle, tmp_path)
+    assert_both_equal(oracle, tmp_path)
 
 
 @pytest.mark.any_backend
@@ -163,7 +187,22 @@ def test_google_npz_equals_timms_own_loader(tmp_path):
     np.savez(tmp_path / "vit.npz", **arrays)
     oracle = vit(1e-6, num_classes=1000)
     oracle.load_pretrained(str(tmp_path / "vit.npz"))
-    assert_equals(oracle, tmp_path / "vit.npz")
+    assert_both_equal(oracle, tmp_path / "vit.npz")
+
+
+@pytest.mark.any_backend
+def test_the_reference_refuses_what_it_cannot_take_whole(tiny, tmp_path):
+    _, tensors = tiny
+    pixels = random_pixels(SIZE)
+    broken = {**tensors, "blocks.7.extra": torch.zeros(3)}
+    del broken["blocks.3.norm1.bias"]
+    save_file(broken, tmp_path / "vit.safetensors")
+    with pytest.raises(
+        ValueError, match=r"missing: .*3\.norm1\.bias.*7\.extra.*Received: weights="
+    ):
+        timm_features("vit_tiny", tmp_path / "vit.safetensors", pixels)
+    with pytest.raises(NotImplementedError, match="has no efficientnet_lite0"):
+        timm_features("efficientnet_lite0", tmp_path / "vit.safetensors", pixels)
 
 
 @pytest.mark.any_backend
@@ -178,14 +217,98 @@ def test_timm_folder_brings_its_pixel_statistics(tiny, tmp_path):
 
 
 @pytest.mark.any_backend
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("config.json", {"pretrained_cfg": {"interpolation": "bilinear"}}),
+        ("preprocessor_config.json", {"resample": 2}),  # Pillow's number
+    ],
+)
+def test_a_folder_brings_its_interpolation_and_a_saved_encoder_keeps_it(
+    tiny, tmp_path, name, config
+):
+    _, tensors = tiny
+    save_file(tensors, tmp_path / "model.safetensors")
+    (tmp_path / name).write_text(json.dumps(config))
+    assert backbone_spec("vit_tiny").interpolation == "bicubic"
+    assert backbone_spec("vit_tiny", tmp_path).interpolation == "bilinear"
+    file = tmp_path / "vit.keras"
+    build_backbone("vit_tiny", SIZE, weights=tmp_path).save(file)
+    assert backbone_spec(str(file)).interpolation == "bilinear"
+    build_backbone(str(file), SIZE).save(tmp_path / "again.keras")
+    assert backbone_spec(str(tmp_path / "again.keras")).interpolation == "bilinear"
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("value", ["nearest", 3, ["bicubic"], {}])
+def test_an_interpolation_that_is_not_known(value, tmp_path):
+    config = {"pretrained_cfg": {"interpolation": value}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"one of 'bilinear', 'bicubic'.*Received: interpolation="):
+        published_preprocessing(tmp_path)
+
+
+@pytest.mark.any_backend
 def test_keras_weights_file_goes_in_whole_or_not_at_all(tmp_path):
     model = build_backbone("vit_tiny", SIZE)
     model.save_weights(tmp_path / "tiny.weights.h5")
     other = build_backbone("vit_tiny", SIZE, weights=tmp_path / "tiny.weights.h5")
     for ours, theirs in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
-    with pytest.raises(ValueError, match=r"(?s)must be a \.weights\.h5 file.*Received: weights="):
-        build_backbone("vit_small", SIZE, weights=tmp_path / "tiny.weights.h5")
+    for name in ("vit_small", "vit_tiny_patch8"):
+        with pytest.raises(ValueError, match=r"must be a \.weights\.h5 file.*Received: weights="):
+            build_backbone(name, SIZE, weights=tmp_path / "tiny.weights.h5")
+
+
+@pytest.mark.any_backend
+def test_keras_weights_file_of_a_model_with_other_settings_is_refused(tiny, tmp_path):
+    """Each of these loads into the usual model by class, order and shape, with other features."""
+    _, tensors = tiny
+    pooled = vit(1e-6, global_pool="avg").state_dict()
+    for name, state, config in (
+        ("fc_norm", pooled, {}),
+        ("epsilon", hugging_face(tensors), {"layer_norm_eps": 1e-3}),
+        ("pixels", tensors, {"pretrained_cfg": {"mean": [0.4] * 3, "std": [0.5] * 3}}),
+        ("resize", tensors, {"pretrained_cfg": {"interpolation": "bilinear"}}),
+    ):
+        (tmp_path / name).mkdir()
+        save_file(state, tmp_path / name / "model.safetensors")
+        (tmp_path / name / "config.json").write_text(json.dumps(config))
+        model = build_backbone("vit_tiny", SIZE, weights=tmp_path / name)
+        path = tmp_path / f"{name}.weights.h5"
+        model.save_weights(path)
+        with pytest.raises(
+            ValueError, match=r"save that model as \.keras.*Received: weights="
+        ) as e:
+            build_backbone("vit_tiny", SIZE, weights=path)
+        assert "\n" not in str(e.value) and "vit_tiny_as_published" in str(e.value)
+
+
+@pytest.mark.any_backend
+def test_keras_weights_file_of_beit3_with_a_final_norm_is_refused(tmp_path, monkeypatch):
+    """The official pre-trained layout against the usual one, which ends in `fc_norm`."""
+    small = {"patch_size": 16, "hidden_dim": 16, "num_layers": 1, "num_heads": 2, "beit3": True}
+    row = REGISTRY["beit3_base"]
+    small = dataclasses.replace(row, build=functools.partial(vit_backbone, **small))
+    monkeypatch.setitem(REGISTRY, "beit3_base", small)
+    pixels = keras.Input((SIZE, SIZE, 3))
+    flags = {"epsilon": 1e-5, "sub_norm": True, "pool": "mean"}
+    sizes = {"patch_size": 16, "hidden_dim": 16, "num_layers": 1, "num_heads": 2}
+    model = keras.Model(pixels, vision_transformer(pixels, **sizes, **flags), name="beit3_base")
+    model.save_weights(tmp_path / "pretrained.weights.h5")
+    with pytest.raises(ValueError, match=r"differs in fc_norm.* norm.*Received: weights="):
+        build_backbone("beit3_base", SIZE, weights=tmp_path / "pretrained.weights.h5")
+
+
+@pytest.mark.any_backend
+def test_keras_weights_file_with_stochastic_depth_gives_the_same_features(tiny, tmp_path):
+    oracle, tensors = tiny
+    save_file(tensors, tmp_path / "vit.safetensors")
+    model = build_backbone(
+        "vit_tiny", SIZE, weights=tmp_path / "vit.safetensors", stochastic_depth=0.1
+    )
+    model.save_weights(tmp_path / "vit.weights.h5")
+    assert_equals(oracle, tmp_path / "vit.weights.h5")
 
 
 @pytest.mark.any_backend
@@ -273,7 +396,7 @@ def test_pixel_statistics_that_are_no_three_numbers(mean, tmp_path):
     config = {"pretrained_cfg": {"mean": mean, "std": [0.5, 0.5, 0.5]}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ValueError, match=r"three numbers as its mean.*Received: mean="):
-        published_pixels(tmp_path)
+        published_preprocessing(tmp_path)
 
 
 class Malicious:

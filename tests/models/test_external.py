@@ -1,6 +1,7 @@
 """Backbones of somebody else's: keras-hub presets, keras.applications, saved models."""
 
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -8,6 +9,8 @@ import pytest
 from backbone_checks import assert_close, perturb, random_pixels
 
 from keras_clce.models.backbones import backbone_spec, build_backbone
+from keras_clce.models.graphs import pixel_input
+from keras_clce.models.vit import vision_transformer
 
 
 def _hub_preset(folder):
@@ -175,6 +178,35 @@ def test_saved_clce_model_gives_its_backbone(tmp_path):
     assert_close(loaded.predict(pixels, verbose=0), backbone.predict(pixels, verbose=0), 1e-6)
     with pytest.raises(ValueError, match=r"32x32.*Received: image_size=64"):
         build_backbone(str(tmp_path / "model.keras"), 64)
+
+
+@pytest.mark.any_backend
+def test_saved_models_tell_interpolation_and_licence(tmp_path):
+    from keras_clce import CLCEModel
+
+    path = str(tmp_path / "model.keras")
+    pixels = pixel_input(32, "bicubic")
+    features = vision_transformer(pixels, patch_size=16, hidden_dim=8, num_layers=1, num_heads=1)
+    for name in ("mae_base", "mae_base_patch8", "mae_base_as_published"):
+        backbone = keras.Model(pixels, features, name=name)
+        backbone.save(path)
+        assert backbone_spec(path).interpolation == "bicubic"
+        assert "CC-BY-NC-4.0" in backbone_spec(path).licence
+    CLCEModel(backbone, num_classes=3).save(path)
+    spec = backbone_spec(path)
+    assert spec.interpolation == "bicubic" and "CC-BY-NC-4.0" in spec.licence
+    # A model for images of any size gets an input of a fixed one.
+    image = keras.Input((None, None, 3), name="pixels_bicubic")
+    keras.Model(image, keras.layers.Conv2D(4, 3)(image)).save(path)
+    build_backbone(path, 32).save(path)
+    assert backbone_spec(path).interpolation == "bicubic"
+    image = keras.Input((32, 32, 3))
+    keras.Model(image, keras.layers.Conv2D(4, 3)(image)).save(path)
+    assert backbone_spec(path).interpolation == "bilinear"
+    assert backbone_spec(path).licence == "its own"
+    Path(path).write_bytes(b"no archive")
+    with pytest.raises(ValueError, match=r"whole \.keras file.*Received: name="):
+        backbone_spec(path)
 
 
 @pytest.mark.any_backend

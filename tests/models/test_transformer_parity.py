@@ -16,6 +16,7 @@ import torchscale_helper
 from safetensors.torch import save_file
 
 from keras_clce.models.backbones import backbone_spec, build_backbone
+from keras_clce.models.checkpoints import timm_reference
 
 MODELS = {
     "vit_base": ("vit_base_patch16_224", {"num_classes": 0}),
@@ -191,6 +192,9 @@ def test_official_beit3_equals_torchscale(photographs, tmp_path, fine_tuned, siz
     with torch.no_grad():
         expected = oracle(visual_tokens=images)["encoder_out"][:, 1:].mean(dim=1)
         expected = norm(expected) if fine_tuned else expected
+    # What `--check` compares with.
+    reference = timm_reference.timm_features("beit3_base", path, scaled(pixels, "beit3_base"))
+    assert_features_equal("timm against torchscale", reference, expected.numpy())
     model = build_backbone("beit3_base", size, weights=path)
     what = f"beit3_base at {size} px, {'fine-tuned' if fine_tuned else 'pre-trained'}, torchscale"
     assert_features_equal(what, model.predict(pixels, verbose=0), expected.numpy())

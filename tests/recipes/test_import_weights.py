@@ -1,5 +1,6 @@
 """`recipes/import_weights.py` on a file of timm's."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,25 +13,16 @@ pytest.importorskip("torch", reason="the reference is timm")
 import timm_helper
 import torch
 
-import keras_clce  # noqa: F401  registers the layers of the file
+from keras_clce.models.backbones import build_backbone
 
 RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "import_weights.py"
-# The recipe imports timm by itself; the helper makes that possible beside a CPU build of torch.
-START = """
-import runpy, sys
-sys.path[:0] = {paths!r}
-import timm_helper
-timm_helper.import_timm()
-sys.argv = {argv!r}
-runpy.run_path({recipe!r}, run_name="__main__")
-"""
 
 
 def run(*arguments):
-    root = RECIPE.parents[1]
-    paths = [str(root), str(root / "tests"), str(root / "recipes")]
-    script = START.format(paths=paths, argv=[str(RECIPE), *arguments], recipe=str(RECIPE))
-    return subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    environment = {**os.environ, "PYTHONPATH": str(RECIPE.parents[1])}
+    return subprocess.run(
+        [sys.executable, str(RECIPE), *arguments], capture_output=True, text=True, env=environment
+    )
 
 
 @pytest.mark.any_backend
@@ -57,6 +49,28 @@ def test_table_check_and_encoder(tmp_path):
     model = keras.saving.load_model(output)
     kernel = np.array(model.get_layer("block0_mlp").fc1.kernel)
     np.testing.assert_array_equal(kernel, tensors["blocks.0.mlp.fc1.weight"].numpy().T)
+
+
+@pytest.mark.any_backend
+def test_the_check_says_what_it_cannot_compare_and_ends_where_features_differ(
+    tmp_path, monkeypatch, capsys
+):
+    import import_weights
+
+    torch.manual_seed(0)
+    oracle = timm_helper.import_timm().create_model(
+        "vit_tiny_patch16_224", pretrained=False, img_size=32
+    )
+    torch.save(oracle.state_dict(), tmp_path / "vit.pth")
+    model = build_backbone("vit_tiny", 32, weights=tmp_path / "vit.pth")
+    import_weights.check_features(model, "efficientnet_lite0", tmp_path / "vit.pth", 32)
+    assert "Features were not compared: timm, the reference, has no" in capsys.readouterr().out
+    model.set_weights([1.2 * value for value in model.get_weights()])
+    with pytest.raises(SystemExit, match="features differ by more than"):
+        import_weights.check_features(model, "vit_tiny", tmp_path / "vit.pth", 32)
+    monkeypatch.setitem(sys.modules, "timm", None)
+    import_weights.check_features(model, "vit_tiny", tmp_path / "vit.pth", 32)
+    assert "Features were not compared: The reference is timm" in capsys.readouterr().out
 
 
 @pytest.mark.any_backend

@@ -276,6 +276,25 @@ def test_moving_averages_are_what_is_validated_tested_and_saved(tiny_backbone, t
     assert max(moved) > 1e-3
 
 
+@pytest.mark.any_backend
+def test_images_are_resized_as_it_says_beside_the_weights(tmp_path, monkeypatch):
+    asked = {}
+
+    def remember(name, **options):
+        asked.update(options)
+        raise ValueError("asked")
+
+    monkeypatch.setattr(transfer, "load_dataset", remember)
+    (tmp_path / "model.safetensors").touch()
+    config = {"pretrained_cfg": {"interpolation": "bilinear"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    arguments = flags_for("vit_tiny", tmp_path / "runs")
+    for more, expected in (((), "bicubic"), ((f"--weights={tmp_path}",), "bilinear")):
+        with pytest.raises(SystemExit, match="asked"):
+            run(*arguments, *more)
+        assert asked["interpolation"] == expected
+
+
 def test_flags_of_transformers_reach_the_training(tmp_path, monkeypatch):
     seen = {}
 

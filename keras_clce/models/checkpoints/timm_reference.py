@@ -1,10 +1,22 @@
-"""The reference of an encoder's features: timm's model with the same file."""
+"""The reference of an encoder's features: timm's model, loaded strictly with the same file."""
 
+import functools
+import re
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from keras_clce.models.checkpoints.tensors import checkpoint_file
+from keras_clce.models.checkpoints.google_npz import GOOGLE_VIT
+from keras_clce.models.checkpoints.hugging_face_vit import HUGGING_FACE_EPSILON, HUGGING_FACE_VIT
+from keras_clce.models.checkpoints.layouts import find_layout
+from keras_clce.models.checkpoints.official_beit3 import OFFICIAL_BEIT3
+from keras_clce.models.checkpoints.tensors import checkpoint_file, folder_config, read_tensors
+from keras_clce.models.checkpoints.timm_bit import TIMM_BIT
+from keras_clce.models.checkpoints.timm_resnet import TIMM_RESNET
+from keras_clce.models.checkpoints.timm_vit import TIMM_VIT
 
 TIMM_NAMES = {
     "vit_tiny": "vit_tiny_patch16_224",
@@ -18,45 +30,160 @@ TIMM_NAMES = {
     "resnet101": "resnet101",
     "resnet101_in21k": "resnetv2_101x1_bit",
 }
+_LAYOUTS = (TIMM_VIT, HUGGING_FACE_VIT, GOOGLE_VIT, OFFICIAL_BEIT3, TIMM_BIT, TIMM_RESNET)
+_FROM_HUGGING_FACE = (
+    ("vit.embeddings.cls_token", "cls_token"),
+    ("vit.embeddings.position_embeddings", "pos_embed"),
+    ("vit.embeddings.patch_embeddings.projection", "patch_embed.proj"),
+    ("vit.encoder.layer.", "blocks."),
+    ("vit.layernorm", "norm"),
+    ("layernorm_before", "norm1"),
+    ("layernorm_after", "norm2"),
+    ("attention.output.dense", "attn.proj"),
+    ("intermediate.dense", "mlp.fc1"),
+    ("output.dense", "mlp.fc2"),
+)
+
+
+def import_timm() -> ModuleType:
+    """Import timm, also where torchvision was built for another torch.
+
+    timm imports torchvision, whose import registers fake kernels for its own compiled operators;
+    where those are not loaded (as beside a CPU build of torch) that raises. timm's encoders use
+    none of them, so their registration is skipped meanwhile.
+
+    Returns:
+        The module `timm`.
+
+    Raises:
+        ImportError: If timm cannot be imported.
+
+    Example:
+    ```python
+    import_timm().create_model("resnet101")
+    ```
+    """
+    if sys.modules.get("timm"):
+        return sys.modules["timm"]
+    try:
+        import torch
+
+        register = torch.library.register_fake
+
+        def without_torchvision(operator, *arguments, **options):
+            if isinstance(operator, str) and operator.startswith("torchvision::"):
+                return lambda function: function
+            return register(operator, *arguments, **options)
+
+        torch.library.register_fake = without_torchvision
+        try:
+            import timm
+        finally:
+            torch.library.register_fake = register
+    except (ImportError, RuntimeError) as error:
+        raise ImportError(f"The reference is timm, which cannot be imported: {error}") from error
+    return timm
 
 
 def timm_features(name: str, weights: str | Path, images: np.ndarray) -> np.ndarray:
     """Compute an encoder's features by timm.
 
     Args:
-        name: One of `TIMM_NAMES`.
-        weights: The file or folder of weights, in timm's naming.
+        name: One of `TIMM_NAMES`; a Vision Transformer's may end in a patch size.
+        weights: The file or folder of weights, of any source that the encoder reads.
         images: Scaled images `(batch, side, side, 3)`.
 
     Returns:
         Pooled features `(batch, dim)`.
 
     Raises:
-        ValueError: If timm has no such encoder.
+        NotImplementedError: If timm has no such encoder.
         ImportError: If timm cannot be imported.
+        ValueError: If timm's encoder lacks a tensor of the file, or the file one of its own.
 
     Example:
     ```python
     timm_features("mae_base", "mae_pretrain_vit_base.pth", images).shape  # (2, 768)
     ```
     """
-    if name not in TIMM_NAMES:
+    base, _, patch_size = name.partition("_patch")
+    if base not in TIMM_NAMES:
+        raise NotImplementedError(f"timm, the reference, has no {name}")
+    timm = import_timm()
+    import torch
+
+    tensors = read_tensors(weights)
+    layout = find_layout(tensors, _LAYOUTS, str(weights), name)
+    kept = {
+        key: torch.from_numpy(value)
+        for key, value in tensors.items()
+        if not re.fullmatch(layout.dropped, key)
+    }
+    build = functools.partial(timm.create_model, TIMM_NAMES[base], num_classes=0)
+    if layout in (TIMM_RESNET, TIMM_BIT):
+        model = build()
+    else:
+        build = functools.partial(build, **_vit_options(base, kept, layout, weights))
+        if patch_size:
+            build = functools.partial(build, patch_size=int(patch_size))
+        if layout is HUGGING_FACE_VIT:
+            kept = _from_hugging_face(kept)
+        elif layout is GOOGLE_VIT:
+            kept = _from_google(build, checkpoint_file(weights), kept)
+        elif layout is OFFICIAL_BEIT3:
+            # timm renames the rest itself, but knows the files without this norm alone.
+            norm = "beit3.encoder.layer_norm.A."
+            kept = {key.replace(norm, "norm."): value for key, value in kept.items()}
+        model = build(img_size=images.shape[1])
+        kept = timm.models.vision_transformer.checkpoint_filter_fn(kept, model)
+    missing, unexpected = model.load_state_dict(kept, strict=False)
+    # The reader leaves BatchNorm's count of steps out, which features do not depend on.
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    if missing or unexpected:
         raise ValueError(
-            f"`name` must be an encoder that timm has: {', '.join(TIMM_NAMES)}. "
-            f"Received: name={name!r}"
+            f"`weights` must fit timm's {TIMM_NAMES[base]}; missing: {missing}, unexpected: "
+            f"{unexpected}. Received: weights={str(weights)!r}"
         )
-    try:
-        import timm
-        import torch
-    except (ImportError, RuntimeError) as error:
-        raise ImportError(f"The reference is timm, which cannot be imported: {error}") from error
-    options, loading = {}, {}
-    if not name.startswith("resnet"):
-        options["img_size"] = images.shape[1]
-        loading["filter_fn"] = timm.models.vision_transformer.checkpoint_filter_fn
-    model = timm.create_model(TIMM_NAMES[name], pretrained=False, num_classes=0, **options).eval()
-    timm.models.load_checkpoint(model, str(checkpoint_file(weights)), strict=False, **loading)
     channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2), "float32")
     with torch.no_grad():
-        features = model.forward_features(torch.from_numpy(channels_first))
+        features = model.eval().forward_features(torch.from_numpy(channels_first))
         return model.forward_head(features, pre_logits=True).numpy()
+
+
+def _vit_options(base, tensors, layout, weights) -> dict[str, Any]:
+    pooled = "fc_norm.weight" in tensors
+    by_mean = pooled or base.startswith("beit3")
+    options = {"global_pool": "avg" if by_mean else "token", "fc_norm": pooled}
+    if layout is HUGGING_FACE_VIT:
+        from torch.nn import LayerNorm
+
+        epsilon = folder_config(weights).get("layer_norm_eps", HUGGING_FACE_EPSILON)
+        options["norm_layer"] = functools.partial(LayerNorm, eps=epsilon)
+    return options
+
+
+def _from_hugging_face(tensors):
+    import torch
+
+    parts = ("query", "key", "value")
+    renamed = {}
+    for key, value in tensors.items():
+        if ".attention.attention.query." in key:
+            three = [tensors[key.replace("query", part)] for part in parts]
+            key = key.replace("attention.attention.query", "attn.qkv")
+            value = torch.cat(three)
+        elif ".attention.attention." in key:
+            continue
+        for theirs, ours in _FROM_HUGGING_FACE:
+            key = key.replace(theirs, ours)
+        renamed[key] = value
+    return renamed
+
+
+def _from_google(build, path, tensors):
+    """Tensors of timm's names, by its own reader, at the image size of the file."""
+    patches = tensors["Transformer/posembed_input/pos_embedding"].shape[1] - 1
+    model = build(img_size=round(patches**0.5) * tensors["embedding/kernel"].shape[0])
+    # At another size it would resample the positions bilinearly, as it does nowhere else.
+    model.load_pretrained(str(path))
+    return model.state_dict()
