@@ -21,9 +21,7 @@ pytestmark = pytest.mark.any_backend
 
 HERE = Path(__file__).resolve().parent
 DEVICES = 8
-MAPS = "{},{},8".format(
-    *((side - 1) // 2 for side in SHAPE[:2])
-)  # what the encoder gives of an image
+MAPS = "{},{},8".format(*((side - 1) // 2 for side in SHAPE[:2]))  # of an image
 needs_jax = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="JAX is not installed"
 )
