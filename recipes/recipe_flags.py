@@ -108,7 +108,7 @@ def define_training_flags() -> None:
     flags.DEFINE_integer(
         "gradient_cache_size",
         None,
-        "Views that go through the encoder at a time, for large batches in little memory.",
+        "Views that go through the encoder at a time on each device, to save memory.",
         1,
     )
     flags.DEFINE_bool("freeze_backbone", False, "Train the heads alone.")

@@ -48,6 +48,25 @@ def num_replicas() -> int:
     return 1 if context is None else context.num_replicas_in_sync
 
 
+def num_shares(rows: int) -> int:
+    """Number of equal runs of rows, one a device, in which a distribution holds a batch.
+
+    Keras lays batches out and says how, but not whether the backend divides them so.
+
+    Args:
+        rows: Rows of the batch.
+
+    Returns:
+        The number of devices along which JAX divides batches, where it divides `rows`, else 1.
+    """
+    distribution = keras.distribution.distribution()
+    if distribution is None or keras.backend.backend() != "jax":
+        return 1
+    mesh = distribution.device_mesh
+    shares = mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)]
+    return shares if rows % shares == 0 else 1
+
+
 def _replica_context():
     if keras.backend.backend() != "tensorflow":
         return None

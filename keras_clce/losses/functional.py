@@ -36,7 +36,7 @@ def lacln(
             `"inside"` averages probabilities within the logarithm (L_in). Defaults to `"outside"`.
         chunk_size: Anchors that are compared with the batch at a time, in memory that grows with
             the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
-            rows, beyond that 128.
+            rows, 128 beyond that or where the batch size is not known while tracing.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1

@@ -183,10 +183,11 @@ class CLCEModel(keras.Model):
                 contrastive loss alone (`contrastive_weight=1`). Defaults to `None`, `CLCELoss()`.
             metrics: As in Keras, of the probabilities `(batch, num_classes)`. Defaults to `None`.
             weighted_metrics: As in Keras. Defaults to `None`.
-            gradient_cache_size: Views that go through the encoder at a time, at the memory of as
-                many and the price of a second forward pass. The loss and its gradients are those
-                of the whole batch; batch normalisation takes the statistics of each chunk, as if
-                it were a batch. Defaults to `None`, all views at once.
+            gradient_cache_size: Views that go through the encoder at a time, on each device, at
+                the memory of as many and the price of a second forward pass. The loss and its
+                gradients are those of the whole batch; batch normalisation takes the statistics
+                of each chunk, as if it were a batch, and on JAX those of all devices' chunks
+                together. Defaults to `None`, all views at once.
             **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss`,
                 as in Keras. `loss_weights` is refused: there is one loss.
 

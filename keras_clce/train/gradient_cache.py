@@ -24,11 +24,14 @@ def call_in_chunks(
     chunk as if each were a batch: batch statistics are a chunk's, and a chunk that is computed
     again meets the random numbers that it had.
 
+    Where JAX divides the batch between devices, a chunk takes as many rows of each of them, and
+    batch statistics are those of all these rows. No row leaves its device.
+
     Args:
         call: Function from inputs to a nest of tensors, through `layers`.
         layers: The built layers that have all variables that `call` uses.
         inputs: A tensor `(batch, ...)`.
-        chunk_size: Rows a chunk.
+        chunk_size: Rows a chunk, of each device.
 
     Returns:
         What `call` returns, of the whole batch.
@@ -71,10 +74,14 @@ def call_in_chunks(
     weights = [ops.convert_to_tensor(v) for v in trainable]
     # Copies: torch would assign into what the first chunk is computed again from.
     values = [ops.copy(ops.convert_to_tensor(v)) for v in state]
-    batch = ops.shape(inputs)[0]
-    rest = (batch - 1) // chunk_size
-    first = batch - rest * chunk_size
-    results = encode_first(inputs[:first], *weights, *values)
+    batch, row = ops.shape(inputs)[0], inputs.shape[1:]
+    # A chunk of consecutive rows would lie on a few devices, and be sent to all others.
+    devices = backend.num_shares(batch)
+    share = batch // devices
+    rest = (share - 1) // chunk_size
+    first = share - rest * chunk_size
+    shares = ops.reshape(inputs, (devices, share, *row))
+    results = encode_first(ops.reshape(shares[:, :first], (-1, *row)), *weights, *values)
     outputs, values = _split(results, len(state))
 
     def step(carry, chunk):
@@ -83,14 +90,14 @@ def call_in_chunks(
         return results, results
 
     if not isinstance(rest, int) or rest > 0:
-        chunks = ops.reshape(inputs[first:], (rest, chunk_size, *inputs.shape[1:]))
+        chunks = ops.reshape(shares[:, first:], (devices, rest, chunk_size, *row))
+        chunks = ops.reshape(ops.swapaxes(chunks, 0, 1), (rest, devices * chunk_size, *row))
         # TensorFlow's loop wants results shaped as what goes from step to step.
-        empty = [ops.zeros((chunk_size, *x.shape[1:]), x.dtype) for x in outputs]
+        empty = [ops.zeros((devices * chunk_size, *x.shape[1:]), x.dtype) for x in outputs]
         last, stacked = ops.scan(step, (*empty, *values), chunks)
         _, values = _split(last, len(state))
         outputs = [
-            ops.concatenate([x, ops.reshape(more, (-1, *x.shape[1:]))])
-            for x, more in zip(outputs, stacked, strict=False)
+            _join(x, more, devices, chunk_size) for x, more in zip(outputs, stacked, strict=False)
         ]
     for variable, value in zip(state, values, strict=True):
         variable.assign(value)
@@ -111,6 +118,14 @@ def _refuse_remat(layers):
             f"smaller size saves memory as well. Received: {len(inner)} layers with remat, such as "
             f"{inner[0]}"
         )
+
+
+def _join(first, stacked, devices, chunk_size):
+    """Rows of the first chunk and of all others, in the order of the inputs."""
+    row = first.shape[1:]
+    others = ops.swapaxes(ops.reshape(stacked, (-1, devices, chunk_size, *row)), 0, 1)
+    shares = [ops.reshape(x, (devices, -1, *row)) for x in (first, others)]
+    return ops.reshape(ops.concatenate(shares, axis=1), (-1, *row))
 
 
 def _split(results, num_states):

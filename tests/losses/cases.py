@@ -83,7 +83,7 @@ def assert_values_close(got, want):
 
 
 def assert_gradient_close(got, want, dtype="float32"):
-    """1e-4, relative to the largest entry, beside the rounding to a half-precision gradient."""
-    tolerance = 1e-4 * np.abs(want).max() + 1e-6 + HALF_ULP[dtype] * np.abs(want)
+    """1e-5, relative to the largest entry, beside the rounding to a half-precision gradient."""
+    tolerance = 1e-5 * np.abs(want).max() + 1e-6 + HALF_ULP[dtype] * np.abs(want)
     worst = np.max(np.abs(got - want) - tolerance)
     assert worst <= 0, f"{worst} beyond the tolerance; largest entry {np.abs(want).max()}"

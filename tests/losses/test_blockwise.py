@@ -53,6 +53,22 @@ def test_chunks_equal_the_loops(configuration, batch):
     )
 
 
+@pytest.mark.parametrize("configuration", CONFIGURATIONS)
+def test_many_chunks_equal_the_table_of_all_pairs(configuration):
+    name, options = CONFIGURATIONS[configuration]
+    # Four chunks and a part of one; the last anchor is alone in its class.
+    labels, x = np.append(np.arange(299) ** 2 % 23, 23), cases.embeddings(n=300, dim=16)
+    got, want = (
+        cases.gradients.value_and_gradient(
+            cases.objective(name, chunk_size=chunk_size, **options), labels, x
+        )
+        for chunk_size in (64, None)
+    )
+    cases.assert_values_close(got.auxiliary[0], want.auxiliary[0])
+    np.testing.assert_array_equal(got.auxiliary[1], want.auxiliary[1])
+    cases.assert_gradient_close(got.gradient, want.gradient)
+
+
 @pytest.mark.parametrize("chunk_size", [1, 16, 1000])
 def test_any_size_of_chunks(chunk_size):
     cases.check_against_oracle(

@@ -213,8 +213,10 @@ def test_batches_that_cannot_be_balanced_are_one_readable_error(tmp_path):
 
 def test_a_frozen_encoder_stays_and_its_projection_learns(tiny_backbone, tmp_path):
     arguments = flags_for(tiny_backbone, tmp_path / "runs", "--losses=supcon", "--quick")
-    run(*arguments, "--freeze_backbone", "--embedding_dim=8", "--images_per_class=4")
+    balanced = ("--images_per_class=4", "--gradient_cache_size=24")
+    run(*arguments, "--freeze_backbone", "--embedding_dim=8", *balanced)
     model = keras.saving.load_model(only(tmp_path / "runs", "model.keras"))
+    assert model.gradient_cache_size == 24
     before = keras.saving.load_model(tiny_backbone).get_weights()
     for a, b in zip(before, model.backbone.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)

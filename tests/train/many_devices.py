@@ -19,6 +19,7 @@ from keras_clce.data import two_view_augmenter
 BATCH = 40
 CLASSES = 5
 CHUNK = 16
+CACHE = 4  # views of a device: of its 10 the first 2, then twice 4
 WIDE = 5089  # iNaturalist's classes
 # Name: options of the model, the loss, views an image. Where it is one, some anchors have no
 # positive. Replicas of TensorFlow draw the same numbers, each for its own rows.
@@ -27,10 +28,18 @@ CASES = {
     "batch_norm": ({"norm": "batch"}, CLCELoss(0.5, HSCLLoss(threshold=0.2)), 2),
     "augmenter": ({"norm": "batch", "augment": True, "dropout": 0.3}, CLCELoss(), 2),
     "in_blocks": ({"norm": "layer"}, CLCELoss(0.5, LACLNLoss(0.2, chunk_size=CHUNK)), 1),
+    "cached": ({"norm": "batch", "dropout": 0.3, "cache": CACHE}, CLCELoss(0.5), 2),
 }
+# On one device, chunks of the rows that all devices' chunks hold together.
+SPREAD = np.hstack(
+    [few.reshape(-1) for few in np.split(np.arange(BATCH).reshape(8, -1), [1, 3], axis=1)]
+)
+ON_ONE = {"cached": {"cache": 8 * CACHE, "rows": SPREAD}}
 EVALUATED = "layer_norm"
 ONE = contextlib.nullcontext()
-SAME_ON_TENSORFLOW = ("layer_norm", "batch_norm", "in_blocks")
+SAME_ON_TENSORFLOW = ("layer_norm", "batch_norm", "in_blocks", "cached")
+# Replicas' chunks have statistics of their own; without any, it is the step of the whole batch.
+CALM = {"cached": {"norm": "layer", "dropout": 0.0}}
 
 
 def data():
@@ -41,7 +50,7 @@ def data():
     return images, labels, weights
 
 
-def compiled_model(loss, norm=None, dropout=0.0, augment=False, classes=CLASSES):
+def compiled_model(loss, norm=None, dropout=0.0, augment=False, classes=CLASSES, cache=None):
     keras.utils.set_random_seed(0)
     inputs = keras.Input(SHAPE)
     x = keras.layers.Conv2D(8, 3, strides=2, kernel_regularizer="l2")(inputs)
@@ -54,13 +63,19 @@ def compiled_model(loss, norm=None, dropout=0.0, augment=False, classes=CLASSES)
     x = keras.layers.Dropout(dropout, seed=5)(keras.layers.ReLU()(x))
     augmenter = two_view_augmenter(SHAPE[0], seed=2) if augment else None
     model = CLCEModel(keras.Model(inputs, x), classes, augmenter=augmenter)
-    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss=loss, metrics=["accuracy"])
+    model.compile(
+        keras.optimizers.SGD(0.05, momentum=0.9),
+        loss=loss,
+        metrics=["accuracy"],
+        gradient_cache_size=cache,
+    )
     return model
 
 
-def train(case, scope, rows=slice(None), processes=1, remainder=False, evaluation=None):
+def train(case, scope, rows=slice(None), processes=1, remainder=False, evaluation=None, **changes):
     """Losses and metrics of two epochs, and weights; `rows` are this process's of each batch."""
     options, loss, views = CASES[case]
+    options = {**options, **changes}
     pairs = views == 2 and "augment" not in options
     images, labels, weights = data()
     count = len(labels) if remainder else 2 * BATCH
@@ -121,7 +136,8 @@ def jax_devices():
     distribution = keras.distribution.DataParallel()
     for case in CASES:
         evaluated = case == EVALUATED
-        yield "one", case, train(case, ONE, evaluation=ONE if evaluated else None)
+        on_one = {"evaluation": ONE if evaluated else None, **ON_ONE.get(case, {})}
+        yield "one", case, train(case, ONE, **on_one)
         evaluation = whole.scope() if evaluated else None
         yield "several", case, train(case, distribution.scope(), evaluation=evaluation)
     mesh = keras.distribution.DeviceMesh((2, 4), ("batch", "model"))
@@ -149,8 +165,9 @@ def tensorflow_devices():
     tf.config.set_logical_device_configuration(cpu, parts)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     for case in SAME_ON_TENSORFLOW:
-        yield "one", case, train(case, ONE, remainder=True, evaluation=ONE)
-        yield "several", case, train(case, strategy.scope(), remainder=True, evaluation=ONE)
+        changes = {"remainder": True, "evaluation": ONE, **CALM.get(case, {})}
+        yield "several", case, train(case, strategy.scope(), **changes)
+        yield "one", case, train(case, ONE, **changes | ({"cache": None} if case in CALM else {}))
 
 
 def main(output, address=None, process=None):

@@ -11,6 +11,7 @@ import small_models
 from keras import ops
 
 from keras_clce import CLCELoss, CLCEModel
+from keras_clce.data import ClassBalancedBatches
 from keras_clce.losses import HSCLLoss, SupConLoss
 from keras_clce.models.backbones import build_backbone
 from keras_clce.models.vit import vision_transformer
@@ -55,38 +56,37 @@ def noisy_backbone(norm):
     return keras.Model(inputs, x)
 
 
-def train(model, loss=None, steps=3, size=None, optimizer=None, options=None, **kwargs):
-    """Weights, state and logs after some steps on one batch."""
+def train(model, loss=None, steps=3, size=None, optimizer=None, options=None, data=None, **kwargs):
+    """Weights, state and logs after some steps, on one batch unless there are other data."""
     if isinstance(model, KeepsChunks):
         model.size, size = size, None
         # A Python loop over the batch needs its size, which `fit` hides from TensorFlow's graphs.
         options = {"run_eagerly": keras.backend.backend() == "tensorflow"}
     model.compile(
-        optimizer or keras.optimizers.SGD(0.1),
+        optimizer or keras.optimizers.SGD(1.0),
         loss=loss or LOSSES["clce"],
         metrics=["accuracy"],
         gradient_cache_size=size,
         **(options or {}),
     )
-    history = model.fit(
-        VIEWS, LABELS, batch_size=12, epochs=steps, shuffle=False, verbose=0, **kwargs
-    )
+    data = (VIEWS, LABELS, 12) if data is None else (data,)
+    history = model.fit(*data, epochs=steps, shuffle=False, verbose=0, **kwargs)
     return model, history.history
 
 
-def assert_same(got, want, tolerance=1e-5):
+def assert_same(got, want):
     (model, logs), (wanted, wanted_logs) = got, want
     assert set(logs) == set(wanted_logs)
     for name in logs:
-        np.testing.assert_allclose(logs[name], wanted_logs[name], rtol=tolerance, atol=tolerance)
+        np.testing.assert_allclose(logs[name], wanted_logs[name], rtol=1e-5, atol=1e-5)
     for group in ("trainable_variables", "non_trainable_variables"):
         pairs = list(zip(getattr(model, group), getattr(wanted, group), strict=True))
         for ours, theirs in pairs:
             np.testing.assert_allclose(
                 ops.convert_to_numpy(ops.cast(ours, "float32")),
                 ops.convert_to_numpy(ops.cast(theirs, "float32")),
-                rtol=tolerance,
-                atol=tolerance,
+                rtol=1e-5,
+                atol=1e-5,
                 err_msg=ours.path,
             )
 
@@ -127,6 +127,15 @@ def test_weights_of_classes_and_examples(kwargs):
     assert_same(train(cached, size=7, **kwargs), train(plain, **kwargs))
 
 
+def test_balanced_batches():
+    cached, plain = copies(layer_norm_backbone, CLCEModel, CLCEModel)
+    got, want = (
+        train(model, size=size, data=ClassBalancedBatches(VIEWS, LABELS, 8, images_per_class=2))
+        for model, size in ((cached, 7), (plain, None))
+    )
+    assert_same(got, want)
+
+
 @pytest.mark.parametrize("size", [7, 8])
 @pytest.mark.parametrize("norm", ["batch", "layer"])
 def test_chunks_meet_the_random_numbers_and_statistics_of_chunks_that_are_kept(norm, size):
@@ -144,7 +153,7 @@ def test_transformer_with_stochastic_depth_and_remat():
         return keras.Model(images, vision_transformer(images, **options))
 
     cached, kept = copies(build, CLCEModel, KeepsChunks)
-    assert_same(train(cached, size=8, steps=2), train(kept, size=8, steps=2), tolerance=1e-4)
+    assert_same(train(cached, size=8, steps=2), train(kept, size=8, steps=2))
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

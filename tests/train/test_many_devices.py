@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from many_devices import BATCH, CASES, CHUNK, SAME_ON_TENSORFLOW, WIDE
+from many_devices import BATCH, CACHE, CASES, CHUNK, SAME_ON_TENSORFLOW, WIDE
 from small_models import SHAPE
 
 pytestmark = pytest.mark.any_backend
 
 HERE = Path(__file__).resolve().parent
 DEVICES = 8
+MAPS = "{},{},8".format(*((side - 1) // 2 for side in SHAPE[:2]))  # of an image
 needs_jax = pytest.mark.skipif(
     importlib.util.find_spec("jax") is None, reason="JAX is not installed"
 )
@@ -131,6 +132,9 @@ def test_no_device_holds_all_similarities_and_no_image_moves(on_jax, case):
     else:
         assert f"f32[{rows // DEVICES},{rows}]" in program
     assert f"[{rows},{rows}]" not in program
+    if "cache" in CASES[case][0]:
+        assert f"f32[{CACHE},{MAPS}]" in program
+        assert f"f32[{DEVICES * CACHE},{MAPS}]" not in program
     own_images = BATCH // DEVICES * math.prod(SHAPE)
     assert own_images <= largest_shape(program) < DEVICES * own_images
     moved = re.findall(r"= (.*) (?:all-\w+|reduce-scatter|collective-permute)\(", program)
@@ -141,11 +145,9 @@ def test_no_device_holds_all_similarities_and_no_image_moves(on_jax, case):
 @pytest.mark.parametrize("step", ["test", "predict"])
 def test_evaluation_divides_whole_batches_where_it_can(on_jax, step):
     divided, rest = on_jax[1][step]
-    height, width, _ = SHAPE
-    features = ((height - 1) // 2, (width - 1) // 2, 8)
-    assert "f32[{},{},{},{}]".format(BATCH // DEVICES, *features) in divided
-    assert "f32[{},{},{},{}]".format(BATCH, *features) not in divided
-    assert "f32[1,{},{},{}]".format(*features) in rest
+    assert f"f32[{BATCH // DEVICES},{MAPS}]" in divided
+    assert f"f32[{BATCH},{MAPS}]" not in divided
+    assert f"f32[1,{MAPS}]" in rest
 
 
 @needs_jax
