@@ -18,7 +18,7 @@ from keras_clce.models.checkpoints.files import (
     local_weights,
     published_pixels,
 )
-from keras_clce.models.checkpoints.google_npz import GOOGLE_VIT
+from keras_clce.models.checkpoints.google_npz import GOOGLE_BIT, GOOGLE_VIT
 from keras_clce.models.checkpoints.hugging_face_vit import HUGGING_FACE_EPSILON, HUGGING_FACE_VIT
 from keras_clce.models.checkpoints.layouts import (
     Layout,
@@ -213,7 +213,7 @@ def hub_resnet_backbone(
 
 # What each family's weights may be saved as.
 RESNET_LAYOUTS = (TIMM_RESNET,)
-BIT_LAYOUTS = (TIMM_BIT,)
+BIT_LAYOUTS = (TIMM_BIT, GOOGLE_BIT)
 VIT_LAYOUTS = (TIMM_VIT, HUGGING_FACE_VIT, GOOGLE_VIT)
 BEIT3_LAYOUTS = (TIMM_VIT, OFFICIAL_BEIT3)
 
@@ -274,7 +274,7 @@ def bit_backbone(
     blocks: list[int],
     stochastic_depth: float = 0.0,
 ) -> keras.Model:
-    """Build a BiT ResNet; `weights` is a file or folder of timm's."""
+    """Build a BiT ResNet; `weights` is a file or folder."""
 
     def graph(images, tensors, layout, config):
         return big_transfer(images, blocks, stochastic_depth)
