@@ -185,7 +185,7 @@ def hub_resnet_backbone(
     blocks: list[int],
     preset: str,
 ) -> keras.Model:
-    """Build a ResNet of keras-hub, with timm's layout; `weights`: "imagenet", folder or file."""
+    """Build a ResNet of keras-hub, with timm's layout; `weights`: "imagenet", preset or file."""
     from keras_hub.models import ResNetBackbone
 
     arguments = {
@@ -206,7 +206,9 @@ def hub_resnet_backbone(
     backbone = ResNetBackbone(**arguments, image_shape=(image_size, image_size, 3))
     features = backbone.call(scale_pixels(pixels, *statistics))
     model = plain_model(pixels, features, spec.name)
-    if from_file:
+    if from_file and str(weights).endswith(KERAS_SUFFIX):
+        load_weights_file(model, Path(weights))
+    elif from_file:
         load_checkpoint(model, weights, RESNET_LAYOUTS)
     return model
 
