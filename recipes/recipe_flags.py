@@ -48,7 +48,10 @@ def define_training_flags() -> None:
         "backbone", "small_resnet", "Encoder: a name, app:NAME, hub:PRESET, zero:NAME or file."
     )
     flags.DEFINE(
-        _NoneOrString(), "weights", None, "Encoder's weights: imagenet, a path, or none (random)."
+        _NoneOrString(),
+        "weights",
+        None,
+        "Encoder's weights: imagenet, a path, hf://… or kaggle://…, or none (random).",
     )
     flags.DEFINE_integer(
         "image_size",

@@ -118,7 +118,9 @@ def build_backbone(
         image_size: height and width of the images in pixels, at least 8.
         weights: `None` starts at random; `"imagenet"` takes the public ImageNet weights, where
             `BackboneSpec.weights` names any; a path takes a file or folder of the kind given
-            there, `"hf://USER/REPOSITORY"` downloads such a folder. A `.weights.h5` file holds no
+            there. `"hf://USER/NAME"` downloads such a folder for transformers and BiT;
+            `resnet101` takes it and `"kaggle://USER/MODEL/keras/NAME"` as keras-hub does,
+            keras-cv's ResNets and EfficientNetV2 take the latter. A `.weights.h5` file holds no
             settings: one of a model whose settings came from the file that it was built from is
             refused, save that as `.keras`. `hub:`, `zero:` and `.keras` bring their own: leave it
             `None`.
@@ -262,7 +264,7 @@ def check_weights(name: str, weights: str | Path | None) -> None:
         weights: as in `build_backbone`.
 
     Raises:
-        ValueError: if the name is unknown or takes no such weights.
+        ValueError: if the name is unknown or takes no such weights; the message says which.
         FileNotFoundError: if there is nothing at the path.
 
     Example:
@@ -291,9 +293,19 @@ def check_weights(name: str, weights: str | Path | None) -> None:
         raise ValueError(
             f"`weights` must be None, 'imagenet' or a path. Received: weights={weights!r}"
         )
+    address = re.match(r"\w+://", str(weights))
+    if address and any(form.startswith(address[0]) for form in row.addresses):
+        return
+    if address:
+        forms = "".join(f"{form}, " for form in row.addresses)
+        raise ValueError(
+            f"`weights` must be None, 'imagenet' or, for {row.spec.name}, {forms}or the path of a "
+            f"{row.local}; presets of keras-hub are backbones of their own, `hub:ADDRESS`. "
+            f"Received: weights={weights!r}"
+        )
     path = Path(weights)
     if row.local is TENSORS:
-        if str(weights).startswith(HUB) or (path.is_file() and path.name.endswith(KERAS_SUFFIX)):
+        if path.is_file() and path.name.endswith(KERAS_SUFFIX):
             return
         checkpoint_file(path)
         return

@@ -19,7 +19,7 @@ from keras_clce.models.checkpoints.files import (
     local_weights,
     published_preprocessing,
 )
-from keras_clce.models.checkpoints.google_npz import GOOGLE_VIT
+from keras_clce.models.checkpoints.google_npz import GOOGLE_BIT, GOOGLE_VIT
 from keras_clce.models.checkpoints.hugging_face_vit import HUGGING_FACE_EPSILON, HUGGING_FACE_VIT
 from keras_clce.models.checkpoints.layouts import (
     Layout,
@@ -186,7 +186,7 @@ def hub_resnet_backbone(
     blocks: list[int],
     preset: str,
 ) -> keras.Model:
-    """Build a ResNet of keras-hub, with timm's layout; `weights`: "imagenet", folder or file."""
+    """Build a ResNet of keras-hub, with timm's layout; `weights`: "imagenet", preset or file."""
     from keras_hub.models import ResNetBackbone
 
     arguments = {
@@ -208,14 +208,16 @@ def hub_resnet_backbone(
     backbone = ResNetBackbone(**arguments, image_shape=(image_size, image_size, 3))
     features = backbone.call(scale_pixels(pixels, *statistics))
     model = plain_model(pixels, features, spec.name)
-    if from_file:
+    if from_file and str(weights).endswith(KERAS_SUFFIX):
+        load_weights_file(model, Path(weights))
+    elif from_file:
         load_checkpoint(model, weights, RESNET_LAYOUTS)
     return model
 
 
 # What each family's weights may be saved as.
 RESNET_LAYOUTS = (TIMM_RESNET,)
-BIT_LAYOUTS = (TIMM_BIT,)
+BIT_LAYOUTS = (TIMM_BIT, GOOGLE_BIT)
 VIT_LAYOUTS = (TIMM_VIT, HUGGING_FACE_VIT, GOOGLE_VIT)
 BEIT3_LAYOUTS = (TIMM_VIT, OFFICIAL_BEIT3)
 
@@ -264,7 +266,7 @@ def bit_backbone(
     blocks: list[int],
     stochastic_depth: float = 0.0,
 ) -> keras.Model:
-    """Build a BiT ResNet; `weights` is a file or folder of timm's."""
+    """Build a BiT ResNet; `weights` is a file or folder."""
 
     def graph(images, settings):
         return big_transfer(images, blocks, stochastic_depth)

@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_clce.models.checkpoints.tensors import check_archive, in_one_line
 from keras_clce.models.graphs import pixel_input, plain_model, scale_pixels
+from keras_clce.models.hub import at_size, pooled_features
 from keras_clce.models.saved import saved_interpolation, saved_names
 from keras_clce.models.zero import is_repository, load_zero, zero_pixels
 
@@ -222,11 +223,13 @@ def build_hub(
         interpolation: how images are resized for it. Defaults to "bilinear".
 
     Returns:
-        A `keras.Model` on pixels from 0 to 255. Layers of keras-hub's own stay in it, so where
-        the architecture has such, loading a saved model needs `import keras_hub`.
+        A `keras.Model` on pixels from 0 to 255, to what `pooled_features` gives. Layers of
+        keras-hub's own stay in it, so where the architecture has such, loading a saved model
+        needs `import keras_hub`.
 
     Raises:
-        ValueError: if the preset is unknown, is no image backbone, or is another architecture.
+        ValueError: if the preset is unknown, is no image backbone, is another architecture, or
+            does not go with the image size.
         ConnectionError: if it has to be downloaded and cannot be.
 
     Example:
@@ -242,14 +245,10 @@ def build_hub(
             "The preset must be an image backbone with one input, (batch, height, width, 3). "
             f"Received: preset={preset!r} with input={backbone.input}"
         )
-    if backbone.input.shape[1] not in (None, image_size):
-        config = {**backbone.get_config(), "image_shape": (image_size, image_size, 3)}
-        values = backbone.get_weights()
-        backbone = type(backbone).from_config(config)
-        backbone.set_weights(values)
+    backbone = at_size(backbone, image_size, preset)
     mean, std = _hub_pixels(preset) or pixels or _AS_THEY_ARE
     inputs = pixel_input(image_size, interpolation)
-    outputs = backbone.call(scale_pixels(inputs, mean, std))
+    outputs = pooled_features(backbone, scale_pixels(inputs, mean, std))
     _check_features(outputs, f"preset={preset!r}")
     return plain_model(inputs, outputs, name or backbone.name)
 

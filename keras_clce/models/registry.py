@@ -61,6 +61,7 @@ class Row:
         spec: what users see.
         build: builds it from `(spec, image_size, weights)`.
         local: what kind of path `weights` may be; None where none is read.
+        addresses: what kinds of address `weights` may be.
         imagenet: where `weights="imagenet"` come from; None where there are none.
         transformer: whether the name may end in a patch size, and `build` can rematerialise.
         stochastic_depth: whether `build` takes a share of skipped branches.
@@ -70,6 +71,7 @@ class Row:
     spec: BackboneSpec
     build: Callable[[BackboneSpec, int, str | Path | None], keras.Model]
     local: str | None = None
+    addresses: tuple[str, ...] = ()
     imagenet: str | None = None
     transformer: bool = False
     stochastic_depth: bool = False
@@ -102,13 +104,15 @@ def _row_of(
         weights=imagenet or ("a local file or folder" if local else "random only"),
         licence=licence,
     )
-    return Row(spec, build, local, imagenet, **options)
+    return Row(spec, build, local=local, imagenet=imagenet, **options)
 
 
 _UNIT = ((0.0,) * 3, (255.0,) * 3)  # keras-cv's own weights expect pixels from 0 to 1
 _SIGNED = ((127.5,) * 3, (127.5,) * 3)
 _LITE = ((127.0,) * 3, (128.0,) * 3)
 _IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+_HF = "hf://USER/NAME"
+_KAGGLE = "kaggle://USER/MODEL/keras/NAME"
 TENSORS = "file or folder (.safetensors, .pth, .bin, .npz), or .weights.h5 file"
 _BOTTLENECK, _BASIC = "block", "basic_block"
 _RESNETS = {  # depth: (blocks of each stage, kind of block, millions of parameters)
@@ -191,6 +195,7 @@ def _rows():
             parameters,
             pixels=_UNIT,
             local="folder (keras-cv preset)",
+            addresses=(_KAGGLE,),
             imagenet=preset and f"keras-cv preset {preset}",
         )
     for version, suffix in ((1, ""), (2, "_v2")):
@@ -212,6 +217,7 @@ def _rows():
                 parameters,
                 pixels=_UNIT,
                 local="folder (keras-cv preset)",
+                addresses=(_KAGGLE,),
                 imagenet=preset and f"keras-cv preset {preset}",
             )
     yield _row_of(
@@ -222,8 +228,9 @@ def _rows():
         42.5,
         pixels=_IMAGENET,
         interpolation="bicubic",
-        local="file (.safetensors, .pth, .bin), or folder (keras-hub preset, or timm's "
-        "config.json and model.safetensors)",
+        local="file (.safetensors, .pth, .bin, .weights.h5), or folder (keras-hub preset, or "
+        "timm's config.json and model.safetensors)",
+        addresses=(_HF, _KAGGLE),
         imagenet="keras-hub preset resnet_101_imagenet",
         load=functools.partial(load_checkpoint, layouts=RESNET_LAYOUTS),
     )
@@ -235,6 +242,7 @@ def _rows():
         42.5,
         pixels=_SIGNED,
         local=TENSORS,
+        addresses=(_HF,),
         imagenet="hf://timm/resnetv2_101x1_bit.goog_in21k",
         load=functools.partial(load_checkpoint, layouts=BIT_LAYOUTS),
         stochastic_depth=True,
@@ -258,6 +266,7 @@ def _rows():
             pixels=_SIGNED if family == "vit" else _IMAGENET,
             interpolation="bicubic",
             local=TENSORS,
+            addresses=(_HF,),
             imagenet=address,
             licence=licence,
             transformer=True,

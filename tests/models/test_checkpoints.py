@@ -15,6 +15,7 @@ import torch
 from backbone_checks import assert_close, random_pixels
 from safetensors.torch import save_file
 
+from keras_clce.models import builders, registry
 from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
 from keras_clce.models.builders import vit_backbone
 from keras_clce.models.checkpoints.files import published_preprocessing
@@ -203,6 +204,49 @@ def test_the_reference_refuses_what_it_cannot_take_whole(tiny, tmp_path):
         timm_features("vit_tiny", tmp_path / "vit.safetensors", pixels)
     with pytest.raises(NotImplementedError, match="has no efficientnet_lite0"):
         timm_features("efficientnet_lite0", tmp_path / "vit.safetensors", pixels)
+
+
+@pytest.mark.any_backend
+def test_bits_npz_equals_timms_own_loader(tmp_path, monkeypatch):
+    blocks = (10, 2, 1, 1)
+    build = functools.partial(builders.bit_backbone, blocks=blocks)
+    row = dataclasses.replace(registry.REGISTRY["resnet101_in21k"], build=build)
+    monkeypatch.setitem(registry.REGISTRY, "resnet101_in21k", row)
+    generator = np.random.default_rng(0)
+    draw = lambda *shape: generator.normal(0, 0.1, shape).astype("float32")  # noqa: E731
+    arrays = {"resnet/root_block/standardized_conv2d/kernel": draw(7, 7, 3, 64)}
+    channels = 64
+    for stage, count in enumerate(blocks, start=1):
+        out = 128 * 2**stage
+        for unit in range(1, count + 1):
+            at = f"resnet/block{stage}/unit{unit:02d}"
+            kernels = {"a": (1, channels, out // 4), "b": (3, out // 4, out // 4)}
+            for letter, (side, rows, columns) in (kernels | {"c": (1, out // 4, out)}).items():
+                kernel = draw(side, side, rows, columns)
+                arrays[f"{at}/{letter}/standardized_conv2d/kernel"] = kernel
+                arrays[f"{at}/{letter}/group_norm/gamma"] = 1 + draw(rows)
+                arrays[f"{at}/{letter}/group_norm/beta"] = draw(rows)
+            if unit == 1:
+                arrays[f"{at}/a/proj/standardized_conv2d/kernel"] = draw(1, 1, channels, out)
+            channels = out
+    arrays |= {f"resnet/group_norm/{name}": draw(2048) for name in ("gamma", "beta")}
+    arrays["resnet/head/conv2d/kernel"] = draw(1, 1, 2048, 10)
+    arrays["resnet/head/conv2d/bias"] = draw(10)
+    np.savez(tmp_path / "bit.npz", **arrays)
+    oracle = timm_helper.import_timm().models.resnetv2._create_resnetv2_bit(
+        "resnetv2_101x1_bit", layers=blocks, width_factor=1, num_classes=10
+    )
+    oracle.load_pretrained(str(tmp_path / "bit.npz"))
+    model = build_backbone("resnet101_in21k", SIZE, weights=tmp_path / "bit.npz")
+    pixels = random_pixels(SIZE)
+    expected = features(oracle.eval(), pixels, "resnet101_in21k")
+    assert_close(np.array(model(pixels)).mean(axis=(1, 2)), expected, 1e-4)
+    report = load_weights(model, "resnet101_in21k", tmp_path / "bit.npz")
+    assert report.dropped == ["resnet/head/conv2d/kernel", "resnet/head/conv2d/bias"]
+    del arrays["resnet/block1/unit10/b/group_norm/beta"]
+    np.savez(tmp_path / "bit.npz", **arrays)
+    with pytest.raises(ValueError, match="unit10/b/group_norm/beta is missing"):
+        load_weights(model, "resnet101_in21k", tmp_path / "bit.npz")
 
 
 @pytest.mark.any_backend

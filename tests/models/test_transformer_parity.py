@@ -20,9 +20,9 @@ from keras_clce.models.checkpoints import timm_reference
 
 MODELS = {
     "vit_base": ("vit_base_patch16_224", {"num_classes": 0}),
-    "mae_base": ("vit_base_patch16_224.mae", {}),
     "beit3_base": ("beit3_base_patch16_224", {"num_classes": 0}),
     "resnet101_in21k": ("resnetv2_101x1_bit", {"num_classes": 0}),
+    "mae_base": ("vit_base_patch16_224.mae", {}),
     "resnet101": ("resnet101", {"num_classes": 0}),
 }
 
@@ -106,11 +106,35 @@ def at_size(oracle, timm_name, options, size):
     return other
 
 
-def assert_features_equal(what, actual, expected):
+def assert_features_equal(what, actual, expected, bound=1e-4):
     assert actual.shape == expected.shape
     error = np.linalg.norm(actual - expected) / np.linalg.norm(expected)
     print(f"{what}: relative difference {error:.1e}")  # for `pytest -rP`
-    assert error <= 1e-4
+    assert error <= bound
+
+
+def assert_step_equal(model, pixels, features, parameters):
+    """Compare loss and gradient norm with PyTorch's, of a loss linear in the features."""
+    directions = np.random.default_rng(0).normal(size=features.shape).astype("float32")
+    directions /= features.shape[1]
+    loss = (features * torch.from_numpy(directions)).sum()
+    loss.backward()
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    expected_norm = float(torch.sqrt(sum((g**2).sum() for g in gradients)))
+
+    def projection(directions, features):
+        if len(features.shape) == 4:
+            features = keras.ops.mean(features, axis=(1, 2))
+        return keras.ops.sum(directions * features, axis=-1)
+
+    model.compile(keras.optimizers.SGD(1.0), loss=projection)
+    before = [np.array(value) for value in model.get_weights()]
+    actual = model.train_on_batch(pixels, directions)
+    steps = [a - b for a, b in zip(before, model.get_weights(), strict=True)]
+    # Keras takes the mean over the batch.
+    norm = 2 * np.sqrt(sum((step.astype("float64") ** 2).sum() for step in steps))
+    assert 2 * float(actual) == pytest.approx(loss.item(), rel=1e-3, abs=1e-4)
+    assert norm == pytest.approx(expected_norm, rel=1e-3)
 
 
 @pytest.mark.parametrize("size", [224, 96])
@@ -122,9 +146,31 @@ def test_features_equal_timm(reference, photographs, size):
     with torch.no_grad():
         expected = timm_features(oracle, scaled(pixels, name)).numpy()
     # Compiled, and one operation after another.
-    features = model.predict(pixels, verbose=0) if size == 224 else np.array(model(pixels))
-    features = pooled(features)
+    features = model.predict(pixels, verbose=0) if size == 224 else model(pixels)
+    features = pooled(keras.ops.convert_to_numpy(features))
     assert_features_equal(f"{name} at {size} px against timm", features, expected)
+
+
+# About three times what was found; BiT on these weights amplifies rounding, and timm's own
+# autocast is 4.9e-2 away from its float32.
+FLOAT16_BOUNDS = {"vit_base": 4e-3, "beit3_base": 3e-3, "resnet101_in21k": 0.15}
+
+
+@pytest.mark.parametrize("reference", FLOAT16_BOUNDS, indirect=True)
+def test_features_in_float16_stay_near_timms_in_float32(reference, photographs):
+    name, oracle, path = reference
+    size = 96
+    pixels = np.stack([tf.image.resize(image, [size] * 2).numpy() for image in photographs])
+    with torch.no_grad():
+        oracle = at_size(oracle, *MODELS[name], size)
+        expected = timm_features(oracle, scaled(pixels, name)).numpy()
+    keras.config.set_dtype_policy("mixed_float16")
+    model = build_backbone(name, size, weights=path)
+    features = keras.ops.convert_to_numpy(model(pixels))
+    assert features.dtype == "float16"
+    features = pooled(features.astype("float32"))
+    what = f"{name} in mixed_float16 against timm"
+    assert_features_equal(what, features, expected, FLOAT16_BOUNDS[name])
 
 
 def test_a_training_step_equals_timms(reference):
@@ -143,29 +189,12 @@ def test_a_training_step_equals_timms(reference):
         if isinstance(module, torch.nn.BatchNorm2d):
             module.requires_grad_(False)
     features = timm_features(oracle, scaled(pixels, name))
-    directions = generator.normal(size=features.shape).astype("float32") / features.shape[1]
-    loss = (features * torch.from_numpy(directions)).sum()
-    loss.backward()
-    gradients = [p.grad for p in oracle.parameters() if p.grad is not None]
-    expected_norm = float(torch.sqrt(sum((g**2).sum() for g in gradients)))
-
-    def projection(directions, features):
-        if len(features.shape) == 4:
-            features = keras.ops.mean(features, axis=(1, 2))
-        return keras.ops.sum(directions * features, axis=-1)
-
-    model.compile(keras.optimizers.SGD(1.0), loss=projection)
-    before = [np.array(value) for value in model.get_weights()]
-    actual = model.train_on_batch(pixels, directions)
-    steps = [a - b for a, b in zip(before, model.get_weights(), strict=True)]
-    # Keras takes the mean over the batch.
-    norm = 2 * np.sqrt(sum((step.astype("float64") ** 2).sum() for step in steps))
-    assert 2 * float(actual) == pytest.approx(loss.item(), rel=1e-3, abs=1e-4)
-    assert norm == pytest.approx(expected_norm, rel=1e-3)
+    assert_step_equal(model, pixels, features, oracle.parameters())
 
 
 @pytest.mark.parametrize(("fine_tuned", "size"), [(False, 224), (True, 96)])
 def test_official_beit3_equals_torchscale(photographs, tmp_path, fine_tuned, size):
+    """At 96 px also a training step; its gradient is that of the parts that images use."""
     torch.manual_seed(0)
     oracle = torchscale_helper.beit3_base(final_norm=not fine_tuned).eval()
     perturb(oracle)
@@ -189,7 +218,7 @@ def test_official_beit3_equals_torchscale(photographs, tmp_path, fine_tuned, siz
         state = {name.removeprefix("beit3."): value for name, value in tensors.items()}
         state["encoder.embed_positions.A.weight"] = torch.cat([table[:2], resampled[0]])
         oracle.load_state_dict({k: v for k, v in state.items() if k in oracle.state_dict()})
-    with torch.no_grad():
+    with torch.set_grad_enabled(fine_tuned):
         expected = oracle(visual_tokens=images)["encoder_out"][:, 1:].mean(dim=1)
         expected = norm(expected) if fine_tuned else expected
     # What `--check` compares with.
@@ -197,4 +226,6 @@ def test_official_beit3_equals_torchscale(photographs, tmp_path, fine_tuned, siz
     assert_features_equal("timm against torchscale", reference, expected.numpy())
     model = build_backbone("beit3_base", size, weights=path)
     what = f"beit3_base at {size} px, {'fine-tuned' if fine_tuned else 'pre-trained'}, torchscale"
-    assert_features_equal(what, model.predict(pixels, verbose=0), expected.numpy())
+    assert_features_equal(what, model.predict(pixels, verbose=0), expected.detach().numpy())
+    if fine_tuned:
+        assert_step_equal(model, pixels, expected, [*oracle.parameters(), *norm.parameters()])

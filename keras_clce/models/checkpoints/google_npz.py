@@ -2,6 +2,8 @@
 
 from keras_clce.models.checkpoints.layouts import Layout
 
+# === Vision Transformers ===
+
 _LEAVES = {
     "kernel": "/kernel",
     "bias": "/bias",
@@ -30,5 +32,34 @@ GOOGLE_VIT = Layout(
     },
     leaves=_LEAVES,
     dropped=r"(head|pre_logits)/.*",
+    keras_order=True,
+)
+
+# === BiT ===
+
+_LETTERS = {"1": "a", "2": "b", "3": "c"}
+_KINDS = {"conv": "standardized_conv2d", "norm": "group_norm"}
+
+
+def _unit(place):
+    stage, block = int(place["stage"]) + 1, int(place["block"]) + 1
+    return f"resnet/block{stage}/unit{block:02d}"
+
+
+_BIT_BLOCK = r"stage(?P<stage>\d+)_block(?P<block>\d+)_"
+
+GOOGLE_BIT = Layout(
+    title="Google's big_transfer (.npz)",
+    marks=("resnet/root_block/standardized_conv2d/kernel",),
+    parts={
+        r"stem_conv": r"resnet/root_block/standardized_conv2d",
+        _BIT_BLOCK + r"downsample": lambda place: f"{_unit(place)}/a/proj/standardized_conv2d",
+        _BIT_BLOCK + r"(?P<kind>conv|norm)(?P<number>\d)": lambda place: (
+            f"{_unit(place)}/{_LETTERS[place['number']]}/{_KINDS[place['kind']]}"
+        ),
+        r"norm": r"resnet/group_norm",
+    },
+    leaves={"kernel": "/kernel", "gamma": "/gamma", "beta": "/beta"},
+    dropped=r"resnet/head/.*",
     keras_order=True,
 )

@@ -1,7 +1,7 @@
 """Load named tensors into a Keras model by a table of names: all of them, or none at all."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +18,8 @@ class Layout(NamedTuple):
     Args:
         title: What the source is, for messages.
         marks: Tensors that tell a file of this layout.
-        parts: Pattern of a Keras layer's path to the file's module, or to several whose tensors
-            are joined along the outputs.
+        parts: Pattern of a Keras layer's path to the file's module, to several whose tensors are
+            joined along the outputs, or to a function of the match that gives the module.
         leaves: Name of a Keras weight (`kernel`, `gamma`, …) to the end of the tensor's name.
         dropped: Pattern of tensors that an encoder has no place for.
         keras_order: Whether kernels are stored as Keras stores them, or outputs first.
@@ -28,7 +28,7 @@ class Layout(NamedTuple):
 
     title: str
     marks: tuple[str, ...]
-    parts: dict[str, str | tuple[str, ...]]
+    parts: dict[str, str | tuple[str, ...] | Callable[[re.Match], str]]
     leaves: dict[str, str]
     dropped: str
     keras_order: bool = False
@@ -230,8 +230,9 @@ def _wanted(model: keras.Model, layout: Layout) -> Iterator[tuple[keras.Variable
         for pattern, parts in layout.parts.items():
             place = re.fullmatch(pattern, f"{layer}/{leaf}" if layer == "tokens" else layer)
             if place:
-                parts = (parts,) if isinstance(parts, str) else parts
-                yield variable, tuple(place.expand(part) + layout.leaves[leaf] for part in parts)
+                parts = parts if isinstance(parts, tuple) else (parts,)
+                modules = (part(place) if callable(part) else place.expand(part) for part in parts)
+                yield variable, tuple(module + layout.leaves[leaf] for module in modules)
                 break
         else:
             raise ValueError(f"The layout of {layout.title} has no place for {variable.path}.")
