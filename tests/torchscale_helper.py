@@ -4,6 +4,7 @@ import sys
 import types
 
 import pytest
+import timm_helper
 
 
 def beit3_base(final_norm: bool, image_size: int = 224):
@@ -14,6 +15,7 @@ def beit3_base(final_norm: bool, image_size: int = 224):
         stub.checkpoint_wrapper = stub.wrap = lambda module, **options: module
         sys.modules["fairscale"] = types.ModuleType("fairscale")
         sys.modules["fairscale.nn"] = stub
+    timm_helper.import_timm()  # torchscale imports it as well
     pytest.importorskip("torchscale", reason="pip install --no-deps torchscale")
     from torchscale.architecture.config import EncoderConfig
     from torchscale.model.BEiT3 import BEiT3
