@@ -91,7 +91,9 @@ def call_in_chunks(
 
     if not isinstance(rest, int) or rest > 0:
         chunks = ops.reshape(shares[:, first:], (devices, rest, chunk_size, *row))
-        chunks = ops.reshape(ops.swapaxes(chunks, 0, 1), (rest, devices * chunk_size, *row))
+        if devices > 1:
+            chunks = ops.swapaxes(chunks, 0, 1)
+        chunks = ops.reshape(chunks, (rest, devices * chunk_size, *row))
         # TensorFlow's loop wants results shaped as what goes from step to step.
         empty = [ops.zeros((devices * chunk_size, *x.shape[1:]), x.dtype) for x in outputs]
         last, stacked = ops.scan(step, (*empty, *values), chunks)
@@ -123,6 +125,8 @@ def _refuse_remat(layers):
 def _join(first, stacked, devices, chunk_size):
     """Rows of the first chunk and of all others, in the order of the inputs."""
     row = first.shape[1:]
+    if devices == 1:
+        return ops.concatenate([first, ops.reshape(stacked, (-1, *row))])
     others = ops.swapaxes(ops.reshape(stacked, (-1, devices, chunk_size, *row)), 0, 1)
     shares = [ops.reshape(x, (devices, -1, *row)) for x in (first, others)]
     return ops.reshape(ops.concatenate(shares, axis=1), (-1, *row))

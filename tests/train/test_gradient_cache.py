@@ -56,8 +56,11 @@ def noisy_backbone(norm):
     return keras.Model(inputs, x)
 
 
-def train(model, loss=None, steps=3, size=None, optimizer=None, options=None, data=None, **kwargs):
-    """Weights, state and logs after some steps, on one batch unless there are other data."""
+def train(model, loss=None, steps=2, size=None, optimizer=None, options=None, data=None, **kwargs):
+    """Weights, state and logs after some steps, on one batch unless there are other data.
+
+    At this rate gradients show in full; more steps would carry rounding over a ReLU's corner.
+    """
     if isinstance(model, KeepsChunks):
         model.size, size = size, None
         # A Python loop over the batch needs its size, which `fit` hides from TensorFlow's graphs.
@@ -153,7 +156,7 @@ def test_transformer_with_stochastic_depth_and_remat():
         return keras.Model(images, vision_transformer(images, **options))
 
     cached, kept = copies(build, CLCEModel, KeepsChunks)
-    assert_same(train(cached, size=8, steps=2), train(kept, size=8, steps=2))
+    assert_same(train(cached, size=8), train(kept, size=8))
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
