@@ -230,7 +230,7 @@ def write_results(
 def mean_features(encoder: keras.Model, split: ImageSplit) -> dict[str, np.ndarray]:
     """Mean over a split's images of each output; only a batch at a time is in memory."""
     sums, examples = {}, 0
-    for batch, _ in training.batches(split):
+    for batch, _ in training.batches(split).as_numpy_iterator():
         examples += len(batch)
         for name, values in encoder.predict_on_batch(batch).items():
             sums[name] = sums.get(name, 0.0) + np.sum(values, axis=0, dtype=np.float64)
