@@ -11,14 +11,20 @@ from keras_clce.models.checkpoints.timm_reference import import_timm
 def pooled_features(model: torch.nn.Module, pixels: np.ndarray) -> np.ndarray:
     """Average a timm model's last feature map, of channels-last scaled pixels, in float32."""
     with torch.no_grad():
-        features = model.forward_features(_channels_first(pixels))
+        features = model.forward_features(channels_first(pixels).float())
     return features.mean(dim=(2, 3)).numpy()
+
+
+def features(model: torch.nn.Module, pixels: np.ndarray) -> torch.Tensor:
+    """Features before the classifier, of channels-last scaled pixels, in the model's own dtype."""
+    images = channels_first(pixels).to(next(model.parameters()).dtype)
+    return model.forward_head(model.forward_features(images), pre_logits=True)
 
 
 def logits(model: torch.nn.Module, pixels: np.ndarray) -> np.ndarray:
     """Apply a timm classifier to channels-last scaled pixels."""
     with torch.no_grad():
-        return model(_channels_first(pixels)).numpy()
+        return model(channels_first(pixels).float()).numpy()
 
 
 def efficientnet_lite(size: int, checkpoint: Path) -> torch.nn.Module:
@@ -32,5 +38,6 @@ def efficientnet_lite(size: int, checkpoint: Path) -> torch.nn.Module:
     return model.eval()
 
 
-def _channels_first(pixels):
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2), dtype="float32"))
+def channels_first(pixels: np.ndarray) -> torch.Tensor:
+    """Images as PyTorch takes them."""
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))

@@ -1,11 +1,19 @@
-"""What the backbone tests share: random pixels, perturbed weights, one way to compare."""
+"""What the backbone tests share: pixels, perturbed weights, one way to compare."""
 
 import numpy as np
+
+from keras_clce.models.backbones import backbone_spec
 
 
 def random_pixels(image_size, batch=2, seed=0):
     shape = (batch, image_size, image_size, 3)
     return np.random.default_rng(seed).uniform(0, 255, shape).astype("float32")
+
+
+def scaled(pixels, name):
+    """Pixels as the reference of an encoder takes them."""
+    spec = backbone_spec(name)
+    return (pixels - np.array(spec.mean)) / np.array(spec.std)
 
 
 def perturb(model, seed=0):

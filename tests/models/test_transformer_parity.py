@@ -13,9 +13,10 @@ pytest.importorskip("torch", reason="the references are PyTorch's")
 import timm_helper
 import torch
 import torchscale_helper
+from backbone_checks import scaled
 from safetensors.torch import save_file
 
-from keras_clce.models.backbones import backbone_spec, build_backbone
+from keras_clce.models.backbones import build_backbone
 from keras_clce.models.checkpoints import timm_reference
 
 MODELS = {
@@ -76,22 +77,8 @@ def perturb(oracle):
             value.abs_().add_(0.1)
 
 
-def scaled(pixels, name):
-    spec = backbone_spec(name)
-    return (pixels - np.array(spec.mean)) / np.array(spec.std)
-
-
-def as_channels_first(images):
-    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
-
-
 def pooled(features):
     return features if features.ndim == 2 else features.mean(axis=(1, 2))
-
-
-def timm_features(oracle, images):
-    images = as_channels_first(images).to(next(oracle.parameters()).dtype)
-    return oracle.forward_head(oracle.forward_features(images), pre_logits=True)
 
 
 def at_size(oracle, timm_name, options, size):
@@ -144,7 +131,7 @@ def test_features_equal_timm(reference, photographs, size):
     pixels = np.stack([tf.image.resize(image, [size] * 2).numpy() for image in photographs])
     model = build_backbone(name, size, weights=path)
     with torch.no_grad():
-        expected = timm_features(oracle, scaled(pixels, name)).numpy()
+        expected = timm_helper.features(oracle, scaled(pixels, name)).numpy()
     # Compiled, and one operation after another.
     features = model.predict(pixels, verbose=0) if size == 224 else model(pixels)
     features = pooled(keras.ops.convert_to_numpy(features))
@@ -163,7 +150,7 @@ def test_features_in_float16_stay_near_timms_in_float32(reference, photographs):
     pixels = np.stack([tf.image.resize(image, [size] * 2).numpy() for image in photographs])
     with torch.no_grad():
         oracle = at_size(oracle, *MODELS[name], size)
-        expected = timm_features(oracle, scaled(pixels, name)).numpy()
+        expected = timm_helper.features(oracle, scaled(pixels, name)).numpy()
     keras.config.set_dtype_policy("mixed_float16")
     model = build_backbone(name, size, weights=path)
     features = keras.ops.convert_to_numpy(model(pixels))
@@ -188,7 +175,7 @@ def test_a_training_step_equals_timms(reference):
     for module in oracle.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.requires_grad_(False)
-    features = timm_features(oracle, scaled(pixels, name))
+    features = timm_helper.features(oracle, scaled(pixels, name))
     assert_step_equal(model, pixels, features, oracle.parameters())
 
 
@@ -211,7 +198,7 @@ def test_official_beit3_equals_torchscale(photographs, tmp_path, fine_tuned, siz
     torch.save({"model": tensors}, path)
 
     pixels = np.stack([tf.image.resize(image, [size] * 2).numpy() for image in photographs])
-    images = as_channels_first(scaled(pixels, "beit3_base")).float()
+    images = timm_helper.channels_first(scaled(pixels, "beit3_base")).float()
     if size != 224:
         table = oracle.encoder.embed_positions.A.weight
         resampled = timm_helper.import_timm().layers.resample_abs_pos_embed(
