@@ -1,6 +1,7 @@
 """Flags that all training recipes share, with checks that run before any data is read."""
 
 import contextlib
+import functools
 import math
 import re
 import sys
@@ -39,8 +40,9 @@ class _NoneOrString(flags.ArgumentParser):
         return None if str(argument).lower() == "none" else argument
 
 
+@functools.cache
 def define_training_flags() -> None:
-    """Define the flags of a training recipe."""
+    """Define the flags of a training recipe, once however often it is called."""
     datasets = ", ".join(spec.name for spec in list_datasets())
     flags.DEFINE_string("dataset", "digits", f"Data set: {datasets}; or its name in TFDS.")
     flags.DEFINE_string("data_dir", None, "Folder of the prepared data, or of your own images.")

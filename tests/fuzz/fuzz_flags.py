@@ -53,8 +53,7 @@ WORDS = (
 
 def make(folder: Path) -> Callable[[np.random.Generator], str]:
     """The cases of this domain."""
-    if "contrastive_weight" not in FLAGS:
-        recipe_flags.define_training_flags()
+    recipe_flags.define_training_flags()
     few_shot.define_flags()
     modules = FLAGS.flags_by_module_dict()
     known = [*modules["recipe_flags"], *modules["few_shot"]]

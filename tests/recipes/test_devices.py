@@ -20,12 +20,6 @@ FLAGS = flags.FLAGS
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def defined_flags():
-    if "contrastive_weight" not in FLAGS:
-        recipe_flags.define_training_flags()
-
-
 @pytest.fixture(scope="module")
 def backbone(tmp_path_factory):
     """An encoder whose normalisation sees all images of a batch, as a file."""
