@@ -19,7 +19,8 @@ RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "import_weights.py"
 
 
 def run(*arguments):
-    environment = {**os.environ, "PYTHONPATH": str(RECIPE.parents[1])}
+    """Run the recipe, on the backend that starts soonest."""
+    environment = {**os.environ, "PYTHONPATH": str(RECIPE.parents[1]), "KERAS_BACKEND": "jax"}
     return subprocess.run(
         [sys.executable, str(RECIPE), *arguments], capture_output=True, text=True, env=environment
     )

@@ -52,11 +52,12 @@ def write_few_shot_run(path, loss, seed, accuracies, drawn_from="a1", label=None
 
 
 def report(*arguments):
+    """Run the recipe, on the backend that starts soonest."""
     return subprocess.run(
         [sys.executable, str(ROOT / "recipes/report.py"), *map(str, arguments)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"},
     )
 
 
