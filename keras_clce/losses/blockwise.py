@@ -17,6 +17,8 @@ LOG_ZERO = -1e30
 
 # Fewer read the embeddings too often, more gain nothing.
 _ANCHORS = 128
+# Tables of 32 MB and more the C library would get from the system anew, one by one.
+_LARGEST_BLOCK = 2**22
 # float32 holds e^-87.
 _WIDEST_EXPONENT = 80.0
 _TINY = 1e-37
@@ -55,7 +57,7 @@ def lacln(
         temperature: Softmax temperature τ.
         hardness: Concentration β of the weights on similar negatives.
         positive_sum: `"outside"` or `"inside"`.
-        chunk_size: Anchors a block; `None` takes 128.
+        chunk_size: Anchors a block; `None` takes 128, or fewer of a batch above 32,768 rows.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, and 1 for each that has a positive.
@@ -119,7 +121,7 @@ def hscl(
         temperature: Softmax temperature τ.
         hardness: Concentration β of the exponential weights on similar negatives.
         threshold: Cosine similarity of the negatives that count, or `None`.
-        chunk_size: Anchors a block; `None` takes 128.
+        chunk_size: Anchors a block; `None` takes 128, or fewer of a batch above 32,768 rows.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, and 1 for each that has a positive.
@@ -196,8 +198,10 @@ def _in_blocks(classes, embeddings, temperature, chunk_size, summarise, slope, n
     batch as rows.
     """
     batch = ops.shape(embeddings)[0]
-    chunk_size = chunk_size or _ANCHORS
-    chunk_size = min(chunk_size, batch) if embeddings.shape[0] else chunk_size
+    rows = embeddings.shape[0]
+    if chunk_size is None:
+        chunk_size = max(1, min(_ANCHORS, _LARGEST_BLOCK // rows)) if rows else _ANCHORS
+    chunk_size = min(chunk_size, rows) if rows else chunk_size
     blocks = (batch + chunk_size - 1) // chunk_size
     # The last block is filled up with copies of the last anchor, which are dropped again.
     anchors = ops.minimum(ops.arange(blocks * chunk_size, dtype="int32"), batch - 1)

@@ -98,7 +98,8 @@ class LACLNLoss(ContrastiveLoss):
             `"inside"` it (L_in). Defaults to `"outside"`.
         chunk_size: Anchors that are compared with the batch at a time, in memory that grows with
             the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
-            rows, 128 beyond that or where the batch size is not known while tracing.
+            rows; beyond that, or where the batch size is not known while tracing, 128, or fewer if
+            the batch has more than 32,768 rows.
         reduction: As in `keras.losses.Loss`. Defaults to `"sum_over_batch_size"`, the mean over
             the anchors that have a positive.
         name: Name of the loss. Defaults to `"lacln_loss"`.
@@ -176,7 +177,8 @@ class SupConLoss(ContrastiveLoss):
             `"inside"` it (L_in). Defaults to `"outside"`.
         chunk_size: Anchors that are compared with the batch at a time, in memory that grows with
             the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
-            rows, 128 beyond that or where the batch size is not known while tracing.
+            rows; beyond that, or where the batch size is not known while tracing, 128, or fewer if
+            the batch has more than 32,768 rows.
         reduction: As in `keras.losses.Loss`. Defaults to `"sum_over_batch_size"`, the mean over
             the anchors that have a positive.
         name: Name of the loss. Defaults to `"supcon_loss"`.
@@ -248,7 +250,8 @@ class HSCLLoss(ContrastiveLoss):
             rest nothing (all alike where none reaches it). Within [-1, 1]. Defaults to `None`.
         chunk_size: Anchors that are compared with the batch at a time, in memory that grows with
             the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
-            rows, 128 beyond that or where the batch size is not known while tracing.
+            rows; beyond that, or where the batch size is not known while tracing, 128, or fewer if
+            the batch has more than 32,768 rows.
         reduction: As in `keras.losses.Loss`. Defaults to `"sum_over_batch_size"`, the mean over
             the anchors that have a positive.
         name: Name of the loss. Defaults to `"hscl_loss"`.

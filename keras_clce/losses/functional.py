@@ -36,7 +36,8 @@ def lacln(
             `"inside"` averages probabilities within the logarithm (L_in). Defaults to `"outside"`.
         chunk_size: Anchors that are compared with the batch at a time, in memory that grows with
             the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
-            rows, 128 beyond that or where the batch size is not known while tracing.
+            rows; beyond that, or where the batch size is not known while tracing, 128, or fewer if
+            the batch has more than 32,768 rows.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_clce.losses import HSCLLoss, LACLNLoss, SupConLoss
+from keras_clce.losses import HSCLLoss, LACLNLoss, SupConLoss, blockwise
 
 CONFIGURATIONS = {
     "lacln": ("lacln", {}),
@@ -118,6 +118,15 @@ def test_a_large_batch_has_no_table_of_all_pairs(name):
     assert largest(LOSSES[name], labels, x) < n * n / 2
     # The measure sees a table where there is one.
     assert largest(LOSSES[name], labels[:1000], x[:1000]) >= 1000 * 1000
+
+
+def test_blocks_of_a_very_large_batch_have_fewer_anchors(monkeypatch):
+    n = 1536
+    labels, x = np.arange(n) % 40, np.random.default_rng(0).normal(size=(n, 8)).astype("float32")
+    largest = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
+    assert largest(LOSSES["lacln"], labels, x) >= 128 * n
+    monkeypatch.setattr(blockwise, "_LARGEST_BLOCK", 32 * n + 1)
+    assert largest(LOSSES["lacln"], labels, x) == 32 * n
 
 
 @pytest.mark.parametrize("chunk_size", [0, -1, 2.0, "auto", True])
