@@ -4,9 +4,10 @@ r"""Memory and time of a training step in chunks, beside the step that takes the
     KERAS_BACKEND=torch python benchmarks/gradient_cache.py --backbone efficientnet_lite0 \
         --image_size 64 --batches 64,256,1024
 
-Both are `CLCEModel` with CLCE and SGD, each in a process of its own, and they take turns, several
-rounds. Memory is what the process grew by at its peak, without the images. The step that takes all
-at once stops at `--largest_batch`, where its memory ends.
+Both are `CLCEModel` with CLCE and SGD, one process for each and for each batch, and they take
+turns, several rounds. Memory is what the process grew by at its peak, compiling included, without
+a copy of the images. The step that takes all at once stops at `--largest_batch`, where its memory
+ends.
 """
 
 import os
@@ -39,11 +40,12 @@ def main(_) -> None:
         serve(steps(sizes))
         return
     same = [f"--{flag}={FLAGS[flag].value}" for flag in ("backbone", "image_size", "chunk")]
-    same.append(f"--batches={','.join(FLAGS.batches)}")
-    workers = {name: Worker([f"--candidate={name}", *same]) for name in ("chunks", "at once")}
     rows = []
     for size in sizes:
-        names = [name for name in workers if name == "chunks" or size <= FLAGS.largest_batch]
+        names = ["chunks"] + ["at once"] * (size <= FLAGS.largest_batch)
+        workers = {
+            name: Worker([f"--candidate={name}", f"--batches={size}", *same]) for name in names
+        }
         for name in names:
             workers[name].ask(str(size))
         rounds = [
@@ -57,9 +59,9 @@ def main(_) -> None:
                 ratio = f"{statistics.median(t[name] / t['at once'] for t in rounds):.2f}"
             memory = workers[name].ask("growth") - images
             rows.append([str(size), name, f"{1000 * seconds / size:.2f}", ratio, f"{memory:.2f}"])
+        for worker in workers.values():
+            worker.stop()
         print(f"{size} images done", flush=True)
-    for worker in workers.values():
-        worker.stop()
     print(
         f"{os.environ.get('KERAS_BACKEND', 'tensorflow')}: {FLAGS.backbone} at "
         f"{FLAGS.image_size} px, chunks of {FLAGS.chunk}, {FLAGS.rounds} rounds"
@@ -80,13 +82,11 @@ def steps(sizes):
     )
 
     def step(size):
-        def train():
-            rng = np.random.default_rng(0)
-            shape = (size, FLAGS.image_size, FLAGS.image_size, 3)
-            images = rng.random(shape, dtype="float32") * 255
-            model.train_on_batch(images, rng.integers(0, CLASSES, size))
-
-        return train
+        rng = np.random.default_rng(0)
+        images = rng.random((size, FLAGS.image_size, FLAGS.image_size, 3), dtype="float32")
+        images *= 255
+        labels = rng.integers(0, CLASSES, size)
+        return lambda: model.train_on_batch(images, labels)
 
     return {str(size): step(size) for size in sizes}
 

@@ -76,6 +76,11 @@ def being_written(output: Path) -> set[tuple[Path, int]]:
     return found
 
 
+def saved(output: Path) -> int:
+    """Epochs that were saved."""
+    return max((int(path.stem[6:]) + 1 for path in output.rglob("epoch-*.sha256")), default=0)
+
+
 def kill(
     output: Path, arguments: Sequence[str], wait: Callable[[subprocess.Popen, Path], None]
 ) -> dict:
@@ -103,7 +108,7 @@ def kill(
     printed.append(process.communicate()[0])
     return {
         "ended": process.returncode != -signal.SIGKILL,
-        "saved": max((int(p.stem[6:]) + 1 for p in output.rglob("epoch-*.sha256")), default=0),
+        "saved": saved(output),
         "half": bool(being_written(output) - before),
         "printed": "".join(printed),
     }

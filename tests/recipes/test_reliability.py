@@ -13,11 +13,24 @@ import recipe_runs
 import transfer
 from recipe_runs import flags_for, only
 
-from benchmarks.kill_and_resume import in_write, kill, result
+from benchmarks.kill_and_resume import being_written, kill, result, saved
 from keras_clce.report import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 run = functools.partial(recipe_runs.run, transfer)
+
+
+def in_a_write_after(epochs):
+    """Wait until so many epochs are saved and a file is on its way, or one more epoch is saved."""
+
+    def wait(process, output):
+        before = being_written(output)
+        while process.poll() is None:
+            done = saved(output)
+            if done > epochs or (done == epochs and being_written(output) - before):
+                break
+
+    return wait
 
 
 def test_a_killed_run_resumes_to_the_same_result(tiny_backbone, tmp_path):
@@ -26,12 +39,10 @@ def test_a_killed_run_resumes_to_the_same_result(tiny_backbone, tmp_path):
 
     run(*arguments(tmp_path / "whole"))
     killed = tmp_path / "killed"
-    saved = 0
-    for files in (4, 6):
-        seen = kill(killed, arguments(killed), in_write(files))
+    for epochs in (1, 3):
+        seen = kill(killed, arguments(killed), in_a_write_after(epochs))
         assert not seen["ended"], seen["printed"]
-        assert saved < seen["saved"] < 6
-        saved = seen["saved"]
+        assert epochs <= seen["saved"] < 6
         assert not list(killed.rglob("metrics.json"))
     run(*arguments(killed, "--resume"))
     (metrics, history), (other, other_history) = result(tmp_path / "whole"), result(killed)
