@@ -68,9 +68,8 @@ def call_in_chunks(
         updated = [scope.get_current_value(v) for v in state]
         return *keras.tree.flatten(outputs), *updated
 
-    encode_again = backend.remat(encode)
     # Where it would be computed again beside another chunk, to keep it takes no more memory.
-    encode_first = encode_again if backend.remat_takes_turns() else encode
+    encode_first = backend.remat(encode) if backend.remat_takes_turns() else encode
     weights = [ops.convert_to_tensor(v) for v in trainable]
     # Copies: torch would assign into what the first chunk is computed again from.
     values = [ops.copy(ops.convert_to_tensor(v)) for v in state]
@@ -84,19 +83,23 @@ def call_in_chunks(
     results = encode_first(ops.reshape(shares[:, :first], (-1, *row)), *weights, *values)
     outputs, values = _split(results, len(state))
 
-    def step(carry, chunk):
+    # Cut out within what is computed again: a loop over chunks would keep copies of all inputs.
+    def encode_from(start, *values):
+        chunk = ops.slice(shares, (0, start, *(0 for _ in row)), (devices, chunk_size, *row))
+        return encode(ops.reshape(chunk, (-1, *row)), *values)
+
+    encode_again = backend.remat(encode_from)
+
+    def step(carry, start):
         _, values = _split(carry, len(state))
-        results = encode_again(chunk, *weights, *values)
+        results = encode_again(start, *weights, *values)
         return results, results
 
     if not isinstance(rest, int) or rest > 0:
-        chunks = ops.reshape(shares[:, first:], (devices, rest, chunk_size, *row))
-        if devices > 1:
-            chunks = ops.swapaxes(chunks, 0, 1)
-        chunks = ops.reshape(chunks, (rest, devices * chunk_size, *row))
         # TensorFlow's loop wants results shaped as what goes from step to step.
         empty = [ops.zeros((devices * chunk_size, *x.shape[1:]), x.dtype) for x in outputs]
-        last, stacked = ops.scan(step, (*empty, *values), chunks)
+        starts = first + chunk_size * ops.arange(rest, dtype="int32")
+        last, stacked = ops.scan(step, (*empty, *values), starts)
         _, values = _split(last, len(state))
         outputs = [
             _join(x, more, devices, chunk_size) for x, more in zip(outputs, stacked, strict=False)
