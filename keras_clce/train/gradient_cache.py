@@ -83,7 +83,7 @@ def call_in_chunks(
     results = encode_first(ops.reshape(shares[:, :first], (-1, *row)), *weights, *values)
     outputs, values = _split(results, len(state))
 
-    # Cut out within what is computed again: a loop over chunks would keep copies of all inputs.
+    # Cut out within what is computed again: JAX's loop over chunks would keep copies of all inputs.
     def encode_from(start, *values):
         chunk = ops.slice(shares, (0, start, *(0 for _ in row)), (devices, chunk_size, *row))
         return encode(ops.reshape(chunk, (-1, *row)), *values)
