@@ -112,21 +112,15 @@ def test_sample_weights_reach_the_gradient(weighted):
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_large_batch_has_no_table_of_all_pairs(name):
-    n = 1536
-    labels, x = np.arange(n) % 40, np.random.default_rng(0).normal(size=(n, 8)).astype("float32")
-    largest = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
-    assert largest(LOSSES[name], labels, x) < n * n / 2
+    assert largest_tensor(LOSSES[name], 1536) < 1536 * 1536 / 2
     # The measure sees a table where there is one.
-    assert largest(LOSSES[name], labels[:1000], x[:1000]) >= 1000 * 1000
+    assert largest_tensor(LOSSES[name], 1000) >= 1000 * 1000
 
 
 def test_blocks_of_a_very_large_batch_have_fewer_anchors(monkeypatch):
-    n = 1536
-    labels, x = np.arange(n) % 40, np.random.default_rng(0).normal(size=(n, 8)).astype("float32")
-    largest = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
-    assert largest(LOSSES["lacln"], labels, x) >= 128 * n
-    monkeypatch.setattr(blockwise, "_LARGEST_BLOCK", 32 * n + 1)
-    assert largest(LOSSES["lacln"], labels, x) == 32 * n
+    assert largest_tensor(LOSSES["lacln"], 1536) >= 128 * 1536
+    monkeypatch.setattr(blockwise, "_LARGEST_BLOCK", 32 * 1536 + 1)
+    assert largest_tensor(LOSSES["lacln"], 1536) == 32 * 1536
 
 
 @pytest.mark.parametrize("chunk_size", [0, -1, 2.0, "auto", True])
@@ -137,6 +131,12 @@ def test_a_wrong_size_is_refused(loss, chunk_size):
 
 
 # === Entries of the largest tensor of a forward and backward pass ===
+
+
+def largest_tensor(loss, n):
+    labels, x = np.arange(n) % 40, np.random.default_rng(0).normal(size=(n, 8)).astype("float32")
+    of = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
+    return of(loss, labels, x)
 
 
 def _tensorflow(loss, labels, x):

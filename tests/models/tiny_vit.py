@@ -2,9 +2,6 @@
 
 import functools
 
-import pytest
-
-pytest.importorskip("torch", reason="the references are PyTorch's")
 import timm_helper
 import torch
 

@@ -1,8 +1,14 @@
 """Recipes called as a user calls them: flags in, a run folder out."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 from absl import flags
 
 FLAGS = flags.FLAGS
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def parse(recipe, *arguments):
@@ -17,6 +23,16 @@ def run(recipe, *arguments):
     """Run a recipe (a module) with these flags alone."""
     parse(recipe, *arguments)
     recipe.main([recipe.__name__])
+
+
+def run_alone(recipe, *arguments):
+    """Run a recipe (a name) in a process of its own, on the backend that starts soonest."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "recipes" / f"{recipe}.py"), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"},
+    )
 
 
 def flags_for(backbone, output, *more):

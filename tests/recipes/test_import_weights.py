@@ -1,9 +1,7 @@
 """`recipes/import_weights.py` on a file of timm's."""
 
-import os
-import subprocess
+import functools
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,18 +10,11 @@ import pytest
 pytest.importorskip("torch", reason="the reference is timm")
 import timm_helper
 import torch
+from recipe_runs import run_alone
 
 from keras_clce.models.backbones import build_backbone
 
-RECIPE = Path(__file__).resolve().parents[2] / "recipes" / "import_weights.py"
-
-
-def run(*arguments):
-    """Run the recipe, on the backend that starts soonest."""
-    environment = {**os.environ, "PYTHONPATH": str(RECIPE.parents[1]), "KERAS_BACKEND": "jax"}
-    return subprocess.run(
-        [sys.executable, str(RECIPE), *arguments], capture_output=True, text=True, env=environment
-    )
+run = functools.partial(run_alone, "import_weights")
 
 
 @pytest.mark.any_backend

@@ -1,20 +1,18 @@
 """The report recipe, on run folders written by hand."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
+import functools
 
 import numpy as np
 import pytest
 from PIL import Image
+from recipe_runs import run_alone
 from scipy import stats
 
 from keras_clce.files import write_json
 from keras_clce.report import RunFolder
 
 pytestmark = pytest.mark.any_backend
-ROOT = Path(__file__).resolve().parents[2]
+report = functools.partial(run_alone, "report")
 TOP1 = {"ce": [0.70, 0.72, 0.71], "clce": [0.74, 0.75, 0.77]}
 
 
@@ -49,16 +47,6 @@ def write_few_shot_run(path, loss, seed, accuracies, drawn_from="a1", label=None
     named = {"loss": loss, "seed": seed, "accuracies": f"{path.name}/few_shot.npz"}
     named |= {"label": label} if label else {}
     write_json(folder.metrics, {**named, "few_shot": {"5w1s": result}})
-
-
-def report(*arguments):
-    """Run the recipe, on the backend that starts soonest."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "recipes/report.py"), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"},
-    )
 
 
 def test_report_gives_scipys_figures_and_names_what_it_left_out(tmp_path):
