@@ -54,15 +54,16 @@ def after(seconds: float) -> Callable[[subprocess.Popen, Path], None]:
     return wait
 
 
-def in_write(number: int) -> Callable[[subprocess.Popen, Path], None]:
-    """Wait until that many files (from 0) have been seen on their way, and one more is."""
+def in_a_write_after(epochs: int) -> Callable[[subprocess.Popen, Path], None]:
+    """Wait until so many epochs are saved and a file is on its way, or one more epoch is saved."""
 
     def wait(process: subprocess.Popen, output: Path) -> None:
         # A kill before this one may have left such a file.
         before = being_written(output)
-        names = set()
-        while len(names) <= number and process.poll() is None:
-            names |= {path for path, _ in being_written(output) - before}
+        while process.poll() is None:
+            done = saved(output)
+            if done > epochs or (done == epochs and being_written(output) - before):
+                break
 
     return wait
 
@@ -154,7 +155,9 @@ def main(_) -> None:
         print(f"uninterrupted: {epochs} epochs, {sum(seconds):.0f} s", flush=True)
         kills, half = 0, 0
         for number in range(FLAGS.kills):
-            wait = in_write(rng.randrange(7)) if number % 2 else after(rng.uniform(0, longest))
+            wait = after(rng.uniform(0, longest))
+            if number % 2:
+                wait = in_a_write_after(saved(killed) + rng.randrange(3))
             seen = kill(killed, arguments, wait)
             if seen["ended"]:
                 print(seen["printed"])

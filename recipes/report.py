@@ -58,11 +58,10 @@ def main(argv: list[str]) -> None:
         except ValueError as error:
             sys.exit(f"Error: {error}")
         pictures = {}
-        histories = {
-            f"{run_name(run)}, seed {run['seed']}": history
-            for _, run, history in members
-            if history
-        }
+        histories = defaultdict(list)
+        for _, run, history in members:
+            if history:
+                histories[run_name(run)].append(history)
         if histories:
             pictures["curves"] = output / f"curves-{number}.png"
             plot_curves(histories, pictures["curves"])

@@ -15,7 +15,7 @@ from keras_clce.backend import backend_name
 from keras_clce.data import FewShotDataset, ImageDataset, ImageSplit, show_views
 from keras_clce.files import write_atomically
 from keras_clce.models.backbones import backbone_spec
-from keras_clce.report import RunFolder, plot_curves
+from keras_clce.report import RunFolder, plot_curves, run_name
 from keras_clce.train.callbacks import EpochReport, RunCheckpoint
 from keras_clce.train.layerwise import unfreeze_last
 from keras_clce.train.optimization import build_optimizer
@@ -263,7 +263,8 @@ def train(
     if FLAGS.ema_momentum is not None:
         model.optimizer.finalize_variable_values(model.trainable_variables)
     write_atomically(folder.model, model.save)
-    plot_curves({f"{loss}, seed {seed}": checkpoint.history}, folder.curves)
+    name = run_name({"loss": loss, "label": FLAGS.label})
+    plot_curves({name: [checkpoint.history]}, folder.curves)
     return model, checkpoint
 
 

@@ -16,6 +16,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import time
+from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -44,11 +45,11 @@ def main(argv: list[str]) -> None:
         dataset = training.load(load_dataset, runs, recipe_flags.settings)
     training.announce(home, dataset)
 
-    metrics, histories = [], {}
-    for (_, seed, folder), done in training.each(runs, run, dataset):
+    metrics, histories = [], defaultdict(list)
+    for (_, _, folder), done in training.each(runs, run, dataset):
         metrics.append(done)
         with recipe_flags.errors_in_one_line(ValueError):
-            histories[f"{run_name(done)}, seed {seed}"] = folder.read_history()
+            histories[run_name(done)].append(folder.read_history())
         test = done["test"]
         print(
             f"test: top-1 {test['top1']:.4f}  top-5 {test['top5']:.4f}"

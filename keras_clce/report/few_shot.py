@@ -153,7 +153,7 @@ def plot_few_shot(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
 
     Args:
         runs: The `metrics.json` of each few-shot run. With several seeds of a loss the interval is
-            across seeds, with one it is over tasks; the label says so.
+            across seeds and the dot filled; with one it is over tasks and the dot hollow.
         path: The PNG file to write.
 
     Example:
@@ -165,27 +165,40 @@ def plot_few_shot(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     losses = list(dict.fromkeys(map(run_name, runs)))
     columns = min(4, len(kinds))
     lines = -(-len(kinds) // columns)
-    figure = Figure(figsize=(3.2 * columns, 3.2 * lines), layout="constrained")
-    panels = figure.subplots(lines, columns, squeeze=False).ravel()
+    figure = Figure(
+        figsize=(3 * columns + 1, (0.28 * len(losses) + 1.1) * lines + 0.3), layout="constrained"
+    )
+    panels = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
     for axes, kind in zip(panels, kinds, strict=False):
-        labels = []
         for number, loss in enumerate(losses):
             of_loss = [run["few_shot"] for run in runs if run_name(run) == loss]
             results = [results[kind] for results in of_loss if kind in results]
             if not results:
-                labels.append(loss)
                 continue
             means = [100 * result["mean"] for result in results]
-            half = confidence_interval(means) if len(means) > 1 else 100 * results[0]["ci95"]
-            labels.append(f"{loss}\n± {'seeds' if len(means) > 1 else 'tasks'}")
-            axes.errorbar(number, np.mean(means), half, fmt="o", capsize=4, color=f"C{number}")
-        axes.set_xticks(range(len(losses)), labels, fontsize=8, rotation=30)
+            several = len(means) > 1
+            half = confidence_interval(means) if several else 100 * results[0]["ci95"]
+            axes.errorbar(
+                np.mean(means),
+                number,
+                xerr=half,
+                fmt="o",
+                markerfacecolor=None if several else "white",
+                capsize=4,
+                color=f"C{number % 10}",
+            )
         axes.set_title(kind, fontsize=10)
-        axes.set_ylabel("accuracy, %")
+        axes.set_xlabel("accuracy, %")
         axes.grid(alpha=0.3)
+    # The panels share the axis; the first loss stands on top, as in the table.
+    panels[0].set_yticks(range(len(losses)), losses)
+    panels[0].set_ylim(len(losses) - 0.5, -0.5)
     for axes in panels[len(kinds) :]:
         axes.set_axis_off()
-    figure.suptitle("mean, 95 % interval", fontsize=10)
+    figure.suptitle(
+        "mean and 95 % interval: across seeds (filled), over the tasks of one seed (hollow)",
+        fontsize=10,
+    )
     write_atomically(path, lambda to: figure.savefig(to, dpi=120))
 
 

@@ -157,7 +157,7 @@ def make(folder: Path) -> Callable[[np.random.Generator], str]:
         damage(run.history, rng)
         kind, rows = outcome(run.read_history, ValueError)
         if kind == "ok" and rng.random() < 0.05:
-            plot_curves({"run": rows}, run.curves)
+            plot_curves({"run": [rows]}, run.curves)
         return f"history.csv: {kind}"
 
     def saved(rng):

@@ -13,24 +13,11 @@ import recipe_runs
 import transfer
 from recipe_runs import flags_for, only
 
-from benchmarks.kill_and_resume import being_written, kill, result, saved
+from benchmarks.kill_and_resume import in_a_write_after, kill, result
 from keras_clce.report import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 run = functools.partial(recipe_runs.run, transfer)
-
-
-def in_a_write_after(epochs):
-    """Wait until so many epochs are saved and a file is on its way, or one more epoch is saved."""
-
-    def wait(process, output):
-        before = being_written(output)
-        while process.poll() is None:
-            done = saved(output)
-            if done > epochs or (done == epochs and being_written(output) - before):
-                break
-
-    return wait
 
 
 def test_a_killed_run_resumes_to_the_same_result(tiny_backbone, tmp_path):

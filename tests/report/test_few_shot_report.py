@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from keras_clce.report import FEW_SHOT_NOTE, few_shot, few_shot_table, plot_task
+from keras_clce.report import FEW_SHOT_NOTE, few_shot, few_shot_table, plot_few_shot, plot_task
 
 pytestmark = pytest.mark.any_backend
 
@@ -83,15 +83,49 @@ def test_a_model_without_seed_is_compared_with_every_seed():
     assert cells[8] == interval(differences.mean(axis=1), "+")
 
 
+def test_accuracy_picture_says_over_what_its_intervals_are(tmp_path, monkeypatch):
+    tested = {("ce", 0): 0.60, ("ce", 1): 0.64, ("ce", 2): 0.63, ("clce", 0): 0.7}
+    runs = [
+        {"loss": loss, "few_shot": {"5w1s": {"mean": mean, "ci95": 0.01}}}
+        for (loss, _), mean in tested.items()
+    ]
+    runs[-1]["few_shot"]["5w5s"] = {"mean": 0.8, "ci95": 0.02}
+    figure = drawn(monkeypatch, plot_few_shot, runs, tmp_path / "few_shot.png")
+    first, second = figure.axes
+    assert [label.get_text() for label in first.get_yticklabels()] == ["ce", "clce"]
+    assert first.get_ylim() == (1.5, -0.5)
+    half = 100 * stats.t.ppf(0.975, 2) * stats.sem([0.60, 0.64, 0.63])
+    ce, clce = first.containers
+    assert_drawn(ce, 0, 100 * np.mean([0.60, 0.64, 0.63]), half)
+    assert_drawn(clce, 1, 70, 1)
+    assert (ce[0].get_markerfacecolor(), clce[0].get_markerfacecolor()) == ("C0", "white")
+    (alone,) = second.containers
+    assert_drawn(alone, 1, 80, 2)
+
+
+def assert_drawn(container, row, mean, half):
+    point, _, (bar,) = container
+    assert [*point.get_xdata(), *point.get_ydata()] == pytest.approx([mean, row])
+    assert bar.get_segments()[0][:, 0] == pytest.approx([mean - half, mean + half])
+
+
+def drawn(monkeypatch, plot, *arguments):
+    """The figure that a plotting function would write."""
+    seen = []
+    monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: seen.append(self))
+    monkeypatch.setattr(few_shot, "write_atomically", lambda path, write: write(path))
+    plot(*arguments)
+    (figure,) = seen
+    return figure
+
+
 def test_task_picture_marks_what_is_right(tmp_path, monkeypatch):
     rng = np.random.default_rng(0)
     support, queries = (rng.uniform(0, 255, (3, n, 8, 8, 3)) for n in (1, 4))
     predicted = np.array([[0, 0, 1, 0], [1, 2, 1, 1], [2, 2, 2, 2]])
-    seen = []
-    monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: seen.append(self))
-    monkeypatch.setattr(few_shot, "write_atomically", lambda path, write: write(path))
-    plot_task(support, queries, predicted, ["ant", "bee", "c" * 40], "run", tmp_path / "task.png")
-    (figure,) = seen
+    names = ["ant", "bee", "c" * 40]
+    path = tmp_path / "task.png"
+    figure = drawn(monkeypatch, plot_task, support, queries, predicted, names, "run", path)
     assert figure.get_suptitle() == "run: 10 of 12 queries right in this task"
     labels = [axes.get_xlabel() for axes in figure.axes]
     assert labels[1:5] == ["✓", "✓", "✗ bee", "✓"]

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 from matplotlib import image
+from matplotlib.figure import Figure
 from scipy import stats
 
 from keras_clce.files import write_atomically, write_json
@@ -157,13 +158,28 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_curves_draw_every_run(tmp_path):
+def test_curves_draw_every_run(tmp_path, monkeypatch):
     history = [
         {"epoch": e, "accuracy": 0.5, "val_accuracy": 0.4, "cross_entropy": 1.0, "contrastive": 3.0}
         for e in range(3)
     ]
+    few_shot = [{**row, "val_few_shot": 0.6} for row in history]
+    figures, save = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, *to, **how: (figures.append(self), save(self, *to, **how))
+    )
     path = tmp_path / "curves.png"
-    plot_curves({"ce, seed 0": history, "clce, seed 0": history[:1]}, path)
+    plot_curves({"ce": [history, few_shot], "clce": [history[:1]]}, path)
     picture = image.imread(path)
     assert picture.shape[2] == 4
     assert len(np.unique(picture.reshape(-1, 4), axis=0)) > 10
+    (figure,) = figures
+    accuracy, *_, few_shot_panel = figure.axes
+    training = [line for line in accuracy.get_lines() if line.get_linestyle() == "--"]
+    assert [line.get_color() for line in training] == ["C0", "C0", "C1"]
+    (line,) = few_shot_panel.get_lines()
+    assert list(line.get_xdata()) == [1, 2, 3] and list(line.get_ydata()) == [0.6] * 3
+    (legend,) = figure.legends
+    assert sorted(text.get_text() for text in legend.get_texts()) == [
+        f"{loss}, {part}" for loss in ("ce", "clce") for part in ("training", "validation")
+    ]
