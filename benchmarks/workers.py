@@ -47,12 +47,10 @@ def serve(actions: Mapping[str, Callable[[], object]]) -> None:
         actions: What each request does. Beside them, `memory` is the process's peak since it began
             to serve and `growth` by how much that is more than it had then.
     """
-    # Loading libraries has a peak of its own.
-    Path("/proc/self/clear_refs").write_text("5")
-    before = _peak()
+    before = new_peak()
     for line in sys.stdin:
         if line.strip() in ("memory", "growth"):
-            answer = _peak() - (before if line.strip() == "growth" else 0)
+            answer = peak() - (before if line.strip() == "growth" else 0)
         else:
             started = time.perf_counter()
             actions[line.strip()]()
@@ -60,7 +58,13 @@ def serve(actions: Mapping[str, Callable[[], object]]) -> None:
         print(f"answer {answer}", flush=True)
 
 
-def _peak():
+def new_peak() -> float:
+    """Forget the peak so far, which loading libraries has of its own; GiB in use now."""
+    Path("/proc/self/clear_refs").write_text("5")
+    return peak()
+
+
+def peak() -> float:
     """Largest resident memory, GiB."""
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"VmHWM:\s+(\d+)", status).group(1)) / 2**20
