@@ -101,9 +101,10 @@ def main(argv: list[str]) -> None:
     with recipe_flags.errors_in_one_line(ValueError):
         print(f"\n{few_shot_tables(found, home)}")
     print(f"\n{FEW_SHOT_NOTE}")
+    picture = home / f"few_shot{training.suffix()}.png"
     with recipe_flags.errors_in_one_line(OSError):
-        plot_few_shot(found, home / "few_shot.png")
-    print(f"\nPicture:  {home / 'few_shot.png'}")
+        plot_few_shot(found, picture)
+    print(f"\nPicture:  {picture}")
     print(f"Runs:     {home}   ({time.perf_counter() - started:.0f} s in all)")
 
 

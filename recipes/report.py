@@ -48,7 +48,10 @@ def main(argv: list[str]) -> None:
         sys.exit(f"Error: --runs must hold at least one finished run. Received: runs={FLAGS.runs}")
 
     output = Path(FLAGS.output_dir)
-    output.mkdir(parents=True, exist_ok=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        sys.exit(f"Error: --output_dir must be a folder that can be written. Received: {error}")
     text = []
     for number, (home, members) in enumerate(groups.items(), start=1):
         runs = [run for _, run, _ in members]
@@ -71,7 +74,7 @@ def main(argv: list[str]) -> None:
             table += f"\n\n{FEW_SHOT_NOTE}"
         of = "Accuracy on the novel classes" if is_few_shot else "Test accuracy"
         text += [
-            f"## {home.name if home == Path(FLAGS.runs) else home.relative_to(FLAGS.runs)}",
+            f"## {home.relative_to(FLAGS.runs) if Path(FLAGS.runs) in home.parents else home.name}",
             *(f"{of} in %, {note}" for note in sorted({data for data, _, _ in members})),
             textwrap.indent(table, "    "),
             *(f"![{name}]({picture.name})" for name, picture in pictures.items()),

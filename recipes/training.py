@@ -31,6 +31,11 @@ def epochs() -> int:
     return 1 if FLAGS.quick else FLAGS.epochs
 
 
+def suffix() -> str:
+    """What files of these settings have at the end of their names: the label, if any."""
+    return f"-{FLAGS.label}" if FLAGS.label else ""
+
+
 def begin(argv: Sequence[str], recipe: str) -> tuple[Path, list[Run]]:
     """Set Keras up as the flags say, and tell where the runs stand.
 
@@ -47,9 +52,8 @@ def begin(argv: Sequence[str], recipe: str) -> tuple[Path, list[Run]]:
     devices.start()
     keras.config.set_dtype_policy(FLAGS.mixed_precision)
     home = Path(FLAGS.output_dir, recipe, FLAGS.dataset, FLAGS.backbone.replace("/", "_"))
-    of = f"-{FLAGS.label}" if FLAGS.label else ""
     return home, [
-        (loss, int(seed), RunFolder(home / f"{loss}{of}-seed{seed}"))
+        (loss, int(seed), RunFolder(home / f"{loss}{suffix()}-seed{seed}"))
         for seed in FLAGS.seeds
         for loss in FLAGS.losses
     ]

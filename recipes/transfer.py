@@ -55,11 +55,12 @@ def main(argv: list[str]) -> None:
             f"test: top-1 {test['top1']:.4f}  top-5 {test['top5']:.4f}"
             f"  on {test['examples']} images, epoch {done['validation']['best_epoch']}"
         )
+    picture = home / f"curves{training.suffix()}.png"
     with recipe_flags.errors_in_one_line(OSError):
-        plot_curves(histories, home / "curves.png")
+        plot_curves(histories, picture)
     print(f"\nTest accuracy in %, {dataset.split_note}")
     print(summary_table(metrics))
-    print(f"\nCurves:   {home / 'curves.png'}")
+    print(f"\nCurves:   {picture}")
     print(f"Runs:     {home}   ({time.perf_counter() - started:.0f} s in all)")
 
 

@@ -20,6 +20,7 @@ from keras_clce.backend.layers import (
 )
 from keras_clce.backend.training import (
     backend_name,
+    map_blocks,
     remat,
     remat_nests,
     remat_takes_turns,
@@ -37,6 +38,7 @@ __all__ = [
     "depthwise_conv",
     "dot_product_attention",
     "gather_rows",
+    "map_blocks",
     "num_replicas",
     "num_shares",
     "pool",

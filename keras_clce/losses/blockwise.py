@@ -12,13 +12,16 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
+from keras_clce import backend
+
 # Stands for log(0). Finite, because -inf turns gradients into NaN.
 LOG_ZERO = -1e30
 
 # Fewer read the embeddings too often, more gain nothing.
 _ANCHORS = 128
-# Tables of 32 MB and more the C library would get from the system anew, one by one.
-_LARGEST_BLOCK = 2**22
+# The C library gives a block's tables back to the system, and gets them anew for the next, where
+# together they are above some 60 MB: those of 4 MB are not.
+_LARGEST_BLOCK = 2**20
 # float32 holds e^-87.
 _WIDEST_EXPONENT = 80.0
 _TINY = 1e-37
@@ -57,7 +60,7 @@ def lacln(
         temperature: Softmax temperature τ.
         hardness: Concentration β of the weights on similar negatives.
         positive_sum: `"outside"` or `"inside"`.
-        chunk_size: Anchors a block; `None` takes 128, or fewer of a batch above 32,768 rows.
+        chunk_size: Anchors a block; `None` takes 128, or fewer of a batch above 8,192 rows.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, and 1 for each that has a positive.
@@ -121,7 +124,7 @@ def hscl(
         temperature: Softmax temperature τ.
         hardness: Concentration β of the exponential weights on similar negatives.
         threshold: Cosine similarity of the negatives that count, or `None`.
-        chunk_size: Anchors a block; `None` takes 128, or fewer of a batch above 32,768 rows.
+        chunk_size: Anchors a block; `None` takes 128, or fewer of a batch above 8,192 rows.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, and 1 for each that has a positive.
@@ -209,7 +212,7 @@ def _in_blocks(classes, embeddings, temperature, chunk_size, summarise, slope, n
     classes = _ranks(classes)
 
     def of_all(of_anchors):
-        table = ops.map(of_anchors, anchors)
+        table = backend.map_blocks(of_anchors, anchors)
         return ops.reshape(table, (-1, table.shape[-1]))[:batch]
 
     def block_of(mine, z):

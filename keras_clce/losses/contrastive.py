@@ -99,7 +99,7 @@ class LACLNLoss(ContrastiveLoss):
         chunk_size: Anchors that are compared with the batch at a time, in memory that grows with
             the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
             rows; beyond that, or where the batch size is not known while tracing, 128, or fewer if
-            the batch has more than 32,768 rows.
+            the batch has more than 8,192 rows.
         reduction: As in `keras.losses.Loss`. Defaults to `"sum_over_batch_size"`, the mean over
             the anchors that have a positive.
         name: Name of the loss. Defaults to `"lacln_loss"`.
@@ -138,7 +138,7 @@ class LACLNLoss(ContrastiveLoss):
         functional.check_temperature(temperature)
         functional.check_hardness(hardness)
         functional.check_positive_sum(positive_sum)
-        functional.check_whole_number("chunk_size", chunk_size)
+        chunk_size = functional.check_whole_number("chunk_size", chunk_size)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.hardness = hardness
@@ -178,7 +178,7 @@ class SupConLoss(ContrastiveLoss):
         chunk_size: Anchors that are compared with the batch at a time, in memory that grows with
             the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
             rows; beyond that, or where the batch size is not known while tracing, 128, or fewer if
-            the batch has more than 32,768 rows.
+            the batch has more than 8,192 rows.
         reduction: As in `keras.losses.Loss`. Defaults to `"sum_over_batch_size"`, the mean over
             the anchors that have a positive.
         name: Name of the loss. Defaults to `"supcon_loss"`.
@@ -216,7 +216,7 @@ class SupConLoss(ContrastiveLoss):
     ) -> None:
         functional.check_temperature(temperature)
         functional.check_positive_sum(positive_sum)
-        functional.check_whole_number("chunk_size", chunk_size)
+        chunk_size = functional.check_whole_number("chunk_size", chunk_size)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.positive_sum = positive_sum
@@ -251,7 +251,7 @@ class HSCLLoss(ContrastiveLoss):
         chunk_size: Anchors that are compared with the batch at a time, in memory that grows with
             the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
             rows; beyond that, or where the batch size is not known while tracing, 128, or fewer if
-            the batch has more than 32,768 rows.
+            the batch has more than 8,192 rows.
         reduction: As in `keras.losses.Loss`. Defaults to `"sum_over_batch_size"`, the mean over
             the anchors that have a positive.
         name: Name of the loss. Defaults to `"hscl_loss"`.
@@ -291,7 +291,7 @@ class HSCLLoss(ContrastiveLoss):
         functional.check_temperature(temperature)
         functional.check_hardness(hardness)
         functional.check_threshold(threshold)
-        functional.check_whole_number("chunk_size", chunk_size)
+        chunk_size = functional.check_whole_number("chunk_size", chunk_size)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.hardness = hardness

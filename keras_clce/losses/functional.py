@@ -37,7 +37,7 @@ def lacln(
         chunk_size: Anchors that are compared with the batch at a time, in memory that grows with
             the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
             rows; beyond that, or where the batch size is not known while tracing, 128, or fewer if
-            the batch has more than 32,768 rows.
+            the batch has more than 8,192 rows.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -59,7 +59,7 @@ def lacln(
     check_temperature(temperature)
     check_hardness(hardness)
     check_positive_sum(positive_sum)
-    check_whole_number("chunk_size", chunk_size)
+    chunk_size = check_whole_number("chunk_size", chunk_size)
     classes, embeddings = _checked(labels, embeddings)
     if not _fits_in_table(embeddings, chunk_size):
         return blockwise.lacln(classes, embeddings, temperature, hardness, positive_sum, chunk_size)
@@ -120,7 +120,7 @@ def hscl(
     check_temperature(temperature)
     check_hardness(hardness)
     check_threshold(threshold)
-    check_whole_number("chunk_size", chunk_size)
+    chunk_size = check_whole_number("chunk_size", chunk_size)
     classes, embeddings = _checked(labels, embeddings)
     if not _fits_in_table(embeddings, chunk_size):
         return blockwise.hscl(classes, embeddings, temperature, hardness, threshold, chunk_size)
@@ -273,13 +273,14 @@ def check_threshold(threshold: float | None) -> None:
         )
 
 
-def check_whole_number(name: str, value: int | None) -> None:
-    """Refuse what is neither None nor a whole number above 0."""
+def check_whole_number(name: str, value: int | None) -> int | None:
+    """Give a number as Python's own; refuse what is neither None nor a whole one above 0."""
     whole = isinstance(value, Integral) and not isinstance(value, bool) and value > 0
     if value is not None and not whole:
         raise ValueError(
             f"`{name}` must be None or a whole number above 0. Received: {name}={value!r}"
         )
+    return None if value is None else int(value)
 
 
 def _checked(labels, embeddings):

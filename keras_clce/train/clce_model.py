@@ -216,7 +216,7 @@ class CLCEModel(keras.Model):
                 "`loss_weights` must be None: CLCELoss(contrastive_weight=…) weights the parts. "
                 f"Received: loss_weights={kwargs['loss_weights']!r}"
             )
-        check_whole_number("gradient_cache_size", gradient_cache_size)
+        gradient_cache_size = check_whole_number("gradient_cache_size", gradient_cache_size)
         in_a_loop = gradient_cache_size is not None
         if in_a_loop and kwargs.get("jit_compile") is True and not backend.xla_takes_loops():
             raise ValueError(

@@ -130,6 +130,11 @@ def test_a_wrong_size_is_refused(loss, chunk_size):
         loss(chunk_size=chunk_size)
 
 
+@pytest.mark.parametrize("loss", [LACLNLoss, SupConLoss, HSCLLoss])
+def test_a_size_is_kept_as_a_number_of_python(loss):
+    assert type(loss(chunk_size=np.int64(3)).get_config()["chunk_size"]) is int
+
+
 # === Entries of the largest tensor of a forward and backward pass ===
 
 

@@ -67,6 +67,12 @@ def test_report_gives_scipys_figures_and_names_what_it_left_out(tmp_path):
     with Image.open(tmp_path / "out" / "curves-1.png") as picture:
         assert picture.format == "PNG"
 
+    done = report("--runs", home / "ce-seed0", "--output_dir", tmp_path / "one")
+    assert done.returncode == 0 and "## small_resnet" in done.stdout, done.stderr
+    done = report("--runs", home, "--output_dir", tmp_path / "out" / "report.md")
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1].startswith("Error: --output_dir must be a folder")
+
 
 def test_few_shot_runs_are_reported_on_the_same_tasks_alone(tmp_path):
     home = tmp_path / "runs" / "few_shot" / "faces" / "vit_tiny"

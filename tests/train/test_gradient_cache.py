@@ -240,7 +240,7 @@ def test_a_chunk_is_forgotten_before_the_next_is_computed_again():
 
 def test_a_saved_model_keeps_the_size(tmp_path):
     (model,) = copies(layer_norm_backbone, CLCEModel)
-    train(model, size=7, steps=1)
+    train(model, size=np.int64(7), steps=1)
     model.save(tmp_path / "model.keras")
     assert keras.saving.load_model(tmp_path / "model.keras").gradient_cache_size == 7
 
