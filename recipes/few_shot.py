@@ -46,6 +46,13 @@ MONITOR = "val_few_shot"
 TRANSFORMS = ("l2", "cl2")
 FEATURES = ("pooled", "embedding")
 FEW_SHOT_FLAGS = ("ways", "shots", "queries", "tasks", "classifier", "features")
+# Training alone reads these, so that one untrained encoder stands beside all settings.
+TRAINING_FLAGS = (
+    *("contrastive_weight", "temperature", "hardness", "positive_sum", "label_smoothing"),
+    *("batch_size", "images_per_class", "epochs", "warmup_epochs", "augmentation", "remat"),
+    *("optimizer", "learning_rate", "weight_decay", "layer_decay", "clip_norm", "ema_momentum"),
+    *("gradient_cache_size", "freeze_backbone", "unfreeze_last"),
+)
 VALIDATION_TASKS = 500
 QUICK_TASKS = 20
 
@@ -124,8 +131,10 @@ def prepare(runs: list[training.Run]) -> FewShotDataset:
 def settings(loss: str, seed: int) -> dict:
     """All that decides the result of one run, as JSON values."""
     given = {name: FLAGS[name].value for name in FEW_SHOT_FLAGS}
-    trained = FLAGS.losses[0] if loss == FROZEN else loss
-    return {**recipe_flags.settings(trained, seed), **given, "loss": loss}
+    if loss != FROZEN:
+        return {**recipe_flags.settings(loss, seed), **given}
+    settings = {**recipe_flags.settings(FLAGS.losses[0], seed), **given, "loss": loss}
+    return {name: value for name, value in settings.items() if name not in TRAINING_FLAGS}
 
 
 def tasks() -> int:

@@ -83,6 +83,7 @@ def test_validation_reads_the_first_kind_of_features(
     metrics = json.loads(path.read_text())
     assert (path.parent.name, metrics["label"]) == ("clce-tried-seed0", "tried")
     assert metrics["validation"]["few_shot"] == max(seen[1:])
+    assert (path.parent.parent / "few_shot-tried.png").is_file()
 
 
 def test_runs_compare_on_the_same_tasks_and_resume(
@@ -153,6 +154,13 @@ def test_runs_compare_on_the_same_tasks_and_resume(
     assert "already finished" in capsys.readouterr().out
     with pytest.raises(SystemExit, match=r"queries: 5 then, 4 now"):
         run(*arguments, "--losses=ce", "--seeds=0", "--resume", "--queries=4")
+    # The untrained encoder is the same whatever the others are trained with.
+    capsys.readouterr()
+    others = ("--losses=clce", "--seeds=0", "--temperature=0.1", "--label=tuned")
+    run(*arguments, *others, "--frozen", "--resume")
+    printed = capsys.readouterr().out
+    assert "already finished" in printed and "\nfrozen " in printed
+    assert (home / "clce-tuned-seed0" / "metrics.json").is_file()
 
 
 @pytest.mark.any_backend
