@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 
 def train_step_on(
@@ -92,11 +93,9 @@ def map_blocks(function: Callable[[Any], Any], items: Any) -> Any:
     """
     if keras.backend.backend() != "torch":
         return keras.ops.map(function, items)
-    import torch
-
-    # glibc returns free memory to the system, and fetches it again, from twice the largest tensor
+    # glibc returns free memory to the system, and fetches it again, from twice the largest array
     # on that went so far; it counts none above 32 MB.
-    torch.empty(31 * 2**20, dtype=torch.uint8, device="cpu")
+    np.empty(31 * 2**20, np.uint8)
     first = function(items[0])
     results = first.new_empty((len(items), *first.shape))
     results[0] = first
