@@ -25,13 +25,18 @@ def run(recipe, *arguments):
     recipe.main([recipe.__name__])
 
 
+def environment_alone():
+    """Environment of a recipe in a process of its own, on the backend that starts soonest."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"}
+
+
 def run_alone(recipe, *arguments):
-    """Run a recipe (a name) in a process of its own, on the backend that starts soonest."""
+    """Run a recipe (a name) in a process of its own."""
     return subprocess.run(
         [sys.executable, str(ROOT / "recipes" / f"{recipe}.py"), *map(str, arguments)],
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"},
+        env=environment_alone(),
     )
 
 

@@ -124,11 +124,7 @@ def test_a_full_disk_is_one_line_and_leaves_the_last_good_epoch(tiny_backbone, t
     command = ["unshare", "--user", "--map-root-user", "--mount", "bash", "-c", script]
     try:
         done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            # The backend that starts soonest.
-            env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "jax"},
+            command, capture_output=True, text=True, env=recipe_runs.environment_alone()
         )
     except FileNotFoundError:
         pytest.skip("unshare, which gives the test a file system of its own, is not installed")
