@@ -21,6 +21,7 @@ from keras_clce.report import (
     few_shot_tables,
     plot_curves,
     plot_few_shot,
+    read_accuracies,
     run_name,
     summary_table,
 )
@@ -37,6 +38,8 @@ def main(argv: list[str]) -> None:
     for folder in folders:
         try:
             config, run, history = folder.begun(), folder.finished(), folder.read_history()
+            for kind in (run or {}).get("few_shot", ()):
+                read_accuracies(folder.path.parent / run["accuracies"], kind)
         except ValueError as error:
             print(f"Left out, {error}")
             continue

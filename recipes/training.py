@@ -75,6 +75,9 @@ def load(
     Raises:
         ValueError: If a run cannot go on, or a flag is out of range for the data.
     """
+    existing = next(path for path in runs[0][2].path.absolute().parents if path.exists())
+    if not existing.is_dir():
+        raise ValueError(f"--output_dir must be a folder. Received: {existing}, which is a file")
     for loss, seed, folder in runs:
         folder.check(settings(loss, seed), FLAGS.resume)
     dataset = loader(

@@ -152,7 +152,8 @@ def remat(function: Callable[..., tuple]) -> Callable[..., tuple]:
     a random seed, and fails inside a loop; float64 takes its place, which holds all of 32 bits.
     Outside of graphs it gives twice the gradient, so that there the function is left as it is.
     On torch Keras leaves references in circles to what layers took in and gave, and so to all that
-    was computed again, until garbage is collected.
+    was computed again, until garbage is collected; and its `remat` keeps the nodes of every call,
+    small pieces of memory between which there is no room for large ones any more.
 
     Args:
         function: From tensors to a tuple of tensors.
@@ -163,34 +164,35 @@ def remat(function: Callable[..., tuple]) -> Callable[..., tuple]:
     if keras.backend.backend() == "torch":
         import torch
 
-        again = keras.remat(_without_circles(function))
-
-        def to_the_end(*args):
-            # torch would break off by an exception, whose traceback keeps the layers' frames.
-            with torch.utils.checkpoint.set_checkpoint_early_stop(False):
-                return again(*args)
-
-        return to_the_end
+        # torch.compile fails on the pieces that it would compile on the way backward.
+        function = torch.compiler.disable(_without_circles(function))
+        return functools.partial(torch.utils.checkpoint.checkpoint, function, use_reentrant=True)
     if keras.backend.backend() == "jax":
         return keras.remat(function)
     import tensorflow as tf
 
     if tf.executing_eagerly():
         return function
-    dtypes = []
+    taken, given = [], []
 
     def in_floats(*args):
-        results = function(*args)
-        dtypes[:] = [keras.backend.standardize_dtype(x.dtype) for x in results]
-        return tuple(
-            x if "float" in dtype else keras.ops.cast(x, "float64")
-            for x, dtype in zip(results, dtypes, strict=True)
-        )
+        floats, given[:] = _to_floats(function(*_from_floats(args, taken)))
+        return floats
 
     again = keras.remat(in_floats)
 
     def wrapped(*args):
-        results = again(*args)
-        return tuple(keras.ops.cast(x, dtype) for x, dtype in zip(results, dtypes, strict=True))
+        floats, taken[:] = _to_floats(args)
+        return _from_floats(again(*floats), given)
 
     return wrapped
+
+
+def _to_floats(tensors):
+    dtypes = [keras.backend.standardize_dtype(x.dtype) for x in tensors]
+    pairs = zip(tensors, dtypes, strict=True)
+    return tuple(x if "float" in d else keras.ops.cast(x, "float64") for x, d in pairs), dtypes
+
+
+def _from_floats(tensors, dtypes):
+    return tuple(keras.ops.cast(x, d) for x, d in zip(tensors, dtypes, strict=True))

@@ -48,19 +48,42 @@ def finite_array(name: str, values: Any, ndim: int) -> np.ndarray:
     finite_array("center", [0.5, 1.0], ndim=1).shape  # (2,)
     ```
     """
-    values = as_array(values)
-    if values.ndim != ndim or not values.size or values.dtype.kind not in "fiu":
-        shape = "(examples, dim)" if ndim == 2 else "(dim,)"
-        raise ValueError(
-            f"`{name}` must be numbers of shape {shape}. "
-            f"Received: {name} of shape {values.shape} and dtype {values.dtype}"
-        )
+    values = number_array(name, values, ndim)
     # Two numbers tell of all, in less time than a table of booleans.
     if not np.isfinite([values.min(), values.max()]).all():
         places = np.argwhere(~np.isfinite(values))
         raise ValueError(
             f"`{name}` must be finite. Received: {len(np.unique(places[:, 0]))} rows that are "
             f"not, such as row {places[0, 0]}"
+        )
+    return values
+
+
+def number_array(name: str, values: Any, ndim: int) -> np.ndarray:
+    """Bring numbers of any framework to NumPy, without a look at each.
+
+    Args:
+        name: Name of the argument, for the message.
+        values: Numbers `(examples, dim)` or `(dim,)`, at least one.
+        ndim: Number of axes, 2 or 1.
+
+    Returns:
+        An array.
+
+    Raises:
+        ValueError: If they have another shape, or are no numbers.
+
+    Example:
+    ```python
+    number_array("features", [[0.5, 1.0]], ndim=2).shape  # (1, 2)
+    ```
+    """
+    values = as_array(values)
+    if values.ndim != ndim or not values.size or values.dtype.kind not in "fiu":
+        shape = "(examples, dim)" if ndim == 2 else "(dim,)"
+        raise ValueError(
+            f"`{name}` must be numbers of shape {shape}. "
+            f"Received: {name} of shape {values.shape} and dtype {values.dtype}"
         )
     return values
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from keras_clce.evaluate.checks import as_array
+from keras_clce.evaluate.checks import as_array, number_array
 from keras_clce.evaluate.episodes import Tasks, draw_tasks
 from keras_clce.evaluate.statistics import (
     PairedTTest,
@@ -29,7 +29,8 @@ _RESAMPLES = 2000
 _TASKS_TOGETHER = 32
 
 
-@dataclass(frozen=True)
+# Equal where they are one: arrays have no truth value, and no hash.
+@dataclass(frozen=True, eq=False)
 class FewShotResult:
     """Accuracies of few-shot tasks.
 
@@ -146,7 +147,7 @@ def few_shot_accuracy(
     print(f"{result.mean:.2%} ± {result.ci95:.2%}")
     ```
     """
-    features, labels = as_array(features), as_array(labels)
+    features, labels = number_array("features", features, ndim=2), as_array(labels)
     if labels.shape != features.shape[:1]:
         raise ValueError(
             f"`labels` must have shape {features.shape[:1]}, one for each row of `features`. "
@@ -208,7 +209,7 @@ def classify_tasks(
     ```
     """
     features = transform_features(features, transform, center)
-    if classifier not in TASK_CLASSIFIERS:
+    if not isinstance(classifier, str) or classifier not in TASK_CLASSIFIERS:
         raise ValueError(
             f"`classifier` must be one of {', '.join(TASK_CLASSIFIERS)}. "
             f"Received: classifier={classifier!r}"

@@ -31,9 +31,9 @@ class FewShotCallback(keras.callbacks.Callback):
             seed.
 
     Raises:
-        ValueError: At once, if the tasks cannot be drawn from the labels, or there are more or
-            fewer labels than images; before the first epoch, if the optimizer keeps no averages or
-            the model has no such output.
+        ValueError: At once, if the tasks cannot be drawn from the labels, images are of another
+            kind, or there are more or fewer labels than images; before the first epoch, if the
+            optimizer keeps no averages or the model has no such output.
 
     Example:
     ```python
@@ -58,6 +58,11 @@ class FewShotCallback(keras.callbacks.Callback):
         super().__init__()
         check_at_least("tasks", options.get("tasks", 1), 1)
         few_shot_accuracy(np.zeros((len(labels), 1)), labels, **{**options, "tasks": 1})
+        if not hasattr(images, "shape") and not hasattr(images, "element_spec"):
+            raise ValueError(
+                "`images` must be an array, or a tf.data.Dataset of batches of images. "
+                f"Received: images of type {type(images).__name__}"
+            )
         if hasattr(images, "shape") and len(images) != len(labels):
             raise ValueError(
                 f"`images` must hold one image for each of {len(labels)} labels. "

@@ -81,6 +81,17 @@ class EmbeddingAndLogits(keras.layers.Layer):
             "probabilities": ops.softmax(logits),
         }
 
+    def compute_output_spec(self, features: Any) -> dict[str, keras.KerasTensor]:
+        """Shapes and dtypes of the outputs."""
+        shape = features.shape
+        batch, dim = self.pool.compute_output_shape(shape) if len(shape) == 4 else shape
+        sizes = {
+            "embedding": self.embedding_dim or dim,
+            "logits": self.num_classes,
+            "probabilities": self.num_classes,
+        }
+        return {name: keras.KerasTensor((batch, size)) for name, size in sizes.items()}
+
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the layer."""
         return {

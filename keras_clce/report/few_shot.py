@@ -187,6 +187,9 @@ def plot_few_shot(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
                 capsize=4,
                 color=f"C{number % 10}",
             )
+        # Across two seeds an interval may be wider than all that accuracy can be.
+        left, right = axes.get_xlim()
+        axes.set_xlim(max(left, 0), min(right, 100))
         axes.set_title(kind, fontsize=10)
         axes.set_xlabel("accuracy, %")
         axes.grid(alpha=0.3)

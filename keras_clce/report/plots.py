@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from keras_clce.files import write_atomically
 
@@ -24,7 +25,7 @@ def plot_curves(
 
     Args:
         histories: Name of each loss to the logs of its runs, each one dict an epoch with `"epoch"`
-            from 0. Training is dashed, validation solid.
+            from 0. Training is dashed, validation solid; after one epoch training is a cross.
         path: The PNG file to write.
 
     Example:
@@ -49,11 +50,12 @@ def plot_curves(
                         style,
                         color=colours[name],
                         linewidth=1.5 if len(histories[name]) == 1 else 1,
-                        marker="o" if len(history) == 1 else None,
+                        marker=("o" if prefix else "x") if len(history) == 1 else None,
                     )
                     legend.setdefault(f"{name}, {'validation' if prefix else 'training'}", line)
         axes.set_title(title)
         axes.set_xlabel("Epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)
     columns = min(4, max(1, len(legend)))
     figure.legend([*legend.values()], [*legend], loc="outside lower center", ncols=columns)

@@ -155,16 +155,13 @@ class CLCEModel(keras.Model):
         """Embedding, logits and probabilities of a batch of images."""
         images = inputs[0] if isinstance(inputs, (tuple, list)) else inputs
 
-        def encode(images):
-            return self.heads(self.backbone(images, training=training))
-
         if (
             not training
             or self.gradient_cache_size is None
             or keras.backend.is_keras_tensor(images)
         ):
-            return encode(images)
-        return call_in_chunks(encode, [self.backbone, self.heads], images, self.gradient_cache_size)
+            return self.heads(self.backbone(images, training=training))
+        return call_in_chunks([self.backbone, self.heads], images, self.gradient_cache_size)
 
     def compile(
         self,

@@ -1,6 +1,6 @@
 """A forward pass chunk by chunk, each computed again in the backward pass: a chunk's memory."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -8,33 +8,35 @@ from keras import ops
 
 from keras_clce import backend
 
+_INTEGERS = {"float64": "int64", "float32": "int32", "float16": "int16", "bfloat16": "int16"}
+
 
 def call_in_chunks(
-    call: Callable[[Any], Any],
     layers: Sequence[keras.Layer],
     inputs: Any,
     chunk_size: int,
 ) -> Any:
-    """Outputs of a whole batch, with gradients that keep no more than one chunk's activations.
+    """Outputs of a whole batch in training, whose gradients keep one chunk's activations alone.
 
-    On TensorFlow two chunks': the first is kept, which would be computed again beside another.
+    What does not fill a chunk comes first, so that all others are full and one loop serves them,
+    however many there are. On TensorFlow its activations are kept beside those of another chunk,
+    where it would be computed again: a chunk size that divides the batch takes the least memory.
+    There are no gradients of the inputs.
 
-    The first chunk takes what is left over, so that all others are full and one loop serves them,
-    however many there are. State, such as random seeds and moving averages, goes from chunk to
-    chunk as if each were a batch: batch statistics are a chunk's, and a chunk that is computed
-    again meets the random numbers that it had.
+    State, such as random seeds and moving averages, goes from chunk to chunk as if each were a
+    batch: batch statistics are a chunk's, and a chunk that is computed again meets the random
+    numbers that it had.
 
     Where JAX divides the batch between devices, a chunk takes as many rows of each of them, and
     batch statistics are those of all these rows. No row leaves its device.
 
     Args:
-        call: Function from inputs to a nest of tensors, through `layers`.
-        layers: The built layers that have all variables that `call` uses.
+        layers: Built layers, of which each takes the outputs of the one before.
         inputs: A tensor `(batch, ...)`.
         chunk_size: Rows a chunk, of each device.
 
     Returns:
-        What `call` returns, of the whole batch.
+        What the last layer gives of the whole batch, a nest of tensors.
 
     Raises:
         ValueError: If a layer adds losses of its own, which would be a chunk's and not the batch's,
@@ -46,25 +48,30 @@ def call_in_chunks(
 
     Example:
     ```python
-    call_in_chunks(encoder, [encoder], images, chunk_size=64)  # encoder(images), in less memory
+    call_in_chunks([encoder], images, chunk_size=64)  # encoder(images), in less memory
     ```
     """
     if not backend.remat_nests():
         _refuse_remat(layers)
     trainable = [v for layer in layers for v in layer.trainable_variables]
     state = [v for layer in layers for v in layer.non_trainable_variables]
-    structure = []
+    batch, row = ops.shape(inputs)[0], inputs.shape[1:]
+    dtype = keras.backend.standardize_dtype(inputs.dtype)
+    spec = keras.KerasTensor((None, *row), dtype)
+    for layer in layers:
+        spec = layer.compute_output_spec(spec)
 
     def encode(chunk, *values):
         mapping = zip(trainable + state, values, strict=True)
+        outputs = ops.view(ops.reshape(chunk, (-1, *row)), dtype)
         with keras.StatelessScope(state_mapping=list(mapping), collect_losses=True) as scope:
-            outputs = call(chunk)
+            for layer in layers:
+                outputs = layer(outputs, training=True)
         if scope.losses:
             raise ValueError(
                 "`gradient_cache_size` must be None for layers that call `add_loss`: their losses "
                 f"are of single chunks. Received: {len(scope.losses)} such losses"
             )
-        structure[:] = [keras.tree.map_structure(lambda _: None, outputs)]
         updated = [scope.get_current_value(v) for v in state]
         return *keras.tree.flatten(outputs), *updated
 
@@ -73,20 +80,33 @@ def call_in_chunks(
     weights = [ops.convert_to_tensor(v) for v in trainable]
     # Copies: torch would assign into what the first chunk is computed again from.
     values = [ops.copy(ops.convert_to_tensor(v)) for v in state]
-    batch, row = ops.shape(inputs)[0], inputs.shape[1:]
     # A chunk of consecutive rows would lie on a few devices, and be sent to all others.
     devices = backend.num_shares(batch)
     share = batch // devices
-    rest = (share - 1) // chunk_size
-    first = share - rest * chunk_size
-    shares = ops.reshape(inputs, (devices, share, *row))
-    results = encode_first(ops.reshape(shares[:, :first], (-1, *row)), *weights, *values)
+    rest, first = share // chunk_size, share % chunk_size
+    # Bits of numbers: TensorFlow's loop would carry a gradient of all inputs.
+    shares = ops.view(ops.reshape(inputs, (devices, share, *row)), _INTEGERS.get(dtype, dtype))
+
+    def zeros(rows):
+        flat = keras.tree.flatten(spec)
+        return [ops.zeros((rows, *x.shape[1:]), x.dtype) for x in flat]
+
+    def lead():
+        return encode_first(shares[:, :first], *weights, *values)
+
+    def nothing():
+        return *zeros(0), *values
+
+    if isinstance(first, int):
+        results = lead() if first else nothing()
+    else:
+        results = ops.cond(first > 0, lead, nothing)
     outputs, values = _split(results, len(state))
 
     # Cut out within what is computed again: JAX's loop over chunks would keep copies of all inputs.
     def encode_from(start, *values):
         chunk = ops.slice(shares, (0, start, *(0 for _ in row)), (devices, chunk_size, *row))
-        return encode(ops.reshape(chunk, (-1, *row)), *values)
+        return encode(chunk, *values)
 
     encode_again = backend.remat(encode_from)
 
@@ -97,16 +117,15 @@ def call_in_chunks(
 
     if not isinstance(rest, int) or rest > 0:
         # TensorFlow's loop wants results shaped as what goes from step to step.
-        empty = [ops.zeros((devices * chunk_size, *x.shape[1:]), x.dtype) for x in outputs]
         starts = first + chunk_size * ops.arange(rest, dtype="int32")
-        last, stacked = ops.scan(step, (*empty, *values), starts)
+        last, stacked = ops.scan(step, (*zeros(devices * chunk_size), *values), starts)
         _, values = _split(last, len(state))
         outputs = [
             _join(x, more, devices, chunk_size) for x, more in zip(outputs, stacked, strict=False)
         ]
     for variable, value in zip(state, values, strict=True):
         variable.assign(value)
-    return keras.tree.pack_sequence_as(structure[0], outputs)
+    return keras.tree.pack_sequence_as(spec, outputs)
 
 
 def _refuse_remat(layers):

@@ -170,10 +170,26 @@ def test_mixed_precision_and_loss_scaling(policy):
     assert got[1]["loss"][-1] < got[1]["loss"][0]
 
 
-@pytest.mark.parametrize("options", [{"run_eagerly": True}, {"jit_compile": False}])
+@pytest.mark.parametrize(
+    "options", [{"run_eagerly": True}, {"jit_compile": False}, {"jit_compile": True}]
+)
 def test_compile_options(options):
+    if keras.backend.backend() == "tensorflow" and options.get("jit_compile"):
+        pytest.skip("TensorFlow's XLA has no gradient of such a loop")
     cached, plain = copies(layer_norm_backbone, CLCEModel, CLCEModel)
     assert_same(train(cached, size=7, options=options), train(plain))
+
+
+@pytest.mark.parametrize("size", [7, 8])
+def test_a_batch_whose_size_the_graph_knows(size):
+    # `fit` hides the size of arrays from TensorFlow's graphs.
+    cached, plain = copies(layer_norm_backbone, CLCEModel, CLCEModel)
+    train(cached, steps=0, size=size)
+    train(plain, steps=0)
+    for model in (cached, plain):
+        for _ in range(2):
+            model.train_on_batch(VIEWS, LABELS)
+    assert_same((cached, {}), (plain, {}))
 
 
 def test_xla_of_tensorflow_is_refused_where_asked_for_and_not_chosen_by_default(monkeypatch):
