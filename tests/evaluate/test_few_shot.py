@@ -266,6 +266,11 @@ def test_numpys_integers_count_as_integers(results):
     assert json.loads(json.dumps(result.as_dict())) == results[0].as_dict()
 
 
+def test_results_have_their_place_in_sets_and_lists(results):
+    assert len({*results}) == len(results) and results.index(results[1]) == 1
+    assert results[0] != results[1]
+
+
 def test_only_results_are_compared(results):
     with pytest.raises(ValueError, match=r"`b` must be a FewShotResult. Received: b of type float"):
         compare(results[0], 0.5)
@@ -285,6 +290,7 @@ def test_only_results_are_compared(results):
         ({"seed": -1}, r"`seed`"),
         ({"shots": 170}, r"shots \+ queries = 185.*8 \(174\)"),
         ({"classifier": "svm"}, r"`classifier` must be one of logistic"),
+        ({"classifier": ["cosine"]}, r"`classifier` must be one of logistic"),
         ({"transform": "zscore"}, r"`transform` must be one of"),
         ({"transform": "cl2"}, r"`center` must be given"),
         ({"center": np.zeros(64)}, r"`center` must be given for transform='cl2' and for no other"),
@@ -293,6 +299,8 @@ def test_only_results_are_compared(results):
         ({"transform": "cl2", "center": "mean"}, r"`center` must be numbers of shape \(dim,\)"),
         ({"transform": None, "features": DIGITS[0] * 1e20}, r"`features` must lie within ±1e\+15"),
         ({"features": DIGITS[0][:, :0]}, r"`features` must be numbers of shape"),
+        ({"features": None}, r"`features` must be numbers of shape"),
+        ({"features": {"embedding": DIGITS[0]}}, r"`features` must be numbers of shape"),
         ({"features": DIGITS[0][:, 0]}, r"`features` must be numbers of shape \(examples, dim\)"),
         ({"features": np.where(DIGITS[0] > 15, np.nan, DIGITS[0])}, r"finite.*rows that are not"),
         ({"labels": DIGITS[1][:-1]}, r"`labels` must have shape \(1797,\)"),

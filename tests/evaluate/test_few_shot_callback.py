@@ -103,6 +103,9 @@ def test_what_would_fail_after_an_epoch_fails_before():
     images, labels = data(0)
     with pytest.raises(ValueError, match=r"`images` must hold one image for each of 72 labels"):
         FewShotCallback(images[:-1], labels, ways=3, queries=5)
+    for wrong in (None, "images.npy"):
+        with pytest.raises(ValueError, match=r"`images` must be an array.*Received: images of"):
+            FewShotCallback(wrong, labels, ways=3, queries=5)
     for tasks in (0, "9"):
         with pytest.raises(ValueError, match=r"`tasks`.*Received: tasks="):
             FewShotCallback(images, labels, ways=3, queries=5, tasks=tasks)

@@ -95,6 +95,13 @@ def test_few_shot_runs_are_reported_on_the_same_tasks_alone(tmp_path):
         with Image.open(tmp_path / "out" / name) as picture:
             assert picture.format == "PNG"
 
+    lost = home / "frozen-seed0" / "few_shot.npz"
+    lost.unlink()
+    done = report("--runs", tmp_path / "runs", "--output_dir", tmp_path / "out")
+    assert done.returncode == 0 and f"Left out, {lost} is damaged" in done.stdout
+    text = (tmp_path / "out" / "report.md").read_text()
+    assert "frozen  " not in text.split("median ± seeds  the")[0] and f"{100 * ce.mean():.2f}" in text
+
     write_few_shot_run(home / "clce-seed1", "clce", 1, clce, drawn_from="b2")
     done = report("--runs", tmp_path / "runs", "--output_dir", tmp_path / "out")
     assert done.returncode == 1
