@@ -55,7 +55,7 @@ def plot_curves(
                     legend.setdefault(f"{name}, {'validation' if prefix else 'training'}", line)
         axes.set_title(title)
         axes.set_xlabel("Epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
     columns = min(4, max(1, len(legend)))
     figure.legend([*legend.values()], [*legend], loc="outside lower center", ncols=columns)

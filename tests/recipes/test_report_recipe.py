@@ -99,8 +99,8 @@ def test_few_shot_runs_are_reported_on_the_same_tasks_alone(tmp_path):
     lost.unlink()
     done = report("--runs", tmp_path / "runs", "--output_dir", tmp_path / "out")
     assert done.returncode == 0 and f"Left out, {lost} is damaged" in done.stdout
-    text = (tmp_path / "out" / "report.md").read_text()
-    assert "frozen  " not in text.split("median ± seeds  the")[0] and f"{100 * ce.mean():.2f}" in text
+    table = (tmp_path / "out" / "report.md").read_text().split("median ± seeds  the")[0]
+    assert "frozen" not in table and f"{100 * ce.mean():.2f}" in table
 
     write_few_shot_run(home / "clce-seed1", "clce", 1, clce, drawn_from="b2")
     done = report("--runs", tmp_path / "runs", "--output_dir", tmp_path / "out")
