@@ -83,6 +83,12 @@ class CLCEModel(keras.Model):
                 "`backbone` must be a Keras model; `CLCEModel.from_backbone` builds one by name. "
                 f"Received: backbone={backbone!r}"
             )
+        if not hasattr(backbone, "input_shape"):
+            raise ValueError(
+                "`backbone` must know the shape of its images. Wrap a subclassed model in a "
+                "functional one: keras.Model(images, model(images)) with images = keras.Input(…). "
+                f"Received: backbone={backbone!r}"
+            )
         if augmenter is not None and not isinstance(augmenter, keras.Layer):
             raise ValueError(
                 "`augmenter` must be None or a Keras layer, such as `two_view_augmenter` builds. "
@@ -184,7 +190,8 @@ class CLCEModel(keras.Model):
                 the memory of as many and the price of a second forward pass. The loss and its
                 gradients are those of the whole batch; batch normalisation takes the statistics
                 of each chunk, as if it were a batch, and on JAX those of all devices' chunks
-                together. Defaults to `None`, all views at once.
+                together. There are no gradients of the images, and on torch none by
+                `torch.autograd.grad`. Defaults to `None`, all views at once.
             **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss`,
                 as in Keras. `loss_weights` is refused: there is one loss.
 
@@ -352,7 +359,7 @@ class CLCEModel(keras.Model):
         # An image's views lie side by side, so that rows that are shared between devices stay where
         # they are: one view of all images before the other would send every image around.
         x = ops.stack([ops.cast(view, self.compute_dtype) for view in views], axis=1)
-        x = ops.reshape(x, (-1, *x.shape[2:]))
+        x = ops.reshape(x, (-1, *ops.shape(x)[2:]))
         y = None if y is None else ops.repeat(y, 2, axis=0)
         if sample_weight is not None:
             sample_weight = ops.repeat(sample_weight, 2, axis=0)

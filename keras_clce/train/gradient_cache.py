@@ -55,9 +55,9 @@ def call_in_chunks(
         _refuse_remat(layers)
     trainable = [v for layer in layers for v in layer.trainable_variables]
     state = [v for layer in layers for v in layer.non_trainable_variables]
-    batch, row = ops.shape(inputs)[0], inputs.shape[1:]
+    batch, *row = ops.shape(inputs)
     dtype = keras.backend.standardize_dtype(inputs.dtype)
-    spec = keras.KerasTensor((None, *row), dtype)
+    spec = keras.KerasTensor((None, *inputs.shape[1:]), dtype)
     for layer in layers:
         spec = layer.compute_output_spec(spec)
 
@@ -156,4 +156,5 @@ def _join(first, stacked, devices, chunk_size):
 
 def _split(results, num_states):
     cut = len(results) - num_states
-    return list(results[:cut]), list(results[cut:])
+    # No gradient goes from a chunk into those before it, as none goes from batch to batch.
+    return list(results[:cut]), [ops.stop_gradient(value) for value in results[cut:]]

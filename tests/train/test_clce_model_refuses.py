@@ -27,6 +27,13 @@ def test_bad_constructor_arguments():
     with pytest.raises(ValueError, match=r"`features`.*Received"):
         CLCEModel(flat, 3)
 
+    class Subclassed(keras.Model):
+        def call(self, images):
+            return images
+
+    with pytest.raises(ValueError, match=r"`backbone` must know the shape.*Received: backbone=<"):
+        CLCEModel(Subclassed(), 3)
+
 
 @pytest.mark.parametrize(
     "loss", ["mse", SupConLoss(), CLCELoss(reduction="none")], ids=["name", "part", "no reduction"]

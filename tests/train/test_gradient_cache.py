@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 import small_models
+import tensorflow as tf
 from keras import ops
 
 from keras_clce import CLCELoss, CLCEModel
@@ -144,6 +145,66 @@ def test_balanced_batches():
 def test_chunks_meet_the_random_numbers_and_statistics_of_chunks_that_are_kept(norm, size):
     cached, kept = copies(lambda: noisy_backbone(norm), CLCEModel, KeepsChunks)
     assert_same(train(cached, size=size), train(kept, size=size))
+
+
+@pytest.mark.parametrize("size", [7, 8])
+def test_frozen_batch_normalisation(size):
+    def build():
+        backbone = noisy_backbone("batch")
+        for layer in backbone.layers:
+            layer.trainable = not isinstance(layer, keras.layers.BatchNormalization)
+        return backbone
+
+    cached, kept = copies(build, CLCEModel, KeepsChunks)
+    assert_same(train(cached, size=size), train(kept, size=size))
+    (cached,) = copies(build, CLCEModel)
+    cached.backbone.trainable = False
+    before = [ops.convert_to_numpy(v) for v in cached.backbone.variables]
+    train(cached, size=size)
+    for value, variable in zip(before, cached.backbone.variables, strict=True):
+        if "seed" not in variable.path:
+            np.testing.assert_array_equal(ops.convert_to_numpy(variable), value)
+
+
+def test_no_gradient_goes_from_chunk_to_chunk():
+    class MinusRunningMean(keras.layers.Layer):
+        def build(self, shape):
+            self.mean = self.add_weight(shape=shape[-1:], initializer="zeros", trainable=False)
+
+        def call(self, x, training=False):
+            outputs = x - ops.stop_gradient(self.mean) if stop else x - self.mean
+            if training:
+                self.mean.assign(0.5 * self.mean + 0.5 * ops.mean(x, (0, 1, 2)))
+            return outputs
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    def build():
+        inputs = keras.Input(small_models.SHAPE)
+        return keras.Model(inputs, MinusRunningMean()(keras.layers.Conv2D(4, 3)(inputs)))
+
+    stop = True
+    stopped, not_stopped = copies(build, CLCEModel, CLCEModel)
+    stopped = train(stopped, size=6)
+    stop = False
+    assert_same(train(not_stopped, size=6), stopped)
+
+
+def test_images_whose_size_no_graph_knows():
+    def batches():
+        yield VIEWS, LABELS
+
+    data = tf.data.Dataset.from_generator(
+        batches,
+        output_signature=(
+            (tf.TensorSpec((None, None, None, 3)),) * 2,
+            tf.TensorSpec((None,), "int64"),
+        ),
+    ).repeat(2)
+    cached, plain = copies(layer_norm_backbone, CLCEModel, CLCEModel)
+    got = train(cached, size=7, data=data, steps=1)
+    assert_same(got, train(plain, data=data, steps=1))
 
 
 def test_transformer_with_stochastic_depth_and_remat():
