@@ -75,10 +75,10 @@ def load(
     Raises:
         ValueError: If a run cannot go on, or a flag is out of range for the data.
     """
-    existing = next(path for path in runs[0][2].path.absolute().parents if path.exists())
-    if not existing.is_dir():
-        raise ValueError(f"--output_dir must be a folder. Received: {existing}, which is a file")
     for loss, seed, folder in runs:
+        existing = next(path for path in folder.path.absolute().parents if path.exists())
+        if not existing.is_dir():
+            raise ValueError(f"--output_dir must be a folder. Received: {existing}, a file")
         folder.check(settings(loss, seed), FLAGS.resume)
     dataset = loader(
         FLAGS.dataset,

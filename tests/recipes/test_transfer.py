@@ -118,7 +118,7 @@ def test_a_second_start_is_refused_and_resume_keeps_finished_runs(tiny_backbone,
     with pytest.raises(SystemExit, match=r"hardness: 1\.0 then, 2\.0 now"):
         run(*arguments, "--resume", "--hardness=2")
     file = only(tmp_path / "runs", "metrics.json")
-    with pytest.raises(SystemExit, match=r"--output_dir must be a folder.*metrics.json, which is"):
+    with pytest.raises(SystemExit, match=r"--output_dir must be a folder.*metrics.json, a file"):
         run(*arguments, f"--output_dir={file}")
 
 
