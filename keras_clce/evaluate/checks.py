@@ -63,9 +63,9 @@ def number_array(name: str, values: Any, ndim: int) -> np.ndarray:
     """Bring numbers of any framework to NumPy, without a look at each.
 
     Args:
-        name: Name of the argument, for the message.
-        values: Numbers `(examples, dim)` or `(dim,)`, at least one.
-        ndim: Number of axes, 2 or 1.
+        name: As in `finite_array`, and so are the others.
+        values: Numbers.
+        ndim: Number of axes.
 
     Returns:
         An array.

@@ -103,8 +103,7 @@ class CLCEModel(keras.Model):
         self.gradient_cache_size = None
         self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
         self.contrastive_tracker = keras.metrics.Mean(name="contrastive")
-        if backbone.built:
-            self.build(backbone.input_shape)
+        self.build(backbone.input_shape)
 
     @classmethod
     def from_backbone(
@@ -152,8 +151,6 @@ class CLCEModel(keras.Model):
         """Create the weights for images, or pairs of views, of this shape."""
         if input_shape and isinstance(input_shape[0], (tuple, list)):
             input_shape = input_shape[0]
-        if not self.backbone.built:
-            self.backbone.build(input_shape)
         self.heads.build(self.backbone.compute_output_shape(input_shape))
         self.built = True
 
