@@ -16,6 +16,7 @@ from keras_clce.data.catalog import get_spec
 from keras_clce.losses import CLCELoss, HSCLLoss, LACLNLoss, SupConLoss
 from keras_clce.losses.functional import POSITIVE_SUMS
 from keras_clce.models.backbones import backbone_spec, check_options, check_weights
+from keras_clce.models.heads import FEATURE_NORMALIZATIONS
 from keras_clce.models.external import brings_weights, is_external
 from keras_clce.train.optimization import OPTIMIZERS
 
@@ -38,6 +39,13 @@ class _NoneOrString(flags.ArgumentParser):
 
     def parse(self, argument: str | None) -> str | None:
         return None if str(argument).lower() == "none" else argument
+
+
+class _EnumOrNone(flags.EnumParser):
+    """Takes one of some words, or the word none for None."""
+
+    def parse(self, argument: str | None) -> str | None:
+        return None if argument in (None, "none") else super().parse(argument)
 
 
 @functools.cache
@@ -97,6 +105,13 @@ def define_training_flags() -> None:
         None,
         "Size of a linear projection before the embedding, if any.",
         1,
+    )
+    flags.DEFINE(
+        _EnumOrNone(FEATURE_NORMALIZATIONS),
+        "feature_normalization",
+        None,
+        "What is done to the pooled features before both heads read them: "
+        f"{', '.join(FEATURE_NORMALIZATIONS)} or none.",
     )
     flags.DEFINE_float("label_smoothing", 0.0, "Share of a label spread over all classes.", 0, 1)
     flags.DEFINE_float(

@@ -179,6 +179,7 @@ def build_model(num_classes: int) -> CLCEModel:
             embedding_dim=FLAGS.embedding_dim,
             stochastic_depth=FLAGS.stochastic_depth,
             remat=FLAGS.remat,
+            feature_normalization=FLAGS.feature_normalization,
         )
         if FLAGS.unfreeze_last:
             unfreeze_last(model.backbone, FLAGS.unfreeze_last)

@@ -5,6 +5,11 @@ from typing import Any
 import keras
 from keras import ops
 
+FEATURE_NORMALIZATIONS = ("layer", "batch", "unit")
+# Length of the features that the heads read with "unit". NormFace: on length 1 alone the softmax
+# of many classes cannot come near one-hot, so that cross-entropy stays large.
+_UNIT_LENGTH = 16.0
+
 
 @keras.saving.register_keras_serializable(package="keras_clce")
 class EmbeddingAndLogits(keras.layers.Layer):
@@ -17,18 +22,31 @@ class EmbeddingAndLogits(keras.layers.Layer):
         num_classes: Number of classes, at least 1.
         embedding_dim: Size of a linear projection before the norm. Defaults to `None`: the
             embedding is the normalised pooled features, as in the paper.
+        feature_normalization: What is done to the pooled features before classifier and embedding
+            read them, without parameters: `"layer"` subtracts the mean of each row and divides by
+            its deviation, `"batch"` does so with each column of the batch (moving averages in
+            inference), `"unit"` gives each row the length 16. Features after a ReLU have no
+            negative numbers, so that unlike images are never farther apart than a right angle;
+            the first two take that limit away. Defaults to `None`, nothing.
         **kwargs: As in `keras.layers.Layer`.
 
     Call arguments:
         features: Feature maps `(batch, height, width, channels)` or vectors `(batch, channels)`.
+        training: Whether `"batch"` normalises with the batch's own statistics. Defaults to
+            `False`.
 
     Returns:
         A dict: `"embedding"` `(batch, dim)` unit rows, `"logits"` and `"probabilities"`
-        `(batch, num_classes)`.
+        `(batch, num_classes)`; in training also `"feature_norm"` `(batch,)`, the lengths of the
+        pooled features.
 
     Raises:
-        ValueError: If `num_classes` or `embedding_dim` is not a whole number above 0, or
-            the features are neither maps nor vectors.
+        ValueError: If `num_classes` or `embedding_dim` is not a whole number above 0,
+            `feature_normalization` is none of those named, or the features are neither maps nor
+            vectors.
+
+    Reference:
+        - [NormFace](https://arxiv.org/abs/1704.06369), classifiers of features of one length
 
     Example:
     ```python
@@ -37,17 +55,30 @@ class EmbeddingAndLogits(keras.layers.Layer):
     ```
     """
 
-    def __init__(self, num_classes: int, embedding_dim: int | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        embedding_dim: int | None = None,
+        feature_normalization: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         for name, value in (("num_classes", num_classes), ("embedding_dim", embedding_dim)):
             optional = name == "embedding_dim" and value is None
             if not optional and (isinstance(value, bool) or not _is_positive_integer(value)):
                 raise ValueError(
                     f"`{name}` must be a whole number above 0. Received: {name}={value}"
                 )
+        if feature_normalization not in (None, *FEATURE_NORMALIZATIONS):
+            raise ValueError(
+                f"`feature_normalization` must be None or one of {FEATURE_NORMALIZATIONS}. "
+                f"Received: feature_normalization={feature_normalization!r}"
+            )
         super().__init__(**kwargs)
         self.num_classes = int(num_classes)
         self.embedding_dim = None if embedding_dim is None else int(embedding_dim)
         self.pool = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pool")
+        self.feature_normalization = feature_normalization
+        self.normalize = _normalizer(feature_normalization)
         self.norm = keras.layers.UnitNormalization(dtype="float32", name="norm")
         self.classifier = keras.layers.Dense(self.num_classes, dtype="float32", name="classifier")
         self.projection = None
@@ -65,32 +96,41 @@ class EmbeddingAndLogits(keras.layers.Layer):
             )
         if len(input_shape) == 4:
             input_shape = self.pool.compute_output_shape(input_shape)
+        if self.normalize is not None:
+            self.normalize.build(input_shape)
         self.classifier.build(input_shape)
         if self.projection is not None:
             self.projection.build(input_shape)
 
-    def call(self, features: Any) -> dict[str, Any]:
+    def call(self, features: Any, training: bool = False) -> dict[str, Any]:
         """Embedding, logits and probabilities of a batch of features."""
         features = ops.cast(features, "float32")
         pooled = self.pool(features) if len(features.shape) == 4 else features
-        projected = pooled if self.projection is None else self.projection(pooled)
-        logits = self.classifier(pooled)
-        return {
-            "embedding": self.norm(projected),
+        read = self._normalized(pooled, training)
+        logits = self.classifier(read)
+        outputs = {
+            "embedding": self.norm(read if self.projection is None else self.projection(read)),
             "logits": logits,
             "probabilities": ops.softmax(logits),
         }
+        if training:
+            outputs["feature_norm"] = ops.norm(ops.stop_gradient(pooled), axis=-1)
+        return outputs
 
-    def compute_output_spec(self, features: Any) -> dict[str, keras.KerasTensor]:
+    def compute_output_spec(
+        self, features: Any, training: bool = False
+    ) -> dict[str, keras.KerasTensor]:
         """Shapes and dtypes of the outputs."""
         shape = features.shape
         batch, dim = self.pool.compute_output_shape(shape) if len(shape) == 4 else shape
         sizes = {
-            "embedding": self.embedding_dim or dim,
-            "logits": self.num_classes,
-            "probabilities": self.num_classes,
+            "embedding": (self.embedding_dim or dim,),
+            "logits": (self.num_classes,),
+            "probabilities": (self.num_classes,),
         }
-        return {name: keras.KerasTensor((batch, size)) for name, size in sizes.items()}
+        if training:
+            sizes["feature_norm"] = ()
+        return {name: keras.KerasTensor((batch, *size)) for name, size in sizes.items()}
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the layer."""
@@ -98,7 +138,32 @@ class EmbeddingAndLogits(keras.layers.Layer):
             **super().get_config(),
             "num_classes": self.num_classes,
             "embedding_dim": self.embedding_dim,
+            "feature_normalization": self.feature_normalization,
         }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "EmbeddingAndLogits":
+        """Rebuild the layer from `get_config`'s dict."""
+        # Files from before there was a choice hold nothing of it.
+        return super().from_config({"feature_normalization": None, **config})
+
+    def _normalized(self, pooled, training):
+        if self.normalize is None:
+            return pooled
+        if self.feature_normalization == "unit":
+            return _UNIT_LENGTH * self.normalize(pooled)
+        return self.normalize(pooled, training=training)
+
+
+def _normalizer(kind):
+    # Small, so that features of any size come out the same, where Keras would add 0.001.
+    options = {"epsilon": 1e-6, "center": False, "scale": False, "dtype": "float32"}
+    if kind == "layer":
+        return keras.layers.LayerNormalization(**options, name="normalize")
+    if kind == "batch":
+        # Fine-tuning takes a few hundred steps, after which 0.99 would still hold the start.
+        return keras.layers.BatchNormalization(**options, momentum=0.9, name="normalize")
+    return None if kind is None else keras.layers.UnitNormalization(dtype="float32")
 
 
 def _is_positive_integer(value: Any) -> bool:

@@ -4,6 +4,7 @@ import contextlib
 import csv
 import io
 import json
+import math
 import os
 import platform
 import subprocess
@@ -221,10 +222,12 @@ class RunFolder:
         """Write one line an epoch, epochs counted from 1.
 
         Args:
-            history: One dict of logs an epoch, all with the same keys, `"epoch"` from 0.
+            history: One dict of logs an epoch, `"epoch"` from 0; what an epoch lacks, as one that
+                an older version has logged may, becomes NaN.
         """
         text = io.StringIO()
-        writer = csv.DictWriter(text, fieldnames=list(history[0]))
+        names = dict.fromkeys(name for row in history for name in row)
+        writer = csv.DictWriter(text, fieldnames=list(names), restval=math.nan)
         writer.writeheader()
         writer.writerows({**row, "epoch": row["epoch"] + 1} for row in history)
         write_atomically(self.history, lambda to: to.write_text(text.getvalue()))

@@ -23,7 +23,8 @@ class CLCEModel(keras.Model):
     Training stacks both views of a batch into one batch of twice the size and hands it to
     Keras's own training step, so compiled steps, mixed precision, callbacks and distribution work
     as for any Keras model. Logs have `loss`, `cross_entropy`, `contrastive` and what `metrics` of
-    `compile` adds, each with `val_` for validation data. Prediction and evaluation use one view.
+    `compile` adds, each with `val_` for validation data, and of training `feature_norm`, the mean
+    length of the pooled features. Prediction and evaluation use one view.
 
     Args:
         backbone: A Keras model from images `(batch, height, width, channels)` to feature maps or
@@ -35,6 +36,9 @@ class CLCEModel(keras.Model):
             come, once, and an anchor's positives are the other images of its class.
         embedding_dim: Size of a linear projection before the embedding's norm. Defaults to `None`,
             no projection, as in the paper.
+        feature_normalization: What is done to the pooled features before both heads read them:
+            `"layer"`, `"batch"`, `"unit"` or nothing, as in
+            `keras_clce.models.heads.EmbeddingAndLogits`. Defaults to `None`, nothing.
         **kwargs: As in `keras.Model`.
 
     Call arguments:
@@ -75,6 +79,7 @@ class CLCEModel(keras.Model):
         num_classes: int,
         augmenter: keras.layers.Layer | None = None,
         embedding_dim: int | None = None,
+        feature_normalization: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -94,15 +99,20 @@ class CLCEModel(keras.Model):
                 "`augmenter` must be None or a Keras layer, such as `two_view_augmenter` builds. "
                 f"Received: augmenter={augmenter!r}"
             )
-        heads = EmbeddingAndLogits(num_classes, embedding_dim, name="heads")
+        heads = EmbeddingAndLogits(
+            num_classes, embedding_dim, feature_normalization, name="heads"
+        )
         self.backbone = quicken(backbone)
         self.heads = heads
         self.num_classes = num_classes
         self.augmenter = augmenter
         self.embedding_dim = embedding_dim
+        self.feature_normalization = feature_normalization
         self.gradient_cache_size = None
+        self._training_step = False
         self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
         self.contrastive_tracker = keras.metrics.Mean(name="contrastive")
+        self.feature_norm_tracker = keras.metrics.Mean(name="feature_norm")
         self.build(backbone.input_shape)
 
     @classmethod
@@ -116,6 +126,7 @@ class CLCEModel(keras.Model):
         embedding_dim: int | None = None,
         stochastic_depth: float = 0.0,
         remat: bool = False,
+        feature_normalization: str | None = None,
     ) -> "CLCEModel":
         """Build the model on a named encoder.
 
@@ -132,6 +143,7 @@ class CLCEModel(keras.Model):
                 for transformers and BiT. Defaults to 0.
             remat: Whether blocks are computed anew in the backward pass, which saves memory, for
                 transformers. Defaults to `False`.
+            feature_normalization: As in the constructor. Defaults to `None`.
 
         Returns:
             A `CLCEModel` that takes RGB images in 0..255; the encoder's own scaling is inside.
@@ -145,7 +157,13 @@ class CLCEModel(keras.Model):
         ```
         """
         backbone = build_backbone(name, image_size, weights, stochastic_depth, remat)
-        return cls(backbone, num_classes, augmenter=augmenter, embedding_dim=embedding_dim)
+        return cls(
+            backbone,
+            num_classes,
+            augmenter=augmenter,
+            embedding_dim=embedding_dim,
+            feature_normalization=feature_normalization,
+        )
 
     def build(self, input_shape: tuple | Sequence[tuple]) -> None:
         """Create the weights for images, or pairs of views, of this shape."""
@@ -163,7 +181,7 @@ class CLCEModel(keras.Model):
             or self.gradient_cache_size is None
             or keras.backend.is_keras_tensor(images)
         ):
-            return self.heads(self.backbone(images, training=training))
+            return self.heads(self.backbone(images, training=training), training=training)
         return call_in_chunks([self.backbone, self.heads], images, self.gradient_cache_size)
 
     def compile(
@@ -256,7 +274,11 @@ class CLCEModel(keras.Model):
 
     def train_step(self, *args: Any) -> Any:
         """Keras's own training step, on both views stacked into one batch."""
-        return backend.train_step_on(self, super().train_step, self._stack_views, args)
+        self._training_step = True
+        try:
+            return backend.train_step_on(self, super().train_step, self._stack_views, args)
+        finally:
+            self._training_step = False
 
     def test_step(self, *args: Any) -> Any:
         """Keras's own test step, its work divided where every device has the whole batch."""
@@ -281,6 +303,8 @@ class CLCEModel(keras.Model):
         parts = self.loss.parts(y, y_pred, sample_weight)
         self.cross_entropy_tracker.update_state(*parts["cross_entropy"])
         self.contrastive_tracker.update_state(*parts["contrastive"])
+        if "feature_norm" in y_pred:
+            self.feature_norm_tracker.update_state(y_pred["feature_norm"])
         total = self.loss.join(parts)
         for loss in self.losses:
             total = total + ops.sum(ops.cast(loss, total.dtype))
@@ -294,6 +318,13 @@ class CLCEModel(keras.Model):
         # Keras comes here first where it builds metrics.
         check_labelled(y)
         return super().compute_metrics(x, y, y_pred["probabilities"], sample_weight)
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Logs by name; `feature_norm` of training steps alone."""
+        logs = super().get_metrics_result()
+        if not self._training_step:
+            logs.pop(self.feature_norm_tracker.name)
+        return logs
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train, as `keras.Model.fit` does, after a look at the arrays.
@@ -377,11 +408,14 @@ class CLCEModel(keras.Model):
             "num_classes": self.num_classes,
             "augmenter": None if self.augmenter is None else serialize(self.augmenter),
             "embedding_dim": self.embedding_dim,
+            "feature_normalization": self.feature_normalization,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "CLCEModel":
         """Rebuild the model from `get_config`'s dict."""
         deserialize = keras.saving.deserialize_keras_object
+        # Files from before there was a choice hold nothing of it.
+        config = {"feature_normalization": None, **config}
         parts = {key: deserialize(config[key]) for key in ("backbone", "augmenter") if config[key]}
         return cls(**{**config, **parts})

@@ -59,7 +59,7 @@ def call_in_chunks(
     dtype = keras.backend.standardize_dtype(inputs.dtype)
     spec = keras.KerasTensor((None, *inputs.shape[1:]), dtype)
     for layer in layers:
-        spec = layer.compute_output_spec(spec)
+        spec = layer.compute_output_spec(spec, training=True)
 
     def encode(chunk, *values):
         mapping = zip(trainable + state, values, strict=True)
