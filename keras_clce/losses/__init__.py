@@ -2,5 +2,6 @@
 
 from keras_clce.losses.clce import CLCELoss
 from keras_clce.losses.contrastive import HSCLLoss, LACLNLoss, SupConLoss
+from keras_clce.losses.names import LOSSES, get
 
-__all__ = ["CLCELoss", "HSCLLoss", "LACLNLoss", "SupConLoss"]
+__all__ = ["LOSSES", "CLCELoss", "HSCLLoss", "LACLNLoss", "SupConLoss", "get"]

@@ -63,7 +63,7 @@ class CLCELoss(keras.losses.Loss):
     ) -> None:
         if not isinstance(contrastive_weight, Real) or not 0 <= contrastive_weight <= 1:
             raise ValueError(
-                "`contrastive_weight` must be within [0, 1]. "
+                f"`contrastive_weight` must be within [0, 1]{_hint(contrastive_weight)}. "
                 f"Received: contrastive_weight={contrastive_weight}"
             )
         if not isinstance(label_smoothing, Real) or not 0 <= label_smoothing < 1:
@@ -76,8 +76,8 @@ class CLCELoss(keras.losses.Loss):
             contrastive = LACLNLoss(reduction=self.reduction)
         if not isinstance(contrastive, ContrastiveLoss):
             raise ValueError(
-                "`contrastive` must be None or a contrastive loss of `keras_clce.losses`. "
-                f"Received: contrastive={contrastive}"
+                "`contrastive` must be None or a contrastive loss of `keras_clce.losses`"
+                f"{_hint(contrastive)}. Received: contrastive={contrastive}"
             )
         if contrastive.reduction != self.reduction:
             raise ValueError(
@@ -87,6 +87,16 @@ class CLCELoss(keras.losses.Loss):
         self.contrastive_weight = contrastive_weight
         self.contrastive = contrastive
         self.label_smoothing = label_smoothing
+
+    @property
+    def trains_classifier(self) -> bool:
+        """Whether the loss depends on the logits, so that it trains the classifier."""
+        return self.contrastive_weight < 1
+
+    @property
+    def trains_embedding(self) -> bool:
+        """Whether the loss compares embeddings; if not, it is cross-entropy alone."""
+        return self.contrastive_weight > 0
 
     def parts(
         self, y_true: Any, y_pred: Mapping[str, Any], sample_weight: Any = None
@@ -186,3 +196,9 @@ class CLCELoss(keras.losses.Loss):
         """Rebuild the loss from `get_config`'s dict."""
         contrastive = keras.saving.deserialize_keras_object(config["contrastive"])
         return cls(**{**config, "contrastive": contrastive})
+
+
+def _hint(value):
+    if not isinstance(value, str):
+        return ""
+    return "; a loss from its name is made by keras_clce.losses.get"

@@ -259,6 +259,21 @@ def test_arguments_are_checked_when_the_loss_is_made(argument, value):
         CLCELoss(**{argument: value})
 
 
+@pytest.mark.parametrize("argument", ["contrastive_weight", "contrastive"])
+def test_a_name_in_place_of_an_argument_points_to_get(argument):
+    with pytest.raises(ValueError, match=r"keras_clce\.losses\.get\. Received: .*=supcon"):
+        CLCELoss(**{argument: "supcon"})
+
+
+@pytest.mark.parametrize(
+    ("weight", "classifier", "embedding"),
+    [(0, True, False), (0.0, True, False), (0.5, True, True), (1.0, False, True), (1, False, True)],
+)
+def test_a_loss_tells_by_its_weight_what_it_trains(weight, classifier, embedding):
+    loss = CLCELoss(weight)
+    assert (loss.trains_classifier, loss.trains_embedding) == (classifier, embedding)
+
+
 def test_the_two_reductions_must_be_the_same():
     with pytest.raises(ValueError, match=r"`contrastive`.*reduction.*Received: "):
         CLCELoss(contrastive=LACLNLoss(reduction="sum"))
