@@ -35,6 +35,7 @@ from keras_clce.report import (
     FEW_SHOT_NOTE,
     FROZEN,
     RunFolder,
+    drawing,
     few_shot_tables,
     plot_few_shot,
     plot_task,
@@ -108,10 +109,11 @@ def main(argv: list[str]) -> None:
     with recipe_flags.errors_in_one_line(ValueError):
         print(f"\n{few_shot_tables(found, home)}")
     print(f"\n{FEW_SHOT_NOTE}")
+    print()
     picture = home / f"few_shot{training.suffix()}.png"
-    with recipe_flags.errors_in_one_line(OSError):
+    with drawing(picture):
         plot_few_shot(found, picture)
-    print(f"\nPicture:  {picture}")
+        print(f"Picture:  {picture}")
     print(f"Runs:     {home}   ({time.perf_counter() - started:.0f} s in all)")
 
 
@@ -212,7 +214,6 @@ def write_results(
                 accuracies[name] = result.accuracies
                 results[name] = {"features": output, **result.as_dict()}
     write_atomically(folder.few_shot, lambda to: np.savez_compressed(to, **accuracies))
-    draw_first_task(novel[FLAGS.features[0]], dataset.test, dataset.class_names["test"], folder)
     metrics = {
         "seed": seed,
         "loss": loss,
@@ -234,6 +235,10 @@ def write_results(
             "seconds": round(sum(row["seconds"] for row in checkpoint.history), 1),
         }
     write_json(folder.metrics, metrics)
+    with drawing(folder.task):
+        draw_first_task(novel[FLAGS.features[0]], dataset.test, dataset.class_names["test"], folder)
+    if checkpoint is not None:
+        training.draw_curves(folder, settings(loss, seed), metrics, checkpoint)
     return metrics
 
 

@@ -9,18 +9,30 @@ from collections.abc import Iterator
 from typing import Any
 
 from absl import flags
+from flag_checks import (
+    covers,
+    fitting_devices,
+    fitting_options,
+    fitting_weights,
+    is_given,
+    known_backbone,
+    known_dataset,
+    learning_rates,
+    trainable,
+)
 
+from keras_clce import losses
 from keras_clce.backend import backend_name
 from keras_clce.data import VIEW_POLICIES, list_datasets
 from keras_clce.data.catalog import get_spec
-from keras_clce.losses import CLCELoss, HSCLLoss, LACLNLoss, SupConLoss
+from keras_clce.losses import LOSSES, CLCELoss
 from keras_clce.losses.functional import POSITIVE_SUMS
-from keras_clce.models.backbones import backbone_spec, check_options, check_weights
-from keras_clce.models.heads import FEATURE_NORMALIZATIONS
+from keras_clce.losses.names import arguments_of
+from keras_clce.models.backbones import backbone_spec
 from keras_clce.models.external import brings_weights, is_external
+from keras_clce.models.heads import FEATURE_NORMALIZATIONS
 from keras_clce.train.optimization import OPTIMIZERS
 
-LOSSES = ("ce", "ce_supcon", "hscl", "clce", "supcon")
 PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
 PRECISIONS = ("float32", "mixed_float16", "mixed_bfloat16")
 
@@ -68,7 +80,12 @@ def define_training_flags() -> None:
         None,
         "Pixels a side; the data set's if it prescribes one, else the encoder's, if not given.",
     )
-    flags.DEFINE_list("losses", ["ce", "clce"], f"Losses to compare, of {', '.join(LOSSES)}.")
+    flags.DEFINE_list(
+        "losses",
+        ["ce", "clce"],
+        f"Losses to compare, of {', '.join(LOSSES)}. If not given, those that a frozen encoder "
+        "leaves something to train.",
+    )
     flags.DEFINE_float("contrastive_weight", 0.9, "Weight of the contrastive part (λ).", 0, 1)
     flags.DEFINE_float("temperature", 0.5, "Temperature of the contrastive part (τ).")
     flags.DEFINE_float("hardness", 1.0, "Concentration on hard negatives (β).", 0)
@@ -78,7 +95,12 @@ def define_training_flags() -> None:
         POSITIVE_SUMS,
         "Where the mean over positives stands, outside the logarithm or inside it; not for hscl.",
     )
-    flags.DEFINE_integer("batch_size", 64, "Images a step, each in two views.", 2)
+    flags.DEFINE_integer(
+        "batch_size",
+        64,
+        "Images a step, each in two views. If not given, at most a fourth of the training images.",
+        2,
+    )
     flags.DEFINE_integer(
         "images_per_class", None, "Images of each class in a batch; shuffled if not given.", 2
     )
@@ -91,7 +113,12 @@ def define_training_flags() -> None:
         "pretrained weights, 3e-3 for random ones.",
     )
     flags.DEFINE_float("weight_decay", 0.01, "Decoupled weight decay, off biases and norms.", 0)
-    flags.DEFINE_float("warmup_epochs", 3.0, "Epochs of linear warm-up before cosine decay.", 0)
+    flags.DEFINE_float(
+        "warmup_epochs",
+        3.0,
+        "Epochs of linear warm-up before cosine decay. If not given, at most a tenth of --epochs.",
+        0,
+    )
     flags.DEFINE_enum("augmentation", "light", VIEW_POLICIES, "Policy that makes the two views.")
     flags.DEFINE_enum(
         "mixed_precision",
@@ -142,6 +169,9 @@ def define_training_flags() -> None:
     flags.DEFINE_bool("resume", False, "Go on with runs that were interrupted, keep finished ones.")
     flags.DEFINE_bool("quick", False, "One epoch on a few batches, to see that all works.")
     flags.DEFINE_integer("limit_examples", None, "Use that many training images, balanced.", 1)
+    flags.DEFINE_integer(
+        "drop_small_classes", None, "Leave out classes with fewer images than that.", 1
+    )
     flags.DEFINE_integer("split_seed", 0, "Seed of splits that the data set does not bring.", 0)
     flags.DEFINE_bool("strict", False, "Stop at an unreadable image instead of skipping it.")
     flags.DEFINE_integer("show_views", 0, "Draw that many images with their views.", 0)
@@ -179,17 +209,17 @@ def define_training_flags() -> None:
     flags.register_validator("temperature", lambda value: value > 0, "must be above 0")
     flags.register_validator(
         "learning_rate",
-        lambda items: items is None or _learning_rates(items) is not None,
+        lambda items: items is None or learning_rates(items) is not None,
         "must be a number above 0, or one for each loss, such as ce=1e-3,clce=2e-3",
     )
     flags.register_validator(
         "image_size", lambda value: value is None or value >= 8, "must be at least 8"
     )
-    flags.register_validator("dataset", _known_dataset, "is not a known data set")
-    flags.register_validator("backbone", _known_backbone, "is not a known encoder")
-    flags.register_multi_flags_validator(["backbone", "weights"], _fitting_weights)
+    flags.register_validator("dataset", known_dataset, "is not a known data set")
+    flags.register_validator("backbone", known_backbone, "is not a known encoder")
+    flags.register_multi_flags_validator(["backbone", "weights"], fitting_weights)
     flags.register_multi_flags_validator(
-        ["backbone", "stochastic_depth", "remat", "layer_decay"], _fitting_options
+        ["backbone", "stochastic_depth", "remat", "layer_decay"], fitting_options
     )
     flags.register_validator("layer_decay", lambda value: 0 < value <= 1, "must be within (0, 1]")
     flags.register_validator(
@@ -204,24 +234,29 @@ def define_training_flags() -> None:
         "--freeze_backbone and --unfreeze_last exclude each other",
     )
     flags.register_multi_flags_validator(
-        ["freeze_backbone", "losses", "embedding_dim"],
-        lambda values: (
-            not values["freeze_backbone"] or values["embedding_dim"] or values["losses"] == ["ce"]
-        ),
+        ["freeze_backbone", "losses", "embedding_dim", "contrastive_weight"],
+        lambda values: not is_given("losses") or trainable(values["losses"]) == values["losses"],
         "--freeze_backbone leaves a contrastive loss nothing to train: take --losses=ce, or give "
         "the embedding a projection with --embedding_dim",
     )
     flags.register_multi_flags_validator(
-        ["losses", "learning_rate"],
-        lambda values: _covers(values["learning_rate"], values["losses"]),
+        ["losses", "learning_rate", "freeze_backbone", "embedding_dim", "contrastive_weight"],
+        lambda values: covers(
+            values["learning_rate"],
+            values["losses"] if is_given("losses") else trainable(values["losses"]),
+        ),
         "--learning_rate names some losses but not all of --losses",
     )
     flags.register_multi_flags_validator(
         ["epochs", "warmup_epochs", "quick"],
-        lambda values: values["quick"] or values["warmup_epochs"] < values["epochs"],
+        lambda values: (
+            values["quick"]
+            or not is_given("warmup_epochs")
+            or values["warmup_epochs"] < values["epochs"]
+        ),
         "--warmup_epochs must be below --epochs",
     )
-    flags.register_multi_flags_validator(["batch_size", *DEVICE_FLAGS], _fitting_devices)
+    flags.register_multi_flags_validator(["batch_size", *DEVICE_FLAGS], fitting_devices)
 
 
 def build_loss(name: str) -> CLCELoss:
@@ -233,17 +268,8 @@ def build_loss(name: str) -> CLCELoss:
     Returns:
         A `CLCELoss`.
     """
-    lacln = LACLNLoss(FLAGS.temperature, FLAGS.hardness, FLAGS.positive_sum)
-    supcon = SupConLoss(FLAGS.temperature, FLAGS.positive_sum)
-    contrastive = {
-        "ce": lacln,
-        "ce_supcon": supcon,
-        "hscl": HSCLLoss(FLAGS.temperature, FLAGS.hardness),
-        "clce": lacln,
-        "supcon": supcon,
-    }[name]
-    weight = {"ce": 0.0, "supcon": 1.0}.get(name, FLAGS.contrastive_weight)
-    return CLCELoss(weight, contrastive, label_smoothing=FLAGS.label_smoothing)
+    values = given()
+    return losses.get(name, **{key: values[key] for key in arguments_of(name) if key in values})
 
 
 def learning_rate(loss: str) -> float:
@@ -257,7 +283,7 @@ def learning_rate(loss: str) -> float:
     """
     if FLAGS.learning_rate is None:
         return RANDOM_RATE if weights_in_words() == "random" else PRETRAINED_RATE
-    rates = _learning_rates(FLAGS.learning_rate)
+    rates = learning_rates(FLAGS.learning_rate)
     return rates[loss] if loss in rates else rates[None]
 
 
@@ -313,71 +339,10 @@ def errors_in_one_line(*kinds: type[Exception]) -> Iterator[None]:
         sys.exit(f"Error: {' '.join(str(error).split())}")
 
 
-def _learning_rates(items):
-    rates = {}
-    try:
-        for item in items:
-            name, separator, value = item.rpartition("=")
-            if separator and name not in LOSSES:
-                return None
-            rates[name if separator else None] = float(value)
-    except ValueError:
-        return None
-    valid = rates and len(rates) == len(items) and all(0 < rate < 1e3 for rate in rates.values())
-    return rates if valid else None
-
-
-def _covers(items, losses):
-    rates = _learning_rates(items or ["1"]) or {None: 1.0}
-    return None in rates or set(losses) <= set(rates)
-
-
 @contextlib.contextmanager
-def _as_flag_errors():
+def as_value_errors() -> Iterator[None]:
+    """Turn an error of flags that do not fit together into a `ValueError`."""
     try:
         yield
-    except (ValueError, OSError, ImportError) as error:
-        raise flags.ValidationError(str(error)) from None
-
-
-def _known_dataset(name):
-    with _as_flag_errors():
-        get_spec(name)
-    return True
-
-
-def _known_backbone(name):
-    with _as_flag_errors():
-        backbone_spec(name)
-    return True
-
-
-def _fitting_options(values):
-    with _as_flag_errors():
-        check_options(values["backbone"], values["stochastic_depth"], values["remat"])
-        if values["layer_decay"] != 1 and not values["backbone"].endswith(".keras"):
-            check_options(values["backbone"], layer_decay=True)
-    return True
-
-
-def _fitting_devices(values):
-    count, process = values["num_processes"], values["process_id"]
-    if process >= count or (count > 1) != (values["coordinator_address"] is not None):
-        raise flags.ValidationError(
-            "several processes need --coordinator_address, the same --num_processes and each its "
-            f"own --process_id below it. Received: num_processes={count}, process_id={process}, "
-            f"coordinator_address={values['coordinator_address']}"
-        )
-    devices = values["num_devices"] * count
-    if values["batch_size"] % devices:
-        raise flags.ValidationError(
-            f"--batch_size must divide by the number of devices of all processes, {devices}. "
-            f"Received: batch_size={values['batch_size']}"
-        )
-    return True
-
-
-def _fitting_weights(values):
-    with _as_flag_errors():
-        check_weights(values["backbone"], values["weights"])
-    return True
+    except flags.Error as error:
+        raise ValueError(str(error)) from None

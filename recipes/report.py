@@ -17,12 +17,15 @@ from absl import app, flags
 from keras_clce.files import write_atomically
 from keras_clce.report import (
     FEW_SHOT_NOTE,
+    Curves,
     RunFolder,
+    drawing,
     few_shot_tables,
     plot_curves,
     plot_few_shot,
     read_accuracies,
     run_name,
+    run_title,
     summary_table,
 )
 
@@ -40,13 +43,14 @@ def main(argv: list[str]) -> None:
             config, run, history = folder.begun(), folder.finished(), folder.read_history()
             for kind in (run or {}).get("few_shot", ()):
                 read_accuracies(folder.path.parent / run["accuracies"], kind)
+            curves = Curves.of(history, config["settings"], run or {})
         except ValueError as error:
             print(f"Left out, {error}")
             continue
         if run is None:
             print(f"Left out, not finished: {folder.path}")
         else:
-            groups[folder.path.parent].append((config["data"], run, history))
+            groups[folder.path.parent].append((config["data"], run, curves))
     if not groups:
         sys.exit(f"Error: --runs must hold at least one finished run. Received: runs={FLAGS.runs}")
 
@@ -65,15 +69,19 @@ def main(argv: list[str]) -> None:
             sys.exit(f"Error: {error}")
         pictures = {}
         histories = defaultdict(list)
-        for _, run, history in members:
-            if history:
-                histories[run_name(run)].append(history)
+        for _, run, curves in members:
+            if curves.history:
+                histories[run_name(run)].append(curves)
         if histories:
-            pictures["curves"] = output / f"curves-{number}.png"
-            plot_curves(histories, pictures["curves"])
+            picture = output / f"curves-{number}.png"
+            with drawing(picture):
+                plot_curves(histories, picture, run_title(runs[0]))
+                pictures["curves"] = picture
         if is_few_shot:
-            pictures["accuracy"] = output / f"few_shot-{number}.png"
-            plot_few_shot(runs, pictures["accuracy"])
+            picture = output / f"few_shot-{number}.png"
+            with drawing(picture):
+                plot_few_shot(runs, picture)
+                pictures["accuracy"] = picture
             table += f"\n\n{FEW_SHOT_NOTE}"
         of = "Accuracy on the novel classes" if is_few_shot else "Test accuracy"
         text += [

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import defaults
 import devices
 import keras
 import recipe_flags
@@ -15,7 +16,7 @@ from keras_clce.backend import backend_name
 from keras_clce.data import FewShotDataset, ImageDataset, ImageSplit, show_views
 from keras_clce.files import write_atomically
 from keras_clce.models.backbones import backbone_spec
-from keras_clce.report import RunFolder, plot_curves, run_name
+from keras_clce.report import Curves, RunFolder, drawing, plot_curves, run_name, run_title
 from keras_clce.train.callbacks import EpochReport, RunCheckpoint
 from keras_clce.train.layerwise import unfreeze_last
 from keras_clce.train.optimization import build_optimizer
@@ -51,6 +52,7 @@ def begin(argv: Sequence[str], recipe: str) -> tuple[Path, list[Run]]:
     logging.set_verbosity(logging.WARNING)
     devices.start()
     keras.config.set_dtype_policy(FLAGS.mixed_precision)
+    defaults.fit_losses()
     home = Path(FLAGS.output_dir, recipe, FLAGS.dataset, FLAGS.backbone.replace("/", "_"))
     return home, [
         (loss, int(seed), RunFolder(home / f"{loss}{suffix()}-seed{seed}"))
@@ -75,11 +77,17 @@ def load(
     Raises:
         ValueError: If a run cannot go on, or a flag is out of range for the data.
     """
-    for loss, seed, folder in runs:
+    for _, _, folder in runs:
         existing = next(path for path in folder.path.absolute().parents if path.exists())
         if not existing.is_dir():
             raise ValueError(f"--output_dir must be a folder. Received: {existing}, a file")
+    configs = [folder.begun() for _, _, folder in runs if FLAGS.resume]
+    defaults.take_over([config["settings"] for config in configs if config])
+    defaults.fit_warmup()
+    for loss, seed, folder in runs:
         folder.check(settings(loss, seed), FLAGS.resume)
+    with recipe_flags.as_value_errors():
+        FLAGS.validate_all_flags()
     dataset = loader(
         FLAGS.dataset,
         image_size=recipe_flags.image_size(),
@@ -87,11 +95,13 @@ def load(
         split_seed=FLAGS.split_seed,
         limit_examples=FLAGS.limit_examples,
         strict=FLAGS.strict,
+        **({"drop_small_classes": FLAGS.drop_small_classes} if FLAGS.drop_small_classes else {}),
         interpolation=backbone_spec(FLAGS.backbone, FLAGS.weights).interpolation,
     )
     for _, _, folder in runs:
         folder.check_data(dataset.split_note)
     images = dataset.train.num_examples
+    defaults.fit_batch_size(images, dataset.num_classes)
     for name, value in (("batch_size", FLAGS.batch_size), ("show_views", FLAGS.show_views)):
         if value > images:
             raise ValueError(
@@ -125,14 +135,21 @@ def announce(home: Path, dataset: ImageDataset | FewShotDataset, more: str = "")
         f"Plan:     {', '.join(FLAGS.losses)}; seeds {', '.join(FLAGS.seeds)}; "
         f"{epochs()} epochs of {FLAGS.batch_size} images in two views a step{more}"
     )
+    fitted = defaults.in_words(dataset.train.num_examples)
+    if fitted:
+        print(f"Defaults: {fitted}")
+    untrained = [n for n in FLAGS.losses if not recipe_flags.build_loss(n).trains_embedding]
+    if FLAGS.embedding_dim and untrained:
+        print(
+            f"Note:     {', '.join(untrained)} leaves the projection of --embedding_dim untrained"
+        )
     print(f"Results:  {home}")
     if FLAGS.show_views:
         path = home / "views.png"
         named = dataset if isinstance(dataset, ImageDataset) else dataset.train
-        with recipe_flags.errors_in_one_line(OSError):
-            home.mkdir(parents=True, exist_ok=True)
+        with drawing(path):
             show_views(named, FLAGS.augmentation, FLAGS.show_views, path)
-        print(f"Views:    {path}")
+            print(f"Views:    {path}")
 
 
 def each(
@@ -203,7 +220,7 @@ def train(
     Args:
         loss: A name of `recipe_flags.LOSSES`.
         seed: Seed of weights, order and views.
-        folder: Gets the configuration, checkpoints, history, curves and the model.
+        folder: Gets the configuration, checkpoints, history and the model.
         dataset: What to train on.
         monitor: The logged value that picks the epoch; `None` takes the last.
         settings: All that decides the result, for the folder's configuration.
@@ -271,9 +288,32 @@ def train(
     if FLAGS.ema_momentum is not None:
         model.optimizer.finalize_variable_values(model.trainable_variables)
     write_atomically(folder.model, model.save)
-    name = run_name({"loss": loss, "label": FLAGS.label})
-    plot_curves({name: [checkpoint.history]}, folder.curves)
     return model, checkpoint
+
+
+def draw_curves(
+    folder: RunFolder,
+    settings: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    checkpoint: RunCheckpoint,
+) -> None:
+    """Draw the curves of one run, after its metrics are written.
+
+    Args:
+        folder: Gets the picture.
+        settings: As for `train`.
+        metrics: Of the run.
+        checkpoint: Has the history.
+    """
+    curves = Curves.of(checkpoint.history, settings, metrics)
+    with drawing(folder.curves):
+        plot_curves({run_name(metrics): [curves]}, folder.curves, run_title(metrics))
+
+
+def examples(split: ImageSplit) -> int:
+    """How many of a split's images `batches` gives."""
+    images = split.num_examples
+    return min(images, QUICK_BATCHES * FLAGS.batch_size) if FLAGS.quick else images
 
 
 def batches(split: ImageSplit):

@@ -28,7 +28,15 @@ from keras_clce import CLCEModel
 from keras_clce.data import ImageDataset, load_dataset
 from keras_clce.evaluate import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
 from keras_clce.files import write_json
-from keras_clce.report import RunFolder, plot_curves, run_name, summary_table
+from keras_clce.report import (
+    Curves,
+    RunFolder,
+    drawing,
+    plot_curves,
+    run_name,
+    run_title,
+    summary_table,
+)
 
 FLAGS = flags.FLAGS
 # Searching every training image for each test image takes memory in proportion to both.
@@ -46,21 +54,23 @@ def main(argv: list[str]) -> None:
     training.announce(home, dataset)
 
     metrics, histories = [], defaultdict(list)
-    for (_, _, folder), done in training.each(runs, run, dataset):
+    for (loss, seed, folder), done in training.each(runs, run, dataset):
         metrics.append(done)
         with recipe_flags.errors_in_one_line(ValueError):
-            histories[run_name(done)].append(folder.read_history())
+            curves = Curves.of(folder.read_history(), recipe_flags.settings(loss, seed), done)
+        histories[run_name(done)].append(curves)
         test = done["test"]
+        probed = "" if recipe_flags.build_loss(loss).trains_classifier else ", by a linear probe"
         print(
-            f"test: top-1 {test['top1']:.4f}  top-5 {test['top5']:.4f}"
-            f"  on {test['examples']} images, epoch {done['validation']['best_epoch']}"
+            f"test: top-1 {test['top1']:.4f}  top-5 {test['top5']:.4f}  on {test['examples']} "
+            f"images, epoch {done['validation']['best_epoch']}{probed}"
         )
-    picture = home / f"curves{training.suffix()}.png"
-    with recipe_flags.errors_in_one_line(OSError):
-        plot_curves(histories, picture)
     print(f"\nTest accuracy in %, {dataset.split_note}")
-    print(summary_table(metrics))
-    print(f"\nCurves:   {picture}")
+    print(f"{summary_table(metrics)}\n")
+    picture = home / f"curves{training.suffix()}.png"
+    with drawing(picture):
+        plot_curves(histories, picture, run_title(metrics[0]))
+        print(f"Curves:   {picture}")
     print(f"Runs:     {home}   ({time.perf_counter() - started:.0f} s in all)")
 
 
@@ -68,16 +78,17 @@ def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset) -> dict:
     """Train one loss with one seed, test it, and write its folder."""
     # On a few hundred images accuracy moves by chance from epoch to epoch, the loss does less. The
     # classifier learns nothing from a contrastive loss alone, which the last epoch stands for.
-    monitor = None if loss == "supcon" else "val_loss"
+    probed = not recipe_flags.build_loss(loss).trains_classifier
+    monitor = None if probed else "val_loss"
     settings = recipe_flags.settings(loss, seed)
     model, checkpoint = training.train(
         loss, seed, folder, dataset, monitor, settings, validation=dataset.validation
     )
     top1 = checkpoint.history[checkpoint.best_epoch]["val_accuracy"]
     train, probe = None, None
-    if loss == "supcon" or dataset.train.num_examples <= NEAREST_NEIGHBOR_LIMIT:
+    if probed or dataset.train.num_examples <= NEAREST_NEIGHBOR_LIMIT:
         train = predict(model, dataset.train)
-    if loss == "supcon":
+    if probed:
         probe, top1 = fit_probe(model, dataset, train, folder)
     metrics = {
         "seed": seed,
@@ -90,13 +101,14 @@ def run(loss: str, seed: int, folder: RunFolder, dataset: ImageDataset) -> dict:
         "validation": {
             "top1": top1,
             "best_epoch": checkpoint.best_epoch + 1,
-            "examples": dataset.validation.num_examples,
+            "examples": training.examples(dataset.validation),
         },
         "test": test_accuracy(model, dataset, train, probe),
         "epochs": training.epochs(),
         "seconds": round(sum(row["seconds"] for row in checkpoint.history), 1),
     }
     write_json(folder.metrics, metrics)
+    training.draw_curves(folder, settings, metrics, checkpoint)
     return metrics
 
 

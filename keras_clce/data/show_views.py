@@ -63,7 +63,10 @@ def show_views(
             axes[row, column].set(xticks=[], yticks=[])
         axes[row, 0].set_ylabel(title)
     for column, label in enumerate(labels.numpy()):
-        axes[0, column].set_title(str(names[label] if names else label)[:18], fontsize=8)
+        name = str(names[label] if names else label)[:18]
+        # Names of folders may hold $, which starts a formula, and bytes that are no characters.
+        name = name.encode(errors="backslashreplace").decode()
+        axes[0, column].set_title(name, fontsize=8, parse_math=False, usetex=False)
     figure.suptitle(f"policy {policy}, seed {seed}")
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,8 @@ from keras_clce.evaluate.statistics import (
     sign_flip_p_value,
 )
 from keras_clce.files import write_atomically
-from keras_clce.report.tables import format_table, run_name
+from keras_clce.report.plots import printable, verbatim
+from keras_clce.report.tables import format_table, run_name, run_title
 
 FROZEN = "frozen"
 _MOST_CLASSES, _MOST_SUPPORT, _MOST_QUERIES = 10, 5, 8
@@ -194,14 +195,13 @@ def plot_few_shot(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.set_xlabel("accuracy, %")
         axes.grid(alpha=0.3)
     # The panels share the axis; the first loss stands on top, as in the table.
-    panels[0].set_yticks(range(len(losses)), losses)
+    panels[0].set_yticks(range(len(losses)), [*map(printable, losses)])
     panels[0].set_ylim(len(losses) - 0.5, -0.5)
     for axes in panels[len(kinds) :]:
         axes.set_axis_off()
-    figure.suptitle(
-        "mean and 95 % interval: across seeds (filled), over the tasks of one seed (hollow)",
-        fontsize=10,
-    )
+    legend = "mean and 95 % interval: across seeds (filled), over the tasks of one seed (hollow)"
+    figure.suptitle("\n".join(filter(None, (run_title(runs[0]), legend))), fontsize=10)
+    verbatim(figure)
     write_atomically(path, lambda to: figure.savefig(to, dpi=120))
 
 
@@ -264,6 +264,7 @@ def plot_task(
                 axes.set_xlabel(text, color=colour, fontsize=7, labelpad=2)
     count = f"{right.sum()} of {right.size} queries right in this task"
     figure.suptitle(f"{title}: {count}", fontsize=10, y=1 - 0.08 / figure.get_figheight(), va="top")
+    verbatim(figure)
     write_atomically(path, lambda to: figure.savefig(to, dpi=100))
 
 

@@ -1,12 +1,22 @@
 """Pictures of runs, drawn without a display."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import dataclasses
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
+from keras_clce import losses
 from keras_clce.files import write_atomically
+from keras_clce.losses.names import arguments_of
 
 PANELS = (
     ("accuracy", "Accuracy"),
@@ -14,49 +24,220 @@ PANELS = (
     ("contrastive", "Contrastive loss"),
 )
 FEW_SHOT_PANEL = ("few_shot", "Few-shot accuracy")
+History = Sequence[Mapping[str, float]]
 
 
-def plot_curves(
-    histories: Mapping[str, Sequence[Sequence[Mapping[str, float]]]], path: Path
-) -> None:
-    """Draw accuracy and both parts of the loss by epoch, one colour a loss and one line a seed.
-
-    Few-shot accuracy is drawn where a run has logged it.
+@dataclasses.dataclass(frozen=True)
+class Curves:
+    """Logs of a run, and what makes them comparable with those of other runs.
 
     Args:
-        histories: Name of each loss to the logs of its runs, each one dict an epoch with `"epoch"`
-            from 0. Training is dashed, validation solid; after one epoch training is a cross.
-        path: The PNG file to write.
+        history: The logs, one dict an epoch, with `"epoch"` from 0.
+        chance: The contrastive loss where all similarities are equal, in training and in
+            validation. Defaults to `None`, unknown.
+        trains_classifier: Whether the loss trains the classifier. Defaults to `True`.
+        trains_embedding: Whether the loss trains the embedding. Defaults to `True`.
 
     Example:
     ```python
-    plot_curves({"clce": [checkpoint.history]}, Path("curves.png"))
+    Curves(checkpoint.history, chance=(math.log(127), math.log(63)))
     ```
     """
-    runs = [(name, history) for name, of_name in histories.items() for history in of_name]
+
+    history: History
+    chance: tuple[float, float] | None = None
+    trains_classifier: bool = True
+    trains_embedding: bool = True
+
+    @classmethod
+    def of(
+        cls, history: History, settings: Mapping[str, Any], metrics: Mapping[str, Any]
+    ) -> "Curves":
+        """Curves from what a run leaves behind.
+
+        Args:
+            history: What `RunFolder.read_history` gives.
+            settings: The `"settings"` of its `config.json`; what older runs lack is unknown.
+            metrics: Its `metrics.json`.
+
+        Returns:
+            The curves.
+
+        Example:
+        ```python
+        Curves.of(folder.read_history(), folder.begun()["settings"], folder.finished())
+        ```
+        """
+        chance, batch_size = None, settings.get("batch_size")
+        if _is_count(batch_size):
+            examples = metrics.get("validation", {}).get("examples")
+            # Both views of each image in training, one in validation.
+            chance = (
+                math.log(2 * batch_size - 1),
+                chance_level(examples, batch_size) if _is_count(examples) else math.nan,
+            )
+        name = settings.get("loss")
+        if name not in losses.LOSSES:
+            return cls(history, chance)
+        weight = {"contrastive_weight"} & {*arguments_of(name)} & {*settings}
+        loss = losses.get(name, **{key: settings[key] for key in weight})
+        return cls(history, chance, loss.trains_classifier, loss.trains_embedding)
+
+
+def chance_level(examples: int, batch_size: int) -> float:
+    """Contrastive loss of a data set's batches where all similarities are equal.
+
+    Each loss here is log(rows - 1) then: every other row is equally likely to be a positive.
+
+    Args:
+        examples: Number of rows in all.
+        batch_size: Rows of a batch; the last one may have fewer.
+
+    Returns:
+        The mean over batches, weighted by their rows; NaN where no batch has two rows.
+
+    Example:
+    ```python
+    chance_level(100, 64)  # 0.64 log(63) + 0.36 log(35)
+    ```
+    """
+    full, rest = divmod(examples, batch_size)
+    # A row that is alone in its batch has no positive, so that it leaves the mean.
+    rows = np.array([size for size in [batch_size] * full + [rest] if size > 1])
+    return float(np.average(np.log(rows - 1), weights=rows)) if len(rows) else math.nan
+
+
+@contextlib.contextmanager
+def drawing(path: Path) -> Iterator[None]:
+    """Turn whatever goes wrong with a picture into a warning, since results matter more.
+
+    Args:
+        path: The picture, which the warning names.
+
+    Example:
+    ```python
+    with drawing(Path("curves.png")):
+        plot_curves({"clce": [checkpoint.history]}, Path("curves.png"))
+    ```
+    """
+    try:
+        yield
+    except Exception as error:
+        warnings.warn(
+            f"The picture {path} is missing: {type(error).__name__}: {error}", stacklevel=3
+        )
+
+
+def verbatim(figure: Figure) -> None:
+    """Let a figure's texts stand as they are: a name with `$` in it is no formula.
+
+    Args:
+        figure: A figure that is finished but for its being written.
+
+    Example:
+    ```python
+    verbatim(figure)
+    figure.savefig("curves.png")
+    ```
+    """
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+        text.set_usetex(False)
+        text.set_text(printable(text.get_text()))
+
+
+def printable(name: str) -> str:
+    r"""A name with escapes for what is no character, as bytes in names of files may be.
+
+    Args:
+        name: Any text.
+
+    Returns:
+        The text that fonts can be asked for.
+
+    Example:
+    ```python
+    printable("caf\udce9")  # the last letter in six characters
+    ```
+    """
+    return name.encode(errors="backslashreplace").decode()
+
+
+def plot_curves(
+    histories: Mapping[str, Sequence[Curves | History]], path: Path, title: str = ""
+) -> None:
+    """Draw accuracy and both parts of the loss by epoch, one colour a loss and one line a seed.
+
+    A contrastive loss grows with the rows of a batch, of which training has more than validation.
+    Where runs say what it is if all similarities are equal, it is drawn as the difference from
+    that. Few-shot accuracy is drawn where a run has logged it.
+
+    Args:
+        histories: Name of each loss to its runs: `Curves`, or logs alone, each one dict an epoch
+            with `"epoch"` from 0. Training is dashed, validation solid; after one epoch training
+            is a cross. What a loss does not train is thin.
+        path: The PNG file to write.
+        title: What stands above. Defaults to nothing.
+
+    Example:
+    ```python
+    plot_curves({"clce": [checkpoint.history]}, Path("curves.png"), "digits, small_resnet")
+    ```
+    """
+    runs = [
+        (name, run if isinstance(run, Curves) else Curves(run))
+        for name, of_name in histories.items()
+        for run in of_name
+    ]
     colours = {name: f"C{number % 10}" for number, name in enumerate(histories)}
-    few_shot = any("val_few_shot" in row for _, history in runs for row in history)
+    few_shot = any("val_few_shot" in row for _, run in runs for row in run.history)
     panels = (*PANELS, FEW_SHOT_PANEL) if few_shot else PANELS
-    figure = Figure(figsize=(4.2 * len(panels), 3.6), layout="constrained")
-    legend = {}
-    for axes, (key, title) in zip(figure.subplots(1, len(panels)), panels, strict=True):
-        for name, history in runs:
-            epochs = [row["epoch"] + 1 for row in history]
-            for prefix, style in (("", "--"), ("val_", "-")):
-                if all(prefix + key in row for row in history):
-                    (line,) = axes.plot(
-                        epochs,
-                        [row[prefix + key] for row in history],
-                        style,
-                        color=colours[name],
-                        linewidth=1.5 if len(histories[name]) == 1 else 1,
-                        marker=("o" if prefix else "x") if len(history) == 1 else None,
-                    )
+    over_chance = any(run.chance for _, run in runs)
+    figure = Figure(figsize=(4.2 * len(panels), 3.8), layout="constrained")
+    legend, any_thin = {}, False
+    for axes, (key, heading) in zip(figure.subplots(1, len(panels)), panels, strict=True):
+        shifted = key == "contrastive" and over_chance
+        for name, run in runs:
+            trained = run.trains_embedding if key == "contrastive" else run.trains_classifier
+            thick = trained or key == "few_shot"
+            any_thin = any_thin or not thick
+            for number, (prefix, style) in enumerate((("", "--"), ("val_", "-"))):
+                if not all(prefix + key in row for row in run.history):
+                    continue
+                if shifted and run.chance is None:
+                    continue
+                chance = run.chance[number] if shifted else 0.0
+                (line,) = axes.plot(
+                    [row["epoch"] + 1 for row in run.history],
+                    [_over(row[prefix + key], chance) for row in run.history],
+                    style,
+                    color=colours[name],
+                    linewidth=(1.5 if len(histories[name]) == 1 else 1) if thick else 0.5,
+                    marker=("o" if prefix else "x") if len(run.history) == 1 else None,
+                    markersize=6 if thick else 3,
+                )
+                if thick:
                     legend.setdefault(f"{name}, {'validation' if prefix else 'training'}", line)
-        axes.set_title(title)
+        if shifted:
+            heading += ", 0: all similarities equal"
+            axes.axhline(0, color="grey", linewidth=0.8, linestyle=":")
+        axes.set_title(heading, fontsize=11)
         axes.set_xlabel("Epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
+    if any_thin:
+        legend["thin: not trained by that loss"] = Line2D([], [], color="grey", linewidth=0.5)
+    figure.suptitle(title)
     columns = min(4, max(1, len(legend)))
     figure.legend([*legend.values()], [*legend], loc="outside lower center", ncols=columns)
+    verbatim(figure)
     write_atomically(path, lambda to: figure.savefig(to, dpi=120))
+
+
+def _is_count(value):
+    return isinstance(value, int) and value > 0
+
+
+def _over(value, chance):
+    # A contrastive loss of 0 is one without a pair, which is not below chance.
+    return math.nan if chance and value == 0 else value - chance

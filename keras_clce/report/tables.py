@@ -1,6 +1,7 @@
 """Plain-text tables of runs: mean and interval of each loss, and its test against a baseline."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,25 @@ def run_name(run: Mapping[str, Any]) -> str:
     ```
     """
     return f"{run['loss']}, {run['label']}" if run.get("label") else run["loss"]
+
+
+def run_title(run: Mapping[str, Any]) -> str:
+    """Title of pictures of a run and of others beside it: its data set and its encoder.
+
+    Args:
+        run: Its `metrics.json`.
+
+    Returns:
+        The title, such as `"digits, small_resnet"`; of an encoder from a file, the file's name.
+
+    Example:
+    ```python
+    run_title({"dataset": "digits", "backbone": "encoders/tiny.keras"})  # digits, tiny.keras
+    ```
+    """
+    encoder = run.get("backbone", "")
+    encoder = Path(encoder).name if encoder.endswith(".keras") else encoder
+    return ", ".join(filter(None, (run.get("dataset"), encoder)))
 
 
 def summary_table(runs: Sequence[Mapping[str, Any]], baseline: str = "ce") -> str:

@@ -162,7 +162,10 @@ def test_two_devices_of_tensorflow_end_where_one_ends(backbone, tmp_path):
     ("arguments", "message"),
     [
         (["--num_devices=0"], "num_devices"),
-        (["--num_devices=7"], "--batch_size must divide by .* 7. Received: batch_size=64"),
+        (
+            ["--num_devices=7", "--batch_size=64"],
+            "--batch_size must divide by .* 7. Received: batch_size=64",
+        ),
         (["--num_processes=2"], "need --coordinator_address"),
         (["--coordinator_address=here:1"], "need --coordinator_address"),
         (
@@ -170,7 +173,12 @@ def test_two_devices_of_tensorflow_end_where_one_ends(backbone, tmp_path):
             "process_id=2",
         ),
         (
-            ["--num_devices=16", "--num_processes=8", "--coordinator_address=here:1"],
+            [
+                "--num_devices=16",
+                "--num_processes=8",
+                "--coordinator_address=here:1",
+                "--batch_size=64",
+            ],
             "all processes, 128",
         ),
     ],

@@ -56,10 +56,12 @@ def test_every_loss_leaves_a_whole_run_folder(tiny_backbone, tmp_path, capsys):
     assert "weights: its own" in printed
 
 
-def test_saved_probe_repeats_the_reported_accuracies(tiny_backbone, tmp_path):
+@pytest.mark.parametrize("loss", ["supcon", "clce"])
+def test_saved_probe_repeats_the_reported_accuracies(loss, tiny_backbone, tmp_path):
     from keras_clce.data import load_dataset
 
-    run(*flags_for(tiny_backbone, tmp_path / "runs", "--losses=supcon"))
+    arguments = flags_for(tiny_backbone, tmp_path / "runs", f"--losses={loss}")
+    run(*arguments, "--contrastive_weight=1")
     metrics = json.loads(only(tmp_path / "runs", "metrics.json").read_text())
     model = keras.saving.load_model(only(tmp_path / "runs", "model.keras"))
     probe = np.load(only(tmp_path / "runs", "probe.npz"))
@@ -71,6 +73,7 @@ def test_saved_probe_repeats_the_reported_accuracies(tiny_backbone, tmp_path):
         assert metrics[reported]["top1"] == pytest.approx(
             np.mean(probe["classes"][scores.argmax(1)] == labels), abs=0.005
         )
+    assert metrics["validation"]["best_epoch"] == 2  # the last
 
 
 def test_saved_model_repeats_the_reported_accuracy(tiny_backbone, tmp_path):
@@ -165,14 +168,15 @@ def test_a_run_is_not_resumed_on_other_data(tiny_backbone, tmp_path):
         ("--epochs=0", "epochs"),
         ("--weights=imagenet", "no public ImageNet weights for small_resnet"),
         ("--backbone=nowhere.keras", "nowhere.keras"),
-        ("--freeze_backbone", "--embedding_dim"),
+        ("--freeze_backbone --losses=ce,clce", "--embedding_dim"),
+        ("--freeze_backbone --losses=supcon --contrastive_weight=0", "--embedding_dim"),
         ("--embedding_dim=0", "embedding_dim"),
     ],
 )
 def test_bad_flags_fail_with_the_valid_values(argument, message, monkeypatch):
     monkeypatch.setattr(transfer, "load_dataset", None)
     with pytest.raises(flags.Error, match=message):
-        parse(argument)
+        parse(*argument.split())
 
 
 @pytest.mark.any_backend
@@ -211,7 +215,7 @@ def test_more_than_the_training_images_is_one_readable_error(flag, tmp_path):
 @pytest.mark.any_backend
 def test_batches_that_cannot_be_balanced_are_one_readable_error(tmp_path):
     with pytest.raises(SystemExit, match=r"Error: `images_per_class` must .*divide the batch size"):
-        run(f"--output_dir={tmp_path}", "--images_per_class=5")
+        run(f"--output_dir={tmp_path}", "--images_per_class=5", "--batch_size=64")
 
 
 def test_a_frozen_encoder_stays_and_its_projection_learns(tiny_backbone, tmp_path):

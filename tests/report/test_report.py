@@ -1,15 +1,29 @@
 import csv
 import json
 import os
+import warnings
 
 import numpy as np
 import pytest
+import reference
 from matplotlib import image
 from matplotlib.figure import Figure
 from scipy import stats
 
+from keras_clce.data import ImageDataset, ImageSplit, show_views
 from keras_clce.files import write_atomically, write_json
-from keras_clce.report import RunFolder, format_table, plot_curves, summary_table
+from keras_clce.report import (
+    Curves,
+    RunFolder,
+    drawing,
+    format_table,
+    plot_curves,
+    plot_few_shot,
+    plot_task,
+    run_title,
+    summary_table,
+)
+from keras_clce.report.plots import chance_level
 
 pytestmark = pytest.mark.any_backend
 
@@ -183,3 +197,103 @@ def test_curves_draw_every_run(tmp_path, monkeypatch):
     assert sorted(text.get_text() for text in legend.get_texts()) == [
         f"{loss}, {part}" for loss in ("ce", "clce") for part in ("training", "validation")
     ]
+
+
+@pytest.mark.parametrize("rows", [2, 5, 54])
+def test_chance_is_each_losss_value_where_all_similarities_are_equal(rows):
+    labels, same = np.arange(rows) % max(2, rows // 3) * (rows > 2), np.ones((rows, 3))
+    for values, counted in (
+        reference.lacln(labels, same),
+        reference.lacln(labels, same, positive_sum="inside"),
+        reference.lacln(labels, same, temperature=0.1, hardness=0.0),
+        reference.hscl(labels, same),
+        reference.hscl(labels, same, threshold=0.5),
+    ):
+        expected = reference.mean_over_counted(values, counted)
+        assert chance_level(rows, 64) == pytest.approx(expected)
+
+
+def test_chance_is_weighted_by_the_rows_of_batches():
+    expected = (128 * np.log(63) + 26 * np.log(25)) / 154
+    assert chance_level(154, 64) == pytest.approx(expected)
+    assert chance_level(129, 64) == pytest.approx(np.log(63))  # a row alone has no positive
+    assert np.isnan(chance_level(1, 64)) and np.isnan(chance_level(0, 64))
+
+
+def test_curves_are_comparable_and_say_what_is_not_trained(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr(
+        Figure, "savefig", lambda self, to, **how: figures.append(self) or to.touch()
+    )
+    row = {"epoch": 0, "accuracy": 0.5, "val_accuracy": 0.4, "cross_entropy": 1.0}
+    row |= {"contrastive": np.log(127) - 1, "val_contrastive": np.log(53) - 2}
+    histories = {}
+    for loss, weight in (("ce", 0.9), ("clce", 0.9), ("hscl", 1.0), ("supcon", 0.9)):
+        settings = {"loss": loss, "contrastive_weight": weight, "batch_size": 64}
+        histories[loss] = [Curves.of([row], settings, {"validation": {"examples": 54}})]
+    alone = {"epoch": 0, "contrastive": 4.0, "val_contrastive": 0.0}  # no class twice in a batch
+    settings = {"loss": "clce", "contrastive_weight": 0.5, "batch_size": 2}
+    histories["small"] = [Curves.of([alone], settings, {"validation": {"examples": 2}})]
+    histories["old"] = [Curves.of([row], {"loss": "mine"}, {})]
+    plot_curves(histories, tmp_path / "curves.png", "my_$photos, small_resnet")
+    (figure,) = figures
+    accuracy, cross_entropy, contrastive = figure.axes
+    assert figure.get_suptitle() == "my_$photos, small_resnet"
+    lines = [line for line in contrastive.get_lines() if line.get_color() != "grey"]
+    # Nothing of a run whose batches are unknown.
+    expected = [-1, -2] * 4 + [4 - np.log(3), np.nan]
+    assert [line.get_ydata()[0] for line in lines] == pytest.approx(expected, nan_ok=True)
+    thin = {
+        axes.get_title().split(",")[0]: [
+            name
+            for number, name in enumerate(histories)
+            for line in axes.get_lines()
+            if line.get_color() == f"C{number}" and line.get_linewidth() < 1
+        ]
+        for axes in (accuracy, cross_entropy, contrastive)
+    }
+    assert thin == {
+        "Accuracy": ["hscl", "hscl", "supcon", "supcon"],
+        "Cross-entropy": ["hscl", "supcon"],
+        "Contrastive loss": ["ce", "ce"],
+    }
+    (legend,) = figure.legends
+    assert "thin: not trained by that loss" in [text.get_text() for text in legend.get_texts()]
+
+
+@pytest.mark.parametrize(
+    "name", ["a$b_{c", "$\\frac$", "x^_\\", "中文", "not \udcff utf-8", "a\0b\n"]
+)
+def test_any_name_can_be_drawn(name, tmp_path):
+    # What fonts lack may warn.
+    row = {"epoch": 0, "accuracy": 0.5, "cross_entropy": 1.0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        plot_curves({name: [[row]]}, tmp_path / "curves.png", title=name)
+        result = {"5w1s": {"mean": 0.6, "ci95": 0.1}}
+        runs = [{"loss": name, "dataset": name, "backbone": name, "few_shot": result}]
+        plot_few_shot(runs, tmp_path / "few_shot.png")
+        images = np.zeros((2, 1, 4, 4, 3))
+        plot_task(images, images, np.ones((2, 1), int), [name] * 2, name, tmp_path / "task.png")
+        view = ImageSplit(np.zeros((2, 8, 8, 3), np.uint8), np.arange(2), image_size=8)
+        data = ImageDataset("photos", (name, name), view, view, view, "")
+        show_views(data, "light", 2, tmp_path / "views.png")
+    assert len(list(tmp_path.glob("*.png"))) == 4
+    for path in tmp_path.glob("*.png"):
+        assert image.imread(path).ndim == 3
+
+
+def test_a_picture_that_fails_is_a_warning_that_names_it():
+    with pytest.warns(UserWarning, match=r"The picture .*curves\.png is missing: OSError: full$"):
+        with drawing("some/curves.png"):
+            raise OSError("full")
+    with pytest.raises(KeyboardInterrupt), drawing("some/curves.png"):
+        raise KeyboardInterrupt
+
+
+def test_title_of_runs_has_the_name_of_a_files_encoder():
+    assert run_title({"dataset": "digits", "backbone": "some/tiny.keras"}) == "digits, tiny.keras"
+    assert (
+        run_title({"dataset": "digits", "backbone": "hub:some/preset"}) == "digits, hub:some/preset"
+    )
+    assert run_title({"loss": "ce"}) == ""

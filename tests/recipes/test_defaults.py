@@ -1,0 +1,208 @@
+"""Defaults that follow other flags and the data, beside values that were given."""
+
+import functools
+import json
+import types
+
+import defaults
+import keras
+import numpy as np
+import pytest
+import recipe_flags
+import recipe_runs
+import training
+import transfer
+from absl import flags
+from recipe_runs import only
+
+pytestmark = pytest.mark.any_backend
+FLAGS = flags.FLAGS
+parse = functools.partial(recipe_runs.parse, transfer)
+run = functools.partial(recipe_runs.run, transfer)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], ["ce", "clce"]),
+        (["--freeze_backbone"], ["ce"]),
+        (["--freeze_backbone", "--learning_rate=ce=1e-3"], ["ce"]),
+        (["--freeze_backbone", "--embedding_dim=8"], ["ce", "clce"]),
+        (["--freeze_backbone", "--contrastive_weight=0"], ["ce", "clce"]),
+        (["--freeze_backbone", "--losses=clce", "--contrastive_weight=0"], ["clce"]),
+    ],
+)
+def test_a_frozen_encoder_trains_what_can_be_trained(arguments, expected):
+    parse(*arguments)
+    defaults.fit_losses()
+    assert expected == FLAGS.losses
+    assert defaults.in_words(1259) == (
+        "" if expected != ["ce"] else "--losses=ce for a frozen encoder"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], 3.0),
+        (["--epochs=100"], 3.0),
+        (["--epochs=2"], 0.2),
+        (["--epochs=1"], 0.1),
+        (["--epochs=2", "--warmup_epochs=1.5"], 1.5),
+        (["--epochs=2", "--quick"], 3.0),  # which warms up in no epoch
+    ],
+)
+def test_warmup_is_at_most_a_tenth(arguments, expected):
+    parse(*arguments)
+    defaults.fit_warmup()
+    assert expected == FLAGS.warmup_epochs == recipe_flags.settings("ce", 0)["warmup_epochs"]
+    FLAGS.validate_all_flags()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "images", "classes", "expected"),
+    [
+        ([], 1259, 10, 64),
+        ([], 256, 10, 64),
+        ([], 255, 10, 63),
+        ([], 40, 2, 10),
+        ([], 5, 2, 2),
+        (["--batch_size=64"], 40, 2, 64),
+        (["--images_per_class=4"], 1259, 10, 40),  # as many classes as there are
+        (["--images_per_class=5"], 1259, 100, 60),
+        (["--images_per_class=4"], 40, 4, 8),
+        (["--num_devices=8"], 100, 10, 24),
+        (["--num_devices=8", "--images_per_class=3"], 100, 10, 24),
+        (["--num_devices=7"], 1259, 10, 63),
+        (["--num_devices=7"], 20, 10, 7),  # one image for each
+    ],
+)
+def test_batches_fit_images_classes_and_devices(arguments, images, classes, expected):
+    parse(*arguments)
+    defaults.fit_batch_size(images, classes)
+    assert expected == FLAGS.batch_size == recipe_flags.settings("ce", 0)["batch_size"]
+    FLAGS.validate_all_flags()
+
+
+def test_the_plan_says_what_took_the_place_of_defaults():
+    parse("--epochs=5", "--images_per_class=2", "--num_devices=2")
+    defaults.fit_losses()
+    defaults.fit_warmup()
+    defaults.fit_batch_size(40, 10)
+    assert defaults.in_words(40) == (
+        "--warmup_epochs=0.5 for 5 epochs; --batch_size=10 for 40 training images, 2 of each class "
+        "in a batch, 2 devices"
+    )
+
+
+def test_a_run_that_goes_on_keeps_its_defaults():
+    parse("--epochs=5", "--resume")
+    defaults.take_over([{"batch_size": 64, "warmup_epochs": 3.0}, {"batch_size": 32}])
+    defaults.fit_warmup()
+    defaults.fit_batch_size(40, 10)
+    assert (FLAGS.batch_size, FLAGS.warmup_epochs) == (64, 3.0)
+    parse("--batch_size=16", "--resume")
+    defaults.take_over([{"batch_size": 64}])
+    assert FLAGS.batch_size == 16
+    for damaged in (True, "64", -3, None, 1e3):
+        parse("--resume")
+        defaults.take_over([{"batch_size": damaged}])
+        assert FLAGS.batch_size == 64
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Two classes of 28 images, 20 of each to train on; one has a name that is half a formula."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("a$b_{c", "x^y$\\z")):
+        folder = tmp_path / "photos" / name
+        folder.mkdir(parents=True)
+        for number in range(28):
+            pixels = np.clip(rng.normal(60 + 120 * label, 20, (20, 20, 3)), 0, 255).astype("uint8")
+            keras.utils.save_img(folder / f"{number}.png", pixels, scale=False)
+    return tmp_path / "photos"
+
+
+def test_a_small_folder_trains_on_defaults_and_resumes(photos, tiny_backbone, tmp_path, capsys):
+    arguments = ("--dataset=image_folder", f"--data_dir={photos}", f"--backbone={tiny_backbone}")
+    arguments += (f"--output_dir={tmp_path / 'runs'}", "--losses=ce", "--epochs=2")
+    arguments += ("--image_size=16",)
+    run(*arguments, "--show_views=2")
+    printed = capsys.readouterr().out
+    config = json.loads(only(tmp_path / "runs", "config.json").read_text())
+    settings = config["settings"]
+    assert "training images" in printed and f"--batch_size={settings['batch_size']} for" in printed
+    assert settings["batch_size"] == int(printed.split(" train /")[0].split()[-1]) // 4
+    assert settings["warmup_epochs"] == 0.2
+    assert only(tmp_path / "runs", "views.png").is_file()
+    run(*arguments, "--resume")
+    assert "already finished" in capsys.readouterr().out
+    # As a run was begun whose defaults were others.
+    config["settings"] |= {"batch_size": 16, "warmup_epochs": 1.5}
+    only(tmp_path / "runs", "config.json").write_text(json.dumps(config))
+    only(tmp_path / "runs", "metrics.json").unlink()
+    run(*arguments, "--resume")
+    assert FLAGS.batch_size == 16
+    with pytest.raises(SystemExit, match="batch_size: 16 then, 8 now"):
+        run(*arguments, "--resume", "--batch_size=8")
+    # JAX alone takes eight devices, but a batch of 16 does not serve three anywhere.
+    config["settings"]["batch_size"] = 10
+    only(tmp_path / "runs", "config.json").write_text(json.dumps(config))
+    parse(*arguments, "--resume", "--num_devices=3")
+    runs = [("ce", 0, training.RunFolder(only(tmp_path / "runs", "ce-seed0")))]
+    with pytest.raises(ValueError, match=r"must divide by .* 3\. Received: batch_size=10"):
+        training.load(None, runs, recipe_flags.settings)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--warmup_epochs=2", "--warmup_epochs must be below --epochs"),
+        ("--batch_size=64", "--batch_size must be at most the number of training images"),
+    ],
+)
+def test_what_was_given_is_refused(argument, message, photos, tiny_backbone, tmp_path):
+    arguments = ("--dataset=image_folder", f"--data_dir={photos}", f"--backbone={tiny_backbone}")
+    with pytest.raises((SystemExit, flags.Error), match=message):
+        run(*arguments, "--epochs=2", argument, f"--output_dir={tmp_path / 'runs'}")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_values_of_a_flag_file_were_given(tmp_path):
+    file = tmp_path / "my.flags"
+    file.write_text("--batch_size=64\n--losses=ce,clce\n")
+    parse(f"--flagfile={file}")
+    defaults.fit_batch_size(40, 2)
+    assert FLAGS.batch_size == 64
+    with pytest.raises(flags.Error, match="nothing to train"):
+        parse(f"--flagfile={file}", "--freeze_backbone")
+    parse()
+
+
+def test_pictures_that_fail_cost_no_results(tiny_backbone, tmp_path, monkeypatch):
+    def fail(*arguments, **options):
+        raise RuntimeError("no ink")
+
+    for module, name in (
+        (training, "plot_curves"),
+        (transfer, "plot_curves"),
+        (training, "show_views"),
+    ):
+        monkeypatch.setattr(module, name, fail)
+    arguments = recipe_runs.flags_for(tiny_backbone, tmp_path / "runs", "--losses=ce", "--quick")
+    with pytest.warns(UserWarning) as caught:
+        run(*arguments, "--show_views=2")
+    home = only(tmp_path / "runs", "ce-seed0").parent
+    pictures = (home / "views.png", home / "ce-seed0" / "curves.png", home / "curves.png")
+    told = [str(warning.message) for warning in caught if "picture" in str(warning.message)]
+    assert told == [f"The picture {path} is missing: RuntimeError: no ink" for path in pictures]
+    assert np.isfinite(json.loads((home / "ce-seed0" / "metrics.json").read_text())["test"]["top1"])
+
+
+def test_an_untrained_projection_is_said(capsys, tmp_path):
+    parse("--losses=ce,clce", "--embedding_dim=4")
+    split = types.SimpleNamespace(num_examples=100)
+    training.announce(tmp_path, types.SimpleNamespace(split_note="some", train=split))
+    assert (
+        "Note:     ce leaves the projection of --embedding_dim untrained" in capsys.readouterr().out
+    )
