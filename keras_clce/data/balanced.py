@@ -1,9 +1,13 @@
 """Batches of P classes with K images each, so that an anchor has positives beside its own view."""
 
+import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
+
+from keras_clce.data.splitting import named
 
 
 def balanced_order(
@@ -12,7 +16,8 @@ def balanced_order(
     """Choose the examples of an epoch's batches.
 
     Each batch draws its classes without replacement; each class deals its images out in a shuffled
-    order and shuffles anew where fewer than `images_per_class` are left.
+    order and shuffles anew where fewer than `images_per_class` are left. A class that has fewer in
+    all repeats them.
 
     Args:
         labels: integer classes (examples,).
@@ -25,8 +30,7 @@ def balanced_order(
         Indices (steps, batch_size); steps is examples // batch_size.
 
     Raises:
-        ValueError: if a number is out of its range, or there are too few classes or too few
-            images of one.
+        ValueError: if a number is out of its range, or there are too few classes.
 
     Example:
         >>> order = balanced_order(np.arange(40) % 8, 8, 2, seed=0, epoch=0)
@@ -44,7 +48,10 @@ def balanced_order(
     for step in range(steps):
         for place, number in enumerate(rng.permutation(len(names))[:classes]):
             if len(dealt[number]) < images_per_class:
-                dealt[number] = rng.permutation(members[number])
+                rounds = -(-images_per_class // len(members[number]))
+                dealt[number] = np.concatenate(
+                    [rng.permutation(members[number]) for _ in range(rounds)]
+                )
             batches[step, place] = dealt[number][:images_per_class]
             dealt[number] = dealt[number][images_per_class:]
     return batches.reshape(steps, batch_size)
@@ -54,6 +61,7 @@ class ClassBalancedBatches(keras.utils.PyDataset):
     """Batches of P classes with K images each, from arrays, for `fit` on any backend.
 
     With many classes and small batches, an anchor's only positive is otherwise its own other view.
+    A class with fewer than K images repeats them, which a warning says once.
 
     Args:
         images: Images `(examples, height, width, channels)`, or a pair of arrays of views.
@@ -64,8 +72,7 @@ class ClassBalancedBatches(keras.utils.PyDataset):
         **kwargs: As in `keras.utils.PyDataset`.
 
     Raises:
-        ValueError: If a number is out of its range, or there are too few classes or too few
-            images of one.
+        ValueError: If a number is out of its range, or there are too few classes.
 
     Example:
     ```python
@@ -96,6 +103,7 @@ class ClassBalancedBatches(keras.utils.PyDataset):
                 f"`images` must have one row a label, {len(self.labels)}. "
                 f"Received: images of lengths {sorted(lengths)}"
             )
+        warn_of_repeats(self.labels, images_per_class)
 
     def __len__(self) -> int:
         """Batches an epoch."""
@@ -134,16 +142,34 @@ def check_balance(labels: np.ndarray, batch_size: int, images_per_class: int) ->
             "`labels` must be integers of shape (examples,). "
             f"Received: labels of shape {labels.shape} and dtype {labels.dtype}"
         )
-    names, counts = np.unique(labels, return_counts=True)
+    names = np.unique(labels)
     classes = batch_size // images_per_class
     if len(names) < classes:
         raise ValueError(
             f"`labels` must have at least batch_size / images_per_class = {classes} classes. "
             f"Received: {len(names)} classes"
         )
-    few = [str(name) for name in names[counts < images_per_class]]
+
+
+def warn_of_repeats(
+    labels: np.ndarray, images_per_class: int, class_names: Sequence[str] | None = None
+) -> None:
+    """Warn of classes with fewer images than a batch shows of each.
+
+    Args:
+        labels: integer classes (examples,).
+        images_per_class: examples of each class in a batch.
+        class_names: names of the classes; None gives their numbers.
+    """
+    numbers, counts = np.unique(labels, return_counts=True)
+    few = [
+        f"{class_names[number] if class_names else number} ({count})"
+        for number, count in zip(numbers, counts, strict=True)
+        if count < images_per_class
+    ]
     if few:
-        raise ValueError(
-            f"Every class must have at least images_per_class = {images_per_class} images. "
-            f"Received: fewer of {', '.join(few[:20])}"
+        warnings.warn(
+            f"{len(few)} of {len(numbers)} classes have fewer than images_per_class = "
+            f"{images_per_class} images and repeat them in a batch: {named(few)}",
+            stacklevel=3,
         )

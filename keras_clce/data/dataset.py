@@ -2,12 +2,13 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from keras_clce.data import views
-from keras_clce.data.balanced import balanced_order, check_balance
+from keras_clce.data.balanced import balanced_order, check_balance, warn_of_repeats
 from keras_clce.data.epochs import VIEW_STREAM, epoch_key, epochs_from_stream, epochs_in_memory
 from keras_clce.data.records import Records
 
@@ -31,6 +32,7 @@ class ImageSplit:
             keeps the whole image.
         aspects: width / height that the images had before they were squeezed into squares, float
             array (examples,); None means squares.
+        class_names: names of the classes, for messages; None gives their numbers.
 
     Raises:
         ValueError: if an argument is out of range or of another shape or dtype than described.
@@ -52,6 +54,7 @@ class ImageSplit:
         stream: Records | None = None,
         crop_fraction: float = 1.0,
         aspects: np.ndarray | None = None,
+        class_names: Sequence[str] | None = None,
     ) -> None:
         check_image_size(image_size)
         check_interpolation(interpolation)
@@ -73,6 +76,7 @@ class ImageSplit:
         self.flip = flip
         self.crop_fraction = crop_fraction
         self.interpolation = interpolation
+        self.class_names = class_names
         self._images = images
         self._labels = labels
         self._aspects = aspects
@@ -252,6 +256,8 @@ class ImageSplit:
     def check_balanced(self, batch_size: int, images_per_class: int) -> None:
         """Check that batches of that many images of each class can be drawn.
 
+        It warns of classes with fewer images, which repeat them.
+
         Args:
             batch_size: images per batch.
             images_per_class: images of each class in a batch.
@@ -269,6 +275,7 @@ class ImageSplit:
                 f"Received: images_per_class={images_per_class}"
             )
         check_balance(self._labels, batch_size, images_per_class)
+        warn_of_repeats(self._labels, images_per_class, self.class_names)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Give the whole split as NumPy arrays.

@@ -9,17 +9,15 @@ import json
 import pathlib
 
 import numpy as np
-import tensorflow as tf
 
-from keras_clce.data import catalog, preparation
+from keras_clce.data import catalog, few_shot_folder, preparation
+from keras_clce.data.class_subset import of_classes
 from keras_clce.data.dataset import ImageSplit
-from keras_clce.data.image_folder import class_folders, named, scan_class_folders
-from keras_clce.data.splitting import class_balanced_subset
+from keras_clce.data.few_shot_folder import PARTS
+from keras_clce.data.image_folder import class_folders, scan_class_folders
+from keras_clce.data.splitting import class_balanced_subset, named
 from keras_clce.data.tfds_source import TfdsImages, open_builder
 
-PARTS = ("train", "validation", "test")
-# Shares of an image folder's classes, those of miniImageNet.
-_FOLDER_SHARES = (0.64, 0.16, 0.20)
 # Benchmarks that would be others with more or fewer images.
 _IMAGES_PER_CLASS = {"cifar_fs": 600, "fc100": 600, "mini_imagenet": 600}
 _LOCAL_SPLIT = "tiny_imagenet_fewshot_split.json"
@@ -65,12 +63,14 @@ def load_few_shot(
     limit_examples: int | None = None,
     strict: bool = False,
     interpolation: str = "bilinear",
+    drop_small_classes: int | None = None,
 ) -> FewShotDataset:
     """Load a few-shot benchmark with its published split of the classes.
 
     Args:
         name: `"cifar_fs"`, `"fc100"`, `"mini_imagenet"`, `"tiered_imagenet"`, `"tiny_imagenet"`, or
-            `"image_folder"`, whose classes are split 64 / 16 / 20 % by `split_seed`.
+            `"image_folder"`, whose classes are those of its folders train/, val/ and test/ where it
+            has them, and are split 64 / 16 / 20 % by `split_seed` where it has not.
         image_size: side of the images and views, in pixels.
         data_dir: TFDS's data folder (default: its own), or a folder of class folders; for
             miniImageNet and tieredImageNet these are named by WordNet ids.
@@ -78,13 +78,15 @@ def load_few_shot(
         limit_examples: number of base examples to keep, class-balanced; None keeps all.
         strict: whether a file in a folder that is no readable image is an error.
         interpolation: of the antialiased resize, `"bilinear"` or `"bicubic"`.
+        drop_small_classes: number of images that a class of an image folder must have to be kept;
+            None keeps all.
 
     Returns:
         The benchmark. Labels of each split count its own classes from 0.
 
     Raises:
-        ValueError: if an argument is out of range, or classes or images of the benchmark are
-            missing; they are named.
+        ValueError: if an argument is out of range, classes or images of the benchmark are missing
+            (they are named), or there are training images of one class alone.
         FileNotFoundError: if the data are not there; the message says what to do.
 
     Reference:
@@ -97,13 +99,22 @@ def load_few_shot(
         12000
     """
     spec = catalog.get_spec(name)
-    if spec.name not in _SOURCES:
+    known = [*(source for source in _SOURCES if source != "wordnet_folders"), "image_folder"]
+    if spec.name not in known:
+        raise ValueError(f"`name` must be one of {', '.join(known)}. Received: name={name!r}")
+    folder = preparation.check_request(
+        image_size, limit_examples, interpolation, data_dir, drop_small_classes
+    )
+    if spec.name == "image_folder":
+        made = few_shot_folder.image_folder(folder, split_seed, strict, drop_small_classes)
+    elif drop_small_classes is not None:
         raise ValueError(
-            f"`name` must be one of {', '.join(n for n in _SOURCES if n != 'wordnet_folders')}. "
-            f"Received: name={name!r}"
+            f"`drop_small_classes` must be None for {spec.name}, whose classes are published. "
+            f"Received: drop_small_classes={drop_small_classes}"
         )
-    folder = preparation.check_request(image_size, limit_examples, interpolation, data_dir)
-    source, names, parts, how = _SOURCES[_kind(spec, folder)](spec, folder, split_seed, strict)
+    else:
+        made = _SOURCES[_kind(spec, folder)](spec, folder, strict)
+    source, names, parts, how = made
     _check_classes(spec, folder, parts, names)
     labels = source.read_labels()
     counts = dict(zip(names, np.bincount(labels, minlength=len(names)), strict=True))
@@ -115,15 +126,17 @@ def load_few_shot(
         if part == "train" and limit_examples is not None and limit_examples < len(rows):
             rows = rows[class_balanced_subset(labels[rows], limit_examples, split_seed)]
             how += f"; {limit_examples} base images kept, class-balanced (seed {split_seed})"
+        class_names[part] = tuple(parts[part])
         built[part] = preparation.build_split(
-            _relabelled(source.select(rows), classes, len(names)),
+            of_classes(source.select(rows), classes, len(names)).mixed().records(),
             image_size,
             part == "train",
             spec.flip,
             interpolation,
             spec.crop_fraction,
+            class_names[part],
         )
-        class_names[part] = tuple(parts[part])
+    preparation.check_several_classes(spec.name, class_names["train"], built["train"].labels)
     counts = " / ".join(
         f"{split.num_examples} images of {len(class_names[part])} {kind} classes"
         for (part, split), kind in zip(built.items(), ("base", "validation", "novel"), strict=True)
@@ -131,19 +144,6 @@ def load_few_shot(
     return FewShotDataset(
         spec.name, class_names, **built, split_note=f"{spec.name}: {counts}; {how}"
     )
-
-
-def _relabelled(source, classes, num_classes):
-    """Records of a source whose labels count these classes from 0."""
-    new = np.full(num_classes, -1, np.int64)
-    new[classes] = np.arange(len(classes))
-    records = source.records()
-
-    def decode(*record):
-        image, label = records.decode(*record)
-        return image, tf.gather(tf.constant(new), label)
-
-    return dataclasses.replace(records, decode=decode, labels=new[source.read_labels()])
 
 
 def _check_classes(spec, folder, parts, present):
@@ -169,8 +169,6 @@ def _check_images(spec, folder, counts):
 
 
 def _kind(spec, folder):
-    if spec.name == "image_folder":
-        return "image_folder"
     class_folders = spec.tfds_name == "imagenet2012" and folder and any(folder.glob("n0*"))
     return "wordnet_folders" if class_folders else spec.name
 
@@ -180,7 +178,7 @@ def _published(name):
     return json.loads((files / f"{name}.json").read_text())
 
 
-def _cifar_fs(spec, folder, seed, strict):
+def _cifar_fs(spec, folder, strict):
     builder = open_builder(spec, folder)
     published = _published(spec.name)
     names = list(builder.info.features["label"].names)
@@ -188,7 +186,7 @@ def _cifar_fs(spec, folder, seed, strict):
     return TfdsImages(builder, "train+test"), names, published["classes"], how
 
 
-def _fc100(spec, folder, seed, strict):
+def _fc100(spec, folder, strict):
     builder = open_builder(spec, folder)
     published = _published(spec.name)
     source = TfdsImages(builder, "train+test")
@@ -206,7 +204,7 @@ def _fc100(spec, folder, seed, strict):
     return source, names, parts, how
 
 
-def _imagenet(spec, folder, seed, strict):
+def _imagenet(spec, folder, strict):
     builder = open_builder(spec, folder)
     published = _published(spec.name)
     source = TfdsImages(builder, "train")
@@ -218,7 +216,7 @@ def _imagenet(spec, folder, seed, strict):
     return source, list(builder.info.features["label"].names), published["classes"], how
 
 
-def _wordnet_folders(spec, folder, seed, strict):
+def _wordnet_folders(spec, folder, strict):
     published = _published(spec.name)
     parts = published["classes"]
     _check_classes(spec, folder, parts, [path.name for path in class_folders(folder)])
@@ -235,7 +233,7 @@ def _wordnet_folders(spec, folder, seed, strict):
     return source, list(source.class_names), parts, how
 
 
-def _tiny_imagenet(spec, folder, seed, strict):
+def _tiny_imagenet(spec, folder, strict):
     builder = open_builder(spec, folder)
     path = (folder or pathlib.Path(builder.data_dir).parents[1]) / _LOCAL_SPLIT
     if not path.is_file():
@@ -248,32 +246,6 @@ def _tiny_imagenet(spec, folder, seed, strict):
     how = f"classes of {_LOCAL_SPLIT}; train and validation images together"
     names = list(builder.info.features["label"].names)
     return TfdsImages(builder, "train+validation"), names, parts, how
-
-
-def _image_folder(spec, folder, seed, strict):
-    if folder is None:
-        raise ValueError(
-            "`data_dir` must be the folder of class folders for image_folder. "
-            "Received: data_dir=None"
-        )
-    source = scan_class_folders(folder, strict)
-    names = list(source.class_names)
-    least = 3 * 2
-    if len(names) < least:
-        raise ValueError(
-            f"`data_dir` must have at least {least} class folders to be split by class. "
-            f"Received: data_dir={folder}, with {len(names)}"
-        )
-    shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
-    validation, test = (max(2, round(share * len(names))) for share in _FOLDER_SHARES[1:])
-    base = len(names) - validation - test
-    cut = {
-        "train": shuffled[:base],
-        "validation": shuffled[base : base + validation],
-        "test": shuffled[base + validation :],
-    }
-    parts = {part: sorted(chosen) for part, chosen in cut.items()}
-    return source, names, parts, f"image_folder {folder.name}, classes split by seed {seed}"
 
 
 def _published_images(folder, stems):
@@ -302,5 +274,4 @@ _SOURCES = {
     "tiered_imagenet": _imagenet,
     "wordnet_folders": _wordnet_folders,
     "tiny_imagenet": _tiny_imagenet,
-    "image_folder": _image_folder,
 }

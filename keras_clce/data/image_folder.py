@@ -1,19 +1,20 @@
-"""Images in class folders: finding them, checking them, decoding them with Pillow."""
+"""Images in class folders: finding them and checking that each can be read."""
 
+import collections
 import dataclasses
+import os
 import pathlib
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from concurrent import futures
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image, ImageOps
+from PIL import Image
 
+from keras_clce.data.decoding import decode_image, in_words, printable, why_unreadable
 from keras_clce.data.records import Records
-
-_MOST_NAMED = 10
-_CHECK_SIDE = 64
+from keras_clce.data.splitting import mixed_order, named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +22,7 @@ class FolderImages:
     """Readable images of a folder of class folders.
 
     Args:
-        paths: one path per image, sorted within each class.
+        paths: one path per image.
         labels: integer labels of the same length.
         class_names: names of the class folders, sorted.
     """
@@ -43,6 +44,10 @@ class FolderImages:
         """Give the images at these indices."""
         return FolderImages(self.paths[indices], self.labels[indices], self.class_names)
 
+    def mixed(self) -> "FolderImages":
+        """Give the images in an order that does not follow the classes."""
+        return self.select(mixed_order(self.labels))
+
     def records(self) -> Records:
         """Give the paths as records that Pillow decodes."""
 
@@ -50,7 +55,9 @@ class FolderImages:
             image = tf.numpy_function(_decode_path, [path], tf.uint8, stateful=False)
             return tf.ensure_shape(image, (None, None, 3)), label
 
-        dataset = tf.data.Dataset.from_tensor_slices((self.paths, self.labels))
+        # TensorFlow takes text in UTF-8 alone, and names of files may be any bytes.
+        paths = np.array([os.fsencode(path) for path in self.paths])
+        dataset = tf.data.Dataset.from_tensor_slices((paths, self.labels))
         # Paths are small, so that all of them are shuffled together.
         return Records(dataset, decode, self.num_examples, shuffle_buffer=self.num_examples)
 
@@ -60,20 +67,25 @@ def scan_class_folders(
     strict: bool = False,
     class_names: tuple[str, ...] | None = None,
     only: Collection[str] | None = None,
+    without: Collection[str] = (),
+    allow_empty: bool = False,
 ) -> FolderImages:
     """Find the images below the class folders of `folder` and check that each can be read.
 
     Every file is opened and decoded once (JPEG files at a fraction of their size), so that one
     that is cut short is found before training and not in its middle. Hidden files are passed over.
+    Links to folders are followed; one that leads back to a folder above it is not.
 
     Args:
         folder: has one folder per class; images may lie in folders below.
         strict: whether a file that is no readable image is an error.
         class_names: names that the class folders must have; None takes those that are there.
         only: names of the class folders that count; None takes all.
+        without: names of class folders that are passed over.
+        allow_empty: whether a class folder may be without a readable image.
 
     Returns:
-        The images.
+        The images, sorted by class and by path.
 
     Raises:
         FileNotFoundError: if the folder has no class folder.
@@ -88,40 +100,45 @@ def scan_class_folders(
         >>> scan_class_folders(root).class_names
         ('cat',)
     """
-    classes = [path for path in class_folders(folder) if only is None or path.name in only]
+    classes = {
+        printable(path.name): path
+        for path in class_folders(folder)
+        if (only is None or path.name in only) and printable(path.name) not in without
+    }
     if not classes:
         raise FileNotFoundError(
-            f"`data_dir` must have one folder of images per class. Received: data_dir={folder}, "
-            "which has no folder"
+            "`data_dir` must have one folder of images per class. Received: "
+            f"data_dir={printable(folder)}, which has no folder"
         )
-    names = tuple(path.name for path in classes)
+    names = tuple(classes)
     if class_names is not None and names != class_names:
         missing = ", ".join(sorted(set(class_names) - set(names))) or "none"
         extra = ", ".join(sorted(set(names) - set(class_names))) or "none"
         raise ValueError(
             "Every split must have the same class folders as the training split. Received: "
-            f"data_dir={folder}, missing: {missing}; not in the training split: {extra}"
+            f"data_dir={printable(folder)}, missing: {missing}; not in the training split: {extra}"
         )
-    paths, labels = [], []
-    for label, class_folder in enumerate(classes):
-        files = sorted(path for path in class_folder.rglob("*") if _is_visible_file(path, folder))
+    _warn_of_loose_images(folder)
+    paths, labels, problems = [], [], _dead_links(folder)
+    for label, class_folder in enumerate(classes.values()):
+        files, closed = _files_below(class_folder, folder)
         paths += files
         labels += [label] * len(files)
+        problems += closed
     with futures.ThreadPoolExecutor() as pool:
-        readable = np.array(list(pool.map(is_readable, paths)), bool)
-    _report_unreadable(
-        [path for path, good in zip(paths, readable, strict=True) if not good], strict
-    )
+        reasons = list(pool.map(why_unreadable, paths))
+    problems += [(path, *reason) for path, reason in zip(paths, reasons, strict=True) if reason]
+    _report_unreadable(problems, strict)
+    readable = np.array([reason is None for reason in reasons], bool)
     labels = np.array(labels, np.int64)[readable]
     counts = np.bincount(labels, minlength=len(names))
-    if (counts == 0).any():
+    if (counts == 0).any() and not allow_empty:
         empty = ", ".join(names[label] for label in np.flatnonzero(counts == 0))
         raise ValueError(
             "Every class folder must have at least one readable image. Received: "
-            f"data_dir={folder}, class folders without any: {empty}"
+            f"data_dir={printable(folder)}, class folders without any: {empty}"
         )
-    paths = np.array([str(path) for path in paths])[readable]
-    return FolderImages(paths, labels, names)
+    return FolderImages(np.array([str(path) for path in paths])[readable], labels, names)
 
 
 def class_folders(folder: pathlib.Path) -> list[pathlib.Path]:
@@ -131,100 +148,85 @@ def class_folders(folder: pathlib.Path) -> list[pathlib.Path]:
     )
 
 
-def named(items: Sequence) -> str:
-    """Name the first ten of some things, and say how many more there are.
-
-    Example:
-        >>> named(["a", "b"])
-        'a, b'
-    """
-    more = len(items) - _MOST_NAMED
-    return ", ".join(map(str, items[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
+def _dead_links(folder: pathlib.Path) -> list[tuple]:
+    """Links to nothing where class folders are expected, as (path, kind, detail)."""
+    dead = (path for path in sorted(folder.iterdir()) if path.is_symlink() and not path.exists())
+    return [(path, *why_unreadable(path)) for path in dead if not path.name.startswith(".")]
 
 
-def decode_image(path: str | pathlib.Path) -> np.ndarray:
-    """Decode an image file of any kind that Pillow reads.
-
-    The orientation written by cameras is applied, the first frame of an animation is taken,
-    transparent pixels are laid on white, 16-bit gray is scaled to 8 bits, and floats are taken to
-    be within [0, 1] where none exceeds 1.
-
-    Args:
-        path: the file.
-
-    Returns:
-        uint8 RGB array (height, width, 3).
-
-    Raises:
-        OSError: if the file is no image or is damaged.
-
-    Example:
-        >>> import keras, numpy, tempfile
-        >>> path = tempfile.mkdtemp() + "/1.png"
-        >>> keras.utils.save_img(path, numpy.zeros((4, 6, 3)))
-        >>> decode_image(path).shape
-        (4, 6, 3)
-    """
-    try:
-        return _decode(path)
-    # Pillow's decoders raise many kinds of errors on damaged files.
-    except Exception as error:
-        raise OSError(
-            f"`path` must be a readable image ({type(error).__name__}: {error}). "
-            f"Received: path={str(path)!r}"
-        ) from error
+def _warn_of_loose_images(folder: pathlib.Path) -> None:
+    suffixes = Image.registered_extensions()
+    loose = sorted(
+        printable(path.name)
+        for path in folder.iterdir()
+        if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(".")
+    )
+    if loose:
+        warnings.warn(
+            f"Not used, since they lie beside the class folders of {printable(folder)} and not in "
+            f"them: {len(loose)} images, {named(loose)}",
+            stacklevel=3,
+        )
 
 
-def is_readable(path: pathlib.Path) -> bool:
-    """Say whether `decode_image` can decode the whole file."""
-    try:
-        _decode(path, _CHECK_SIDE)
-    except Exception:
-        return False
-    return True
+def _files_below(class_folder: pathlib.Path, root: pathlib.Path) -> tuple[list, list]:
+    """The visible files of a class, sorted, and (folder, kind, detail) of what cannot be listed."""
+    real_root = os.path.realpath(root)
+    passed = set()
+    files, closed = [], []
+    # Links wait until all that is really there has been passed, so that this keeps its own names.
+    inside, linked = [class_folder], []
+    while inside or linked:
+        current = inside.pop() if inside else linked.pop(0)
+        real = os.path.realpath(current)
+        if real in passed:
+            continue
+        passed.add(real)
+        try:
+            entries = sorted(os.scandir(current), key=lambda entry: entry.name)
+        except OSError as error:
+            closed.append((current, "folder that cannot be listed", error.strerror or str(error)))
+            continue
+        for entry in entries:
+            path = current / entry.name
+            if entry.name.startswith("."):
+                continue
+            if not entry.is_symlink():
+                if entry.is_dir():
+                    inside.append(path)
+                elif entry.is_file():
+                    files.append(path)
+            elif path.is_dir():
+                target = os.path.realpath(path)
+                if not (_holds(target, real) or _holds(target, real_root)):
+                    linked.append(path)
+            elif path.is_file() or not path.exists():
+                files.append(path)
+    return sorted(files), closed
 
 
-def _decode(path: str | pathlib.Path, least_side: int | None = None) -> np.ndarray:
-    """Decode, from a JPEG file no more pixels than give that side at least."""
-    with Image.open(path) as file:
-        file.verify()  # a PNG file's checksums, which decoding passes over
-    with Image.open(path) as file:
-        if least_side is not None:
-            file.draft("RGB", (least_side, least_side))
-        image = ImageOps.exif_transpose(file)
-        if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-            # Pillow's own conversion cuts values above 255 off. It reads some 16-bit files as "I",
-            # which tells nothing about the range.
-            values = np.asarray(image, np.float64)
-            if not np.isfinite(values).all():
-                raise ValueError("it has pixels that are no finite numbers")
-            sixteen_bits = image.mode.startswith("I;16") or values.max() > 255
-            unit = image.mode == "F" and values.max() <= 1
-            scale = 1 / 255 if unit else 257 if sixteen_bits else 1
-            image = Image.fromarray(np.clip(np.rint(values / scale), 0, 255).astype(np.uint8))
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return np.asarray(image.convert("RGB"))
+def _holds(folder: str, other: str) -> bool:
+    """Whether a folder is another or lies above it; both are real paths."""
+    return os.path.join(other, "").startswith(os.path.join(folder, ""))
 
 
 def _decode_path(path: bytes) -> np.ndarray:
-    return decode_image(path.decode())
+    return decode_image(os.fsdecode(path))
 
 
-def _is_visible_file(path: pathlib.Path, folder: pathlib.Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.is_file() and not hidden
-
-
-def _report_unreadable(paths: list[pathlib.Path], strict: bool) -> None:
-    if not paths:
+def _report_unreadable(problems: list[tuple], strict: bool) -> None:
+    if not problems:
         return
+    first = named([f"{printable(path)} ({in_words(*why)})" for path, *why in problems])
+    kinds = collections.Counter(kind for _, kind, _ in problems)
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     if strict:
         raise ValueError(
             "Every file must be a readable image where `strict` is set. Received: strict=True and "
-            f"{len(paths)} that are not: {named(paths)}"
+            f"{len(problems)} that are not: {first}. Of each kind: {counts}"
         )
     warnings.warn(
-        f"Skipped {len(paths)} files that are not readable images: {named(paths)}", stacklevel=3
+        f"Skipped {len(problems)} files that are not readable images: {first}. Of each kind: "
+        f"{counts}",
+        stacklevel=3,
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +10,7 @@ import tensorflow as tf
 from keras_clce.data import resizing
 from keras_clce.data.dataset import ImageSplit, check_image_size, check_interpolation
 from keras_clce.data.records import Records, damage_as_os_error
+from keras_clce.data.splitting import named
 
 # A split below this size is decoded once and kept; above it, every epoch decodes anew.
 MEMORY_LIMIT_BYTES = 2_000_000_000
@@ -22,6 +24,7 @@ def check_request(
     limit_examples: int | None,
     interpolation: str,
     data_dir: str | pathlib.Path | None,
+    drop_small_classes: int | None,
 ) -> pathlib.Path | None:
     """Check what a loader was asked for, before it reads anything.
 
@@ -30,6 +33,7 @@ def check_request(
         limit_examples: number of training examples to keep, or None.
         interpolation: of the resize.
         data_dir: folder of the data, or None.
+        drop_small_classes: number of images that a class must have to be kept, or None.
 
     Returns:
         The folder, if any.
@@ -39,16 +43,38 @@ def check_request(
         FileNotFoundError: if the folder does not exist.
     """
     check_image_size(image_size)
-    if limit_examples is not None and limit_examples < 1:
-        raise ValueError(
-            "`limit_examples` must be a positive integer or None. Received: "
-            f"limit_examples={limit_examples!r}"
-        )
+    numbers = {"limit_examples": limit_examples, "drop_small_classes": drop_small_classes}
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise ValueError(
+                f"`{name}` must be a positive integer or None. Received: {name}={number!r}"
+            )
     check_interpolation(interpolation)
     folder = None if data_dir is None else pathlib.Path(data_dir).expanduser()
     if folder is not None and not folder.is_dir():
         raise FileNotFoundError(f"`data_dir` must be a folder. Received: data_dir={data_dir!s}")
     return folder
+
+
+def check_several_classes(name: str, class_names: Sequence[str], labels: np.ndarray | None) -> None:
+    """Check that there is more than one class to learn.
+
+    Args:
+        name: name of the data set.
+        class_names: names of the classes.
+        labels: labels of the training images, None where they are not known.
+
+    Raises:
+        ValueError: if there is one class, or the images are of one class.
+    """
+    present = range(len(class_names)) if labels is None else np.unique(labels)
+    if len(present) < 2:
+        found = named([class_names[label] for label in present]) or "none"
+        images = "" if labels is None else f" in {len(labels)} training images"
+        raise ValueError(
+            f"There must be training images of two classes or more. Received: name={name!r}, with "
+            f"the classes{images}: {found}"
+        )
 
 
 def build_split(
@@ -58,6 +84,7 @@ def build_split(
     flip: bool = True,
     interpolation: str = "bilinear",
     crop_fraction: float = 1.0,
+    class_names: Sequence[str] | None = None,
 ) -> ImageSplit:
     """Resize every image of `records` to a square and keep them in memory if they fit.
 
@@ -71,6 +98,7 @@ def build_split(
         flip: whether views may be mirrored.
         interpolation: of the resize.
         crop_fraction: share of the shorter side that evaluation keeps, from the middle.
+        class_names: names of the classes, for messages.
 
     Returns:
         The split: in memory up to `MEMORY_LIMIT_BYTES`, streaming beyond.
@@ -93,7 +121,8 @@ def build_split(
 
     def split(images, labels, aspects, stream=None):
         shown = crop_fraction if training else 1.0
-        return ImageSplit(images, labels, image_size, flip, interpolation, stream, shown, aspects)
+        geometry = (image_size, flip, interpolation, stream, shown, aspects)
+        return ImageSplit(images, labels, *geometry, class_names)
 
     if records.num_examples * stored_size**2 * 3 > MEMORY_LIMIT_BYTES:
         decode = records.decode

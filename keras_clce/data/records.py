@@ -58,5 +58,12 @@ class ExampleSource(Protocol):
     def select(self, indices: np.ndarray) -> "ExampleSource":
         """Give the examples at these sorted indices."""
 
+    def mixed(self) -> "ExampleSource":
+        """Give the examples in an order that does not follow the classes."""
+
     def records(self) -> Records:
         """Give the undecoded records."""
+
+
+# (class names, the three splits, where they come from, how they were made)
+SplitSources = tuple[tuple[str, ...], dict[str, ExampleSource], str, str]

@@ -1,6 +1,23 @@
 """Seeded choices of examples that keep the class proportions."""
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from keras_clce.data.records import ExampleSource
+
+_MOST_NAMED = 10
+
+
+def named(items: Sequence) -> str:
+    """Name the first ten of some things, and say how many more there are.
+
+    Example:
+        >>> named(["a", "b"])
+        'a, b'
+    """
+    more = len(items) - _MOST_NAMED
+    return ", ".join(map(str, items[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
 
 
 def stratified_split(
@@ -36,6 +53,58 @@ def stratified_split(
     return np.setdiff1d(np.arange(len(labels)), second), second
 
 
+def hold_out(
+    source: ExampleSource, fraction: float, seed: int
+) -> tuple[ExampleSource, ExampleSource]:
+    """Divide a source as `stratified_split` does its labels.
+
+    Args:
+        source: the examples.
+        fraction: share of each class that is held out, in (0, 1).
+        seed: seed of the choice.
+
+    Returns:
+        What stays, and what is held out.
+    """
+    kept, held_out = stratified_split(source.read_labels(), fraction, seed)
+    return source.select(kept), source.select(held_out)
+
+
+def three_way(
+    source: ExampleSource,
+    class_names: Sequence[str],
+    validation_share: float,
+    test_share: float,
+    seed: int,
+) -> dict[str, ExampleSource]:
+    """Divide a source without splits of its own into three that have the same class proportions.
+
+    Args:
+        source: the examples.
+        class_names: names of the classes.
+        validation_share: share of all examples that goes to validation.
+        test_share: share of all examples that goes to the test.
+        seed: seed of the choice.
+
+    Returns:
+        The sources of `"train"`, `"validation"` and `"test"`.
+
+    Raises:
+        ValueError: if a class has fewer than 3 examples; such classes are named.
+    """
+    counts = np.bincount(source.read_labels(), minlength=len(class_names))
+    small = [f"{class_names[label]} ({counts[label]})" for label in np.flatnonzero(counts < 3)]
+    if small:
+        raise ValueError(
+            "Every class must have 3 images or more to be split into train, validation and test. "
+            f"Received: {len(small)} of {len(counts)} classes with fewer, {named(small)}. "
+            "drop_small_classes=3 leaves such classes out"
+        )
+    rest, test = hold_out(source, test_share, seed)
+    train, validation = hold_out(rest, validation_share / (1.0 - test_share), seed)
+    return {"train": train, "validation": validation, "test": test}
+
+
 def class_balanced_subset(labels: np.ndarray, limit: int, seed: int) -> np.ndarray:
     """Choose `limit` examples, as evenly over the classes as they allow.
 
@@ -67,6 +136,29 @@ def class_balanced_subset(labels: np.ndarray, limit: int, seed: int) -> np.ndarr
     picks, turns = np.concatenate(picks), np.concatenate(turns)
     ranked = picks[np.lexsort((turns[:, 1], turns[:, 0]))]
     return np.sort(ranked[:limit])
+
+
+def mixed_order(labels: np.ndarray) -> np.ndarray:
+    """Order examples so that neighbours are of many classes, always in the same way.
+
+    Examples of one class keep their order among themselves, so that what is drawn by class and
+    place, such as few-shot tasks, does not change.
+
+    Args:
+        labels: integer labels of shape (examples,).
+
+    Returns:
+        Indices of all examples.
+
+    Example:
+        >>> labels = np.repeat([0, 1, 2], 4)
+        >>> np.bincount(labels[mixed_order(labels)][:6]).tolist()
+        [1, 3, 2]
+    """
+    shuffled = np.random.default_rng(0).permutation(labels)
+    order = np.empty(len(labels), np.int64)
+    order[np.argsort(shuffled, kind="stable")] = np.argsort(labels, kind="stable")
+    return order
 
 
 def _members_by_class(labels: np.ndarray) -> list[np.ndarray]:

@@ -1,14 +1,20 @@
 """Splits of TensorFlow Datasets, chosen from by index before they are decoded."""
 
+import contextlib
 import pathlib
+import urllib.parse
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from absl import logging
+from tensorflow_datasets.core.download import downloader
 
 from keras_clce.data.catalog import DatasetSpec
 from keras_clce.data.records import Records, damage_as_os_error
+
+_RETRIES = 2
 
 
 class TfdsImages:
@@ -61,6 +67,10 @@ class TfdsImages:
         selected = TfdsImages(self._builder, self._split, indices)
         selected._labels = self._labels
         return selected
+
+    def mixed(self) -> "TfdsImages":
+        """Give the examples as they are, since TFDS shuffles them when it writes its files."""
+        return self
 
     def records(self) -> Records:
         """Give the undecoded images with their labels."""
@@ -129,17 +139,43 @@ def open_builder(spec: DatasetSpec, data_dir: pathlib.Path | None) -> tfds.core.
                 builder.data_dir,
                 spec.download_size,
             )
-        builder.download_and_prepare()
+        with _few_retries():
+            builder.download_and_prepare()
     # TFDS, its download manager and the network each raise errors of their own.
     except Exception as error:
         where = "TFDS's own folder, ~/tensorflow_datasets" if data_dir is None else str(data_dir)
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        if _known_to_tfds(spec):
+            why = f" ({spec.download_size}) is not in {where} and could not be downloaded: "
+            why += _reason(error)
+        else:
+            why = f" is not in {where}, and TFDS has no data set of this name to download"
         raise FileNotFoundError(
-            f"{spec.name} ({spec.download_size}) is not in {where} and could not be downloaded: "
-            f"{reason}. {_what_to_do(spec)} Received: name={spec.name!r}, "
+            f"{spec.name}{why}. {_what_to_do(spec)} Received: name={spec.name!r}, "
             f"data_dir={data_dir and str(data_dir)!r}"
         ) from error
     return builder
+
+
+@contextlib.contextmanager
+def _few_retries() -> Iterator[None]:
+    """Let TFDS give up on a server after seconds; its ten retries wait for minutes offline."""
+    before = downloader.MAX_RETRIES
+    downloader.MAX_RETRIES = min(before, _RETRIES)
+    try:
+        yield
+    finally:
+        downloader.MAX_RETRIES = before
+
+
+def _reason(error: Exception) -> str:
+    request = getattr(error, "request", None)
+    if isinstance(error, ConnectionError | OSError) and request is not None:
+        return f"{urllib.parse.urlparse(request.url).hostname} cannot be reached from here"
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def _known_to_tfds(spec: DatasetSpec) -> bool:
+    return spec.tfds_name in tfds.list_builders(with_community_datasets=False)
 
 
 def _what_to_do(spec: DatasetSpec) -> str:
@@ -147,7 +183,7 @@ def _what_to_do(spec: DatasetSpec) -> str:
     otherwise = "or bring the images as class folders, with the data set image_folder."
     if spec.source == "few_shot" and spec.tfds_name == "imagenet2012":
         otherwise = "or a folder of class folders that are named by WordNet ids."
-    if spec.tfds_name not in tfds.list_builders(with_community_datasets=False):
+    if not _known_to_tfds(spec):
         return f"Pass {folder}, {otherwise}"
     return (
         f"Prepare it where the internet can be reached, with `tfds build {spec.tfds_name}` (see "

@@ -72,13 +72,35 @@ def test_arrays_and_pairs_in_fit():
     assert np.isfinite(model.fit(single, epochs=2, verbose=0).history["loss"]).all()
 
 
+def test_a_class_with_few_images_repeats_them_evenly():
+    labels = np.repeat([0, 1, 2, 3], [9, 1, 3, 8])
+    order = balanced_order(labels, batch_size=16, images_per_class=4, seed=2, epoch=0)
+    for rows in order:
+        check_batch(labels[rows], 4)
+        assert sorted(np.unique(rows[labels[rows] == 2], return_counts=True)[1]) == [1, 1, 2]
+        assert len(set(rows[labels[rows] == 0])) == len(set(rows[labels[rows] == 3])) == 4
+
+
+def test_repeats_are_said_once_with_the_classes():
+    few = r"^2 of 10 classes have fewer than images_per_class = 9 images .*: 1 \(8\), 6 \(8\)$"
+    with pytest.warns(UserWarning, match=few) as caught:
+        batches = ClassBalancedBatches(np.zeros((len(LABELS), 2)), LABELS, 90, 9)
+        batches.on_epoch_end()
+    assert len(caught) == 1
+    images = np.zeros((12, 8, 8, 3), np.uint8)
+    split = ImageSplit(images, np.repeat([0, 1], [10, 2]), 8, class_names=("bus", "tram"))
+    with pytest.warns(UserWarning, match=r"^1 of 2 classes .*: tram \(2\)$"):
+        pairs = split.view_pairs(6, policy="none", images_per_class=3)
+    for _, labels in pairs.take(2):
+        assert np.bincount(labels).tolist() == [3, 3]
+
+
 @pytest.mark.parametrize(
     ("batch_size", "images_per_class", "message"),
     [
         (12, 5, r"divide the batch size, 12\. Received: images_per_class=5"),
         (12, 1, "at least 2"),
         (64, 4, r"at least batch_size / images_per_class = 16 classes\. Received: 10"),
-        (90, 9, r"at least images_per_class = 9 images\. Received: fewer of 1, 6"),
     ],
 )
 def test_bad_numbers(batch_size, images_per_class, message):

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from keras_clce.data import load_dataset
-from keras_clce.data.image_folder import decode_image, is_readable
+from keras_clce.data.decoding import decode_image, is_readable
 
 pytestmark = pytest.mark.any_backend
 
@@ -61,9 +61,10 @@ def test_a_split_that_lacks_a_class_is_named(tmp_path):
         load_dataset("image_folder", image_size=4, data_dir=tmp_path)
 
 
-def test_train_without_test_is_refused(tmp_path):
-    _make_folder(tmp_path / "train", 3)
-    with pytest.raises(ValueError, match=r"train/, test/.*with train"):
+def test_folders_of_splits_without_train_are_refused(tmp_path):
+    _make_folder(tmp_path / "val", 3)
+    _make_folder(tmp_path / "test", 3)
+    with pytest.raises(ValueError, match=r"train/ and, if you like, .*with test/, val/"):
         load_dataset("image_folder", image_size=4, data_dir=tmp_path)
 
 

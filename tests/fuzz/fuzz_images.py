@@ -10,7 +10,7 @@ from mutations import mutate, outcome
 from PIL import Image
 
 from keras_clce.data import load_dataset
-from keras_clce.data.image_folder import decode_image, is_readable
+from keras_clce.data.decoding import decode_image, is_readable
 
 # Formats whose content has checksums, so that no flipped bit may go unnoticed.
 CHECKED = ("png",)

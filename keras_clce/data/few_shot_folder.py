@@ -1,0 +1,107 @@
+"""Any image folder as a few-shot benchmark: its classes in three parts."""
+
+import pathlib
+
+import numpy as np
+
+from keras_clce.data.class_subset import without_small_classes
+from keras_clce.data.decoding import printable
+from keras_clce.data.folder_layout import check_classes, split_folders
+from keras_clce.data.image_folder import FolderImages, scan_class_folders
+from keras_clce.data.records import ExampleSource
+from keras_clce.data.splitting import named
+
+PARTS = ("train", "validation", "test")
+# Shares of the classes, those of miniImageNet.
+_SHARES = {"validation": 0.16, "test": 0.20}
+_LEAST_CLASSES = 2
+
+
+def image_folder(
+    folder: pathlib.Path | None, seed: int, strict: bool, least: int | None
+) -> tuple[ExampleSource, list[str], dict[str, list[str]], str]:
+    """Split the classes of a folder, or take the splits that it has.
+
+    Args:
+        folder: has class folders, or a folder of these for each part.
+        seed: seed of what is drawn.
+        strict: whether a file that is no readable image is an error.
+        least: number of images that a class must have to stay; None keeps all.
+
+    Returns:
+        The images, the names of their classes, those of each part, and how these were made.
+
+    Raises:
+        ValueError: if there is no folder, or it has too few classes, or a class in two parts.
+    """
+    if folder is None:
+        raise ValueError(
+            "`data_dir` must be the folder of class folders for image_folder. "
+            "Received: data_dir=None"
+        )
+    found = split_folders(folder)
+    drawn = [part for part in PARTS[1:] if part not in found]
+    for part, path in (found or {"train": folder}).items():
+        needed = _LEAST_CLASSES * (1 + len(drawn)) if part == "train" else _LEAST_CLASSES
+        purpose = " to be split by class" if part == "train" and drawn else ""
+        check_classes(path, needed, split=bool(found), purpose=purpose)
+    scanned = {
+        part: scan_class_folders(path, strict, allow_empty=least is not None)
+        for part, path in (found or {"train": folder}).items()
+    }
+    source = _together(folder, scanned)
+    (images,), names, note = without_small_classes([source], source.class_names, least, [source])
+    parts = {
+        part: [name for name in of_part.class_names if name in names]
+        for part, of_part in scanned.items()
+    }
+    how = f"image_folder {printable(folder.name)}, "
+    if not drawn:
+        how += f"classes of its own {_listed(found, PARTS)}"
+    elif found:
+        how += f"classes of its own {_listed(found, PARTS)}; classes for {' and '.join(drawn)} "
+        how += f"taken from {_listed(found, ['train'])} by seed {seed}"
+    else:
+        how += f"classes split by seed {seed}"
+    parts |= _draw(parts["train"], drawn, seed) if drawn else {}
+    few = [f"{part} ({len(parts[part])})" for part in PARTS if len(parts[part]) < _LEAST_CLASSES]
+    if few:
+        raise ValueError(
+            f"Every part of a few-shot data set must have {_LEAST_CLASSES} classes or more. "
+            f"Received: data_dir={printable(folder)}, with fewer in {', '.join(few)}{note}"
+        )
+    return images, list(names), parts, how + note
+
+
+def _together(folder: pathlib.Path, scanned: dict[str, FolderImages]) -> FolderImages:
+    names = [name for images in scanned.values() for name in images.class_names]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            "The splits of a few-shot data set must have different classes. Received: "
+            f"data_dir={printable(folder)}, with {named(twice)} in more than one split. To split "
+            "the classes of one of its folders by seed, pass that folder as data_dir"
+        )
+    starts = np.cumsum([0, *(len(images.class_names) for images in scanned.values())])
+    return FolderImages(
+        np.concatenate([images.paths for images in scanned.values()]),
+        np.concatenate(
+            [images.labels + start for images, start in zip(scanned.values(), starts, strict=False)]
+        ),
+        tuple(names),
+    )
+
+
+def _draw(names: list[str], drawn: list[str], seed: int) -> dict[str, list[str]]:
+    """Divide classes into those to train on and those of the parts that are drawn."""
+    shuffled = [names[i] for i in np.random.default_rng(seed).permutation(len(names))]
+    sizes = [max(_LEAST_CLASSES, round(_SHARES[part] * len(names))) for part in drawn]
+    cuts = np.cumsum([len(names) - sum(sizes), *sizes])
+    parts = {"train": sorted(shuffled[: max(0, cuts[0])])}
+    for part, start, stop in zip(drawn, cuts, cuts[1:], strict=False):
+        parts[part] = sorted(shuffled[max(0, start) : stop])
+    return parts
+
+
+def _listed(found: dict[str, pathlib.Path], parts) -> str:
+    return "/".join(printable(found[part].name) for part in parts if part in found)

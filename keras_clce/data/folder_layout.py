@@ -1,0 +1,102 @@
+"""Which folders of a data folder are its classes, and which are its splits."""
+
+import pathlib
+import warnings
+
+from keras_clce.data.decoding import printable
+from keras_clce.data.image_folder import class_folders
+from keras_clce.data.splitting import named
+
+# In any case; of several folders for one split, the first of these names is taken.
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("val", "validation", "valid", "dev"),
+    "test": ("test", "testing"),
+}
+
+
+def split_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Find the folders of a data folder that are splits, and name those that are not used.
+
+    A folder with the name of a split is one if it has folders itself, or if a folder for training
+    and one for another split are there; a lone `train/` full of images is a class.
+
+    Args:
+        folder: the data folder.
+
+    Returns:
+        The folder of each split that is there: `"train"`, `"validation"`, `"test"`. Empty where all
+        folders are classes.
+
+    Raises:
+        ValueError: if there are splits and none to train on.
+    """
+    folders = class_folders(folder)
+    known = {
+        split: [path for name in names for path in folders if path.name.casefold() == name]
+        for split, names in SPLIT_NAMES.items()
+    }
+    found = {split: paths[0] for split, paths in known.items() if paths}
+    nested = any(class_folders(path) for paths in known.values() for path in paths)
+    if not found or not (nested or ("train" in found and len(found) > 1)):
+        if found:
+            warnings.warn(
+                f"Taken for classes, since there are images and no class folders in them: "
+                f"{_listed(list(found.values()))}",
+                stacklevel=2,
+            )
+        return {}
+    if "train" not in found:
+        raise ValueError(
+            "`data_dir` must have class folders only, or folders of class folders: train/ and, if "
+            "you like, validation/ (or val/) and test/. Received: "
+            f"data_dir={printable(folder)}, with {_listed(folders)}"
+        )
+    unused = [path for path in folders if path not in found.values()]
+    if unused:
+        warnings.warn(
+            f"Not used, beside the splits {_listed(list(found.values()))} of {printable(folder)}: "
+            f"{_listed(unused)}",
+            stacklevel=2,
+        )
+    return found
+
+
+def check_classes(
+    folder: pathlib.Path, least: int = 2, split: bool = False, purpose: str = ""
+) -> None:
+    """Check that a folder has several class folders, before any image is read.
+
+    Args:
+        folder: the folder of class folders.
+        least: number of class folders that are needed.
+        split: whether the folder is a split of the data folder, which cannot be passed itself.
+        purpose: what they are needed for, for people to read.
+
+    Raises:
+        ValueError: if it has fewer; the message names a folder further down that would serve.
+    """
+    folders = class_folders(folder)
+    if not folders or len(folders) >= least:
+        return
+    one = len(folders) == 1
+    message = (
+        f"`data_dir` must have at least {least} class folders{purpose}. Received: "
+        f"data_dir={printable(folder)}, with {len(folders)}, {_listed(folders)}"
+    )
+    deeper = folders[0]
+    while one and len(class_folders(deeper)) == 1:
+        (deeper,) = class_folders(deeper)
+    if one and class_folders(deeper):
+        below = _listed(class_folders(deeper))
+        what = (
+            f"move them to {printable(folder)}/ if they are the classes"
+            if split
+            else f"pass data_dir={printable(deeper)} if they are the classes or the splits"
+        )
+        message += f". In {printable(deeper)}/ there are {below}: {what}"
+    raise ValueError(message)
+
+
+def _listed(folders: list[pathlib.Path]) -> str:
+    return named([f"{printable(path.name)}/" for path in folders])
