@@ -1,8 +1,8 @@
 r"""Does the classifier survive the contrastive loss? A small net on digits, at a steady rate.
 
-    python benchmarks/collapse.py --losses ce,ce_supcon,clce --normalizations none,unit,layer,batch
+    python benchmarks/collapse.py --losses ce,clce --normalizations none,unit,layer,batch
 
-Two convolution-BatchNorm-ReLU-MaxPool blocks of 16 and 32 filters on scikit-learn's digits at 16 px,
+Two convolution-BatchNorm-ReLU-MaxPool blocks (16, 32 filters), scikit-learn's digits at 16 px,
 AdamW without decay of the rate, batches of 64, `RandomTranslation(0.1, 0.1)`. Of each cell the rate
 is the one of `--learning_rates` with the best validation accuracy over the seeds, its mean over the
 last three epochs, which a single lucky epoch does not decide.

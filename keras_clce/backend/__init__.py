@@ -16,8 +16,11 @@ from keras_clce.backend.layers import (
     conv,
     depthwise_conv,
     dot_product_attention,
+    gelu,
+    layer_norm,
     pool,
 )
+from keras_clce.backend.streams import first_batches, look_at_first
 from keras_clce.backend.training import (
     backend_name,
     map_blocks,
@@ -37,7 +40,11 @@ __all__ = [
     "conv",
     "depthwise_conv",
     "dot_product_attention",
+    "first_batches",
     "gather_rows",
+    "gelu",
+    "layer_norm",
+    "look_at_first",
     "map_blocks",
     "num_replicas",
     "num_shares",

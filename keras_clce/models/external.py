@@ -10,7 +10,6 @@ import numpy as np
 from keras_clce.models.checkpoints.tensors import check_archive, in_one_line
 from keras_clce.models.graphs import pixel_input, plain_model, scale_pixels
 from keras_clce.models.hub import at_size, pooled_features
-from keras_clce.models.saved import saved_interpolation, saved_names
 from keras_clce.models.zero import is_repository, load_zero, zero_pixels
 
 EXTERNAL_FORMS = (
@@ -367,7 +366,9 @@ def _build_file(path, image_size):
             f"`image_size` must be that of the saved model, {height}x{width}. "
             f"Received: image_size={image_size}, name={str(path)!r}"
         )
-    pixels = pixel_input(image_size, saved_interpolation(saved_names(path)))
+    # The name of a user's own input stays, which says nothing about pixels.
+    shape, own = (image_size, image_size, 3), inputs[0]
+    pixels = keras.Input(shape, dtype=own.dtype, name=own.name)
     outputs = encoder(pixels)
     _check_features(outputs, f"name={str(path)!r}")
     return (

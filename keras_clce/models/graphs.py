@@ -28,6 +28,22 @@ def pixel_input(image_size: int, interpolation: str = "bilinear") -> keras.Keras
     )
 
 
+def takes_pixels(model: keras.Model) -> bool:
+    """Tell whether a model takes RGB from 0 to 255 and scales it itself, as all built here do.
+
+    Args:
+        model: a model of any origin.
+
+    Returns:
+        Whether its input is one of `pixel_input`; of a user's own encoder nothing is known.
+
+    Example:
+        >>> takes_pixels(keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()]))
+        False
+    """
+    return any(tensor.name.startswith(PIXELS) for tensor in getattr(model, "inputs", None) or ())
+
+
 def scale_pixels(
     pixels: keras.KerasTensor, mean: tuple[float, ...], std: tuple[float, ...]
 ) -> keras.KerasTensor:

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from keras_clce import backend
+
 FEATURE_NORMALIZATIONS = ("layer", "batch", "unit")
 # Length of the features that the heads read with "unit". NormFace: on length 1 alone the softmax
 # of many classes cannot come near one-hot, so that cross-entropy stays large.
@@ -117,20 +119,23 @@ class EmbeddingAndLogits(keras.layers.Layer):
             outputs["feature_norm"] = ops.norm(ops.stop_gradient(pooled), axis=-1)
         return outputs
 
+    def compute_output_shape(self, input_shape: tuple) -> dict[str, tuple]:
+        """Shapes of the outputs, but in training."""
+        batch, dim = input_shape if len(input_shape) == 2 else (input_shape[0], input_shape[-1])
+        return {
+            "embedding": (batch, self.embedding_dim or dim),
+            "logits": (batch, self.num_classes),
+            "probabilities": (batch, self.num_classes),
+        }
+
     def compute_output_spec(
         self, features: Any, training: bool = False
     ) -> dict[str, keras.KerasTensor]:
         """Shapes and dtypes of the outputs."""
-        shape = features.shape
-        batch, dim = self.pool.compute_output_shape(shape) if len(shape) == 4 else shape
-        sizes = {
-            "embedding": (self.embedding_dim or dim,),
-            "logits": (self.num_classes,),
-            "probabilities": (self.num_classes,),
-        }
+        shapes = self.compute_output_shape(tuple(features.shape))
         if training:
-            sizes["feature_norm"] = ()
-        return {name: keras.KerasTensor((batch, *size)) for name, size in sizes.items()}
+            shapes["feature_norm"] = tuple(features.shape[:1])
+        return {name: keras.KerasTensor(shape) for name, shape in shapes.items()}
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the layer."""
@@ -152,6 +157,9 @@ class EmbeddingAndLogits(keras.layers.Layer):
             return pooled
         if self.feature_normalization == "unit":
             return _UNIT_LENGTH * self.normalize(pooled)
+        if self.feature_normalization == "layer":
+            dim = self.classifier.input_spec.axes[-1]
+            return backend.layer_norm(pooled, None, None, self.normalize.epsilon, (dim,))
         return self.normalize(pooled, training=training)
 
 

@@ -62,15 +62,34 @@ def check_labelled(y: Any) -> None:
         raise ValueError("Data must be pairs of images and labels. Received: images alone")
 
 
-def _check_images(images, image_shape):
-    if images.ndim != 1 + len(image_shape) or any(
-        wanted not in (None, given)
-        for wanted, given in zip(image_shape, images.shape[1:], strict=True)
+def check_image_shape(shape: Sequence[int | None], image_shape: Sequence[int | None]) -> None:
+    """Refuse images of another shape than an encoder takes.
+
+    Args:
+        shape: Shape of the images, their number first; `None` where a size is not known.
+        image_shape: Shape of one image, `None` where any size fits.
+
+    Raises:
+        ValueError: If the shape has another number of axes, or a size that does not fit.
+
+    Example:
+    ```python
+    check_image_shape((8, 32, 32, 3), (None, None, 3))
+    ```
+    """
+    image_shape = tuple(image_shape)
+    if len(shape) != 1 + len(image_shape) or any(
+        None not in (wanted, given) and wanted != given
+        for wanted, given in zip(image_shape, shape[1:], strict=True)
     ):
         raise ValueError(
             f"`x` must hold images of shape {image_shape}, one a row. "
-            f"Received: x of shape {images.shape}"
+            f"Received: x of shape {tuple(shape)}"
         )
+
+
+def _check_images(images, image_shape):
+    check_image_shape(images.shape, image_shape)
     if not len(images):
         raise ValueError(f"`x` must hold at least one image. Received: x of shape {images.shape}")
     if images.dtype.kind == "f" and not np.isfinite([images.min(), images.max()]).all():

@@ -1,19 +1,24 @@
 """`CLCEModel`: an encoder with two heads that trains on two views of every image."""
 
+import inspect
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
 from keras import ops
 
-from keras_clce import backend
+from keras_clce import backend, losses
 from keras_clce.losses import CLCELoss
 from keras_clce.losses.functional import check_whole_number
 from keras_clce.models.backbones import build_backbone
 from keras_clce.models.heads import EmbeddingAndLogits
-from keras_clce.models.quick_layers import quicken
-from keras_clce.train.arrays import check_arrays, check_labelled
+from keras_clce.models.quantization import quantize_layers, quantized_layers
+from keras_clce.models.quick_layers import quick_layers
+from keras_clce.train import inputs
+from keras_clce.train.arrays import check_image_shape, check_labelled
 from keras_clce.train.gradient_cache import call_in_chunks
+from keras_clce.train.parts import saved_augmenter
 
 
 @keras.saving.register_keras_serializable(package="keras_clce")
@@ -94,15 +99,19 @@ class CLCEModel(keras.Model):
                 "functional one: keras.Model(images, model(images)) with images = keras.Input(…). "
                 f"Received: backbone={backbone!r}"
             )
+        if (softmax := _softmax_on_top(backbone)) is not None:
+            raise ValueError(
+                f"`backbone` must give features. It ends in a softmax, its layer {softmax!r}: build "
+                "it without its classifier, as with include_top=False. "
+                f"Received: backbone={backbone!r}"
+            )
         if augmenter is not None and not isinstance(augmenter, keras.Layer):
             raise ValueError(
                 "`augmenter` must be None or a Keras layer, such as `two_view_augmenter` builds. "
                 f"Received: augmenter={augmenter!r}"
             )
-        heads = EmbeddingAndLogits(
-            num_classes, embedding_dim, feature_normalization, name="heads"
-        )
-        self.backbone = quicken(backbone)
+        heads = EmbeddingAndLogits(num_classes, embedding_dim, feature_normalization, name="heads")
+        self.backbone = backbone
         self.heads = heads
         self.num_classes = num_classes
         self.augmenter = augmenter
@@ -175,19 +184,16 @@ class CLCEModel(keras.Model):
     def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
         """Embedding, logits and probabilities of a batch of images."""
         images = inputs[0] if isinstance(inputs, (tuple, list)) else inputs
-
-        if (
-            not training
-            or self.gradient_cache_size is None
-            or keras.backend.is_keras_tensor(images)
-        ):
-            return self.heads(self.backbone(images, training=training), training=training)
-        return call_in_chunks([self.backbone, self.heads], images, self.gradient_cache_size)
+        whole = self.gradient_cache_size is None or keras.backend.is_keras_tensor(images)
+        with quick_layers(self.backbone):
+            if whole or not training:
+                return self.heads(self.backbone(images, training=training), training=training)
+            return call_in_chunks([self.backbone, self.heads], images, self.gradient_cache_size)
 
     def compile(
         self,
         optimizer: Any = "rmsprop",
-        loss: CLCELoss | None = None,
+        loss: CLCELoss | str = "clce",
         metrics: Any = None,
         weighted_metrics: Any = None,
         gradient_cache_size: int | None = None,
@@ -198,7 +204,8 @@ class CLCEModel(keras.Model):
         Args:
             optimizer: As in Keras. Defaults to `"rmsprop"`.
             loss: A `CLCELoss`, which covers cross-entropy alone (`contrastive_weight=0`) and a
-                contrastive loss alone (`contrastive_weight=1`). Defaults to `None`, `CLCELoss()`.
+                contrastive loss alone (`contrastive_weight=1`), or a name that
+                `keras_clce.losses.get` takes. Defaults to `"clce"`, `CLCELoss()`.
             metrics: As in Keras, of the probabilities `(batch, num_classes)`. Defaults to `None`.
             weighted_metrics: As in Keras. Defaults to `None`.
             gradient_cache_size: Views that go through the encoder at a time, on each device, at
@@ -223,7 +230,8 @@ class CLCEModel(keras.Model):
         model.compile(keras.optimizers.AdamW(1e-3), loss=CLCELoss(), metrics=["accuracy"])
         ```
         """
-        loss = CLCELoss() if loss is None else loss
+        if loss is None or isinstance(loss, str):
+            loss = losses.get(loss or "clce")
         if not isinstance(loss, CLCELoss) or loss.reduction in (None, "none"):
             raise ValueError(
                 "`loss` must be a keras_clce.losses.CLCELoss that reduces to a scalar: "
@@ -276,7 +284,9 @@ class CLCEModel(keras.Model):
         """Keras's own training step, on both views stacked into one batch."""
         self._training_step = True
         try:
-            return backend.train_step_on(self, super().train_step, self._stack_views, args)
+            # Here as well as in `call`: some backends compute layers again on the way backward.
+            with quick_layers(self.backbone):
+                return backend.train_step_on(self, super().train_step, self._stack_views, args)
         finally:
             self._training_step = False
 
@@ -350,18 +360,22 @@ class CLCEModel(keras.Model):
         history = model.fit(images, labels, validation_split=0.1, epochs=5)
         ```
         """
-        self._check_arrays(x, y)
-        validation_data = kwargs.get("validation_data")
-        if isinstance(validation_data, (tuple, list)):
-            self._check_arrays(*keras.utils.unpack_x_y_sample_weight(validation_data)[:2])
-        elif validation_data is not None:
-            kwargs["validation_data"] = backend.with_tuples(validation_data)
-        return super().fit(backend.with_tuples(x), y, *args, **kwargs)
+        given = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments
+        return super().fit(**inputs.for_fit(self, given))
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate one view of every image, as `keras.Model.evaluate` does."""
-        self._check_arrays(x, y)
-        return super().evaluate(backend.with_tuples(x), y, *args, **kwargs)
+        """Evaluate one view of every image, as `keras.Model.evaluate` does, after a look at it.
+
+        Arrays of more than a batch are taken in an order that depends on the images alone, so that
+        the contrastive loss does not depend on how they were sorted.
+        """
+        given = inspect.signature(super().evaluate).bind(x, y, *args, **kwargs).arguments
+        given.update(given.pop("kwargs", {}))
+        return super().evaluate(**inputs.for_evaluate(self, given))
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Outputs of one view of every image, as `keras.Model.predict` gives them."""
+        return super().predict(inputs.for_predict(self, x), *args, **kwargs)
 
     def _stack_views(self, data):
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
@@ -372,6 +386,7 @@ class CLCEModel(keras.Model):
                 )
             views = x
         elif self.augmenter is not None:
+            check_image_shape(x.shape, inputs.image_shape(self))
             views = [self.augmenter(x, training=True) for _ in range(2)]
         else:
             return data
@@ -393,11 +408,36 @@ class CLCEModel(keras.Model):
             sample_weight = ops.repeat(sample_weight, 2, axis=0)
         return x, y, sample_weight
 
-    def _check_arrays(self, x, y):
-        shape = tuple(self.backbone.input_shape[1:])
-        # An augmenter may crop images of any size to the encoder's.
-        shape = shape if self.augmenter is None else (None,) * len(shape)
-        check_arrays(x, y, shape, self.num_classes)
+    def export(
+        self,
+        filepath: str | Path,
+        format: str = "tf_saved_model",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Export inference, as `keras.Model.export` does, whether or not the model was called.
+
+        Args:
+            filepath: Where to.
+            format: As in Keras. Defaults to `"tf_saved_model"`.
+            verbose: As in Keras. Defaults to `None`.
+            input_signature: As in Keras. Defaults to `None`, batches of any size of the images
+                that the encoder takes.
+            **kwargs: As in Keras.
+
+        Raises:
+            ValueError: If Keras has no such format on this backend.
+
+        Example:
+        ```python
+        model.export("model.onnx", format="onnx")
+        ```
+        """
+        if input_signature is None:
+            shape = (None, *self.backbone.input_shape[1:])
+            input_signature = [keras.InputSpec(shape=shape, dtype=self.input_dtype, name="images")]
+        super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the model."""
@@ -409,13 +449,30 @@ class CLCEModel(keras.Model):
             "augmenter": None if self.augmenter is None else serialize(self.augmenter),
             "embedding_dim": self.embedding_dim,
             "feature_normalization": self.feature_normalization,
+            "quantized_heads": quantized_layers(self.heads),
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "CLCEModel":
         """Rebuild the model from `get_config`'s dict."""
-        deserialize = keras.saving.deserialize_keras_object
         # Files from before there was a choice hold nothing of it.
         config = {"feature_normalization": None, **config}
-        parts = {key: deserialize(config[key]) for key in ("backbone", "augmenter") if config[key]}
-        return cls(**{**config, **parts})
+        quantized = config.pop("quantized_heads", {})
+        parts = {
+            "backbone": keras.saving.deserialize_keras_object(config["backbone"]),
+            "augmenter": saved_augmenter(config["augmenter"]),
+        }
+        model = cls(**{**config, **parts})
+        quantize_layers(model.heads, quantized)
+        return model
+
+
+def _softmax_on_top(model):
+    """Name of the last layer if it is a softmax, else `None`."""
+    last = model.layers[-1] if model.layers else None
+    if isinstance(last, keras.Model):
+        return _softmax_on_top(last)
+    ends = isinstance(last, keras.layers.Softmax) or (
+        getattr(last, "activation", None) is keras.activations.softmax
+    )
+    return last.name if ends else None

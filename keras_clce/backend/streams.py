@@ -1,0 +1,129 @@
+"""A look at what streams into `fit`, `evaluate` and `predict`, whatever kind of stream it is."""
+
+import copy
+import functools
+import itertools
+import sys
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def look_at_first(data: Any, look: Callable[[Any], None]) -> Any:
+    """Have the first batch of a stream looked at, without taking it away.
+
+    A `tf.data` pipeline and a torch `DataLoader` are not begun for this: that would take the time
+    of filling their buffers, and another order of the examples afterwards.
+
+    Args:
+        data: What Keras takes as a data set. Arrays and tensors pass.
+        look: Function of a batch, as a nest of NumPy arrays. A worker process may get a copy.
+
+    Returns:
+        What is to be iterated in place of `data`; it yields the same.
+    """
+    if isinstance(data, keras.utils.PyDataset):
+        look(_to_numpy(data[0]))
+        return data
+    if isinstance(data, types.GeneratorType):
+        first = list(itertools.islice(data, 1))
+        if first:
+            look(_to_numpy(first[0]))
+        return _joined(first, data)
+    if _is_loader(data):
+        data = copy.copy(data)
+        data.collate_fn = _LookingCollate(data.collate_fn, look)
+        return data
+    if _is_tf_dataset(data):
+        return _look_in_graph(data, _Once(look))
+    return data
+
+
+def first_batches(data: Any, count: int) -> Iterator[Any]:
+    """Read a stream anew, as nests of NumPy arrays.
+
+    Args:
+        data: As in `look_at_first`.
+        count: Batches at most.
+
+    Yields:
+        Batches; none of arrays, and of generators, which cannot be read twice.
+    """
+    if isinstance(data, keras.utils.PyDataset):
+        for number in range(min(count, data.num_batches or count)):
+            yield _to_numpy(data[number])
+    elif _is_loader(data) or _is_tf_dataset(data):
+        yield from map(_to_numpy, itertools.islice(data, count))
+
+
+class _Once:
+    def __init__(self, look: Callable[[Any], None]) -> None:
+        self.look = look
+        self.done = False
+
+    def __call__(self, batch: Any) -> None:
+        if not self.done:
+            self.done = True
+            self.look(batch)
+
+
+class _LookingCollate:
+    """Not a function within a function, which would not reach the workers of every system."""
+
+    def __init__(self, collate: Callable, look: Callable[[Any], None]) -> None:
+        self.collate = collate
+        self.look = _Once(look)
+
+    def __call__(self, examples: Any) -> Any:
+        batch = self.collate(examples)
+        self.look(_to_numpy(batch))
+        return batch
+
+
+def _joined(first, others):
+    yield from first
+    yield from others
+
+
+def _is_loader(data):
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(data, torch.utils.data.DataLoader)
+
+
+def _is_tf_dataset(data):
+    tf = sys.modules.get("tensorflow")
+    return tf is not None and isinstance(data, tf.data.Dataset)
+
+
+def _look_in_graph(data, look):
+    import tensorflow as tf
+
+    def shown(structure, *tensors):
+        look(tf.nest.pack_sequence_as(structure, tensors))
+        return np.bool_(True)
+
+    def pass_on(number, batch):
+        tensors = tf.nest.flatten(batch)
+        if not all(isinstance(tensor, tf.Tensor) for tensor in tensors):
+            return batch  # sparse or ragged
+        # Its values do not matter, its nesting does.
+        structure = tf.nest.map_structure(lambda _: 0, batch)
+        show = functools.partial(shown, structure)
+        seen = tf.cond(
+            number == 0,
+            lambda: tf.ensure_shape(tf.numpy_function(show, tensors, tf.bool), ()),
+            lambda: tf.constant(True),
+        )
+        with tf.control_dependencies([seen]):
+            return tf.nest.pack_sequence_as(batch, [tf.identity(tensor) for tensor in tensors])
+
+    return data.enumerate().map(pass_on)
+
+
+def _to_numpy(batch):
+    return keras.tree.map_structure(
+        lambda x: keras.ops.convert_to_numpy(x) if hasattr(x, "__array__") else x, batch
+    )

@@ -1,0 +1,116 @@
+"""The callback that `CLCEModel.fit` adds: it ends what cannot become a model, and warns."""
+
+import math
+import warnings
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_clce import backend
+
+_READ_AGAIN = 20  # batches
+_COLLAPSED = 0.01
+
+
+class TrainingWatch(keras.callbacks.Callback):
+    """Stops training at a loss of NaN with its likely causes, and warns where features collapse.
+
+    Args:
+        data: The stream that is trained on, or arrays, which were searched before.
+        num_classes: Number of classes of the model.
+
+    Raises:
+        FloatingPointError: In training, if the loss is NaN.
+
+    Example:
+    ```python
+    keras.Model.fit(model, data, callbacks=[TrainingWatch(data, num_classes=10)])
+    ```
+    """
+
+    # Keras may hand the logs of a step over while the next one runs, so that nothing waits.
+    async_safe = True
+
+    def __init__(self, data: Any, num_classes: int) -> None:
+        super().__init__()
+        self.data = data
+        self.num_classes = num_classes
+        self._epoch = 0
+        self._first_norm: float | None = None
+        self._warned = False
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Note which epoch it is."""
+        self._epoch = epoch
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Stop at NaN; the logs hold means since the epoch began."""
+        logs = logs or {}
+        if math.isnan(logs.get("loss", 0.0)):
+            raise FloatingPointError(
+                f"The loss became NaN by step {batch + 1} of epoch {self._epoch + 1}. Usual "
+                f"causes: {'; '.join(self._causes())}."
+            )
+        if self._first_norm is None:
+            self._first_norm = logs.get("feature_norm")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Warn once where the features' length has fallen to a hundredth."""
+        norm = (logs or {}).get("feature_norm")
+        if self._warned or norm is None or self._first_norm is None:
+            return
+        if norm < _COLLAPSED * self._first_norm:
+            self._warned = True
+            warnings.warn(
+                f"The mean length of the pooled features fell from {self._first_norm:.3g} to "
+                f"{norm:.3g}: the contrastive loss sees directions alone and lets them shrink, "
+                'which a classifier of the features themselves may not survive. "layer" as '
+                "`feature_normalization`, a lower `contrastive_weight` or learning rate help.",
+                stacklevel=2,
+            )
+
+    def _causes(self):
+        yield from self._label_causes()
+        yield "pixels that are not finite"
+        yield "a learning rate that is too high for the encoder"
+
+    def _label_causes(self):
+        expected = f"the model has classes 0 to {self.num_classes - 1} (num_classes)"
+        names = _class_names(self.data)
+        if names is not None and len(names) != self.num_classes:
+            yield f"the data set names {len(names)} classes, where {expected}"
+        labels = [
+            _classes(batch[1])
+            for batch in backend.first_batches(self.data, _READ_AGAIN)
+            if isinstance(batch, (tuple, list)) and len(batch) > 1
+        ]
+        labels = [part for part in labels if part is not None]
+        found = np.concatenate(labels) if labels else np.zeros(0)
+        if not found.size:
+            yield f"labels out of range, where {expected}, or no one-hot rows"
+        elif not (0 <= found.min() and found.max() < self.num_classes):
+            yield (
+                f"labels out of range: there are classes {found.min():g} to {found.max():g} in "
+                f"the first {len(labels)} batches, where {expected}"
+            )
+        elif not np.array_equal(found, np.floor(found)):
+            yield f"labels that are no whole numbers, such as {found[found % 1 != 0][0]:g}"
+
+
+def _class_names(data):
+    """Names of classes that a data set of Keras or torchvision brings."""
+    for owner, name in ((data, "class_names"), (getattr(data, "dataset", None), "classes")):
+        names = getattr(owner, name, None)
+        if isinstance(names, (list, tuple)):
+            return names
+    return None
+
+
+def _classes(labels):
+    """Labels as numbers `(examples,)`; `None` for rows that are not one-hot, which have none."""
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        one_hot = ((labels == 1).sum(1) == 1) & ((labels != 0).sum(1) == 1)
+        return labels.argmax(1) if one_hot.all() else None
+    return labels.reshape(-1)
