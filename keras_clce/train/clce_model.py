@@ -101,7 +101,7 @@ class CLCEModel(keras.Model):
             )
         if (softmax := _softmax_on_top(backbone)) is not None:
             raise ValueError(
-                f"`backbone` must give features. It ends in a softmax, its layer {softmax!r}: build "
+                f"`backbone` must give features. It ends in a softmax, layer {softmax!r}: build "
                 "it without its classifier, as with include_top=False. "
                 f"Received: backbone={backbone!r}"
             )

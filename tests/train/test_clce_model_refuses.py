@@ -137,7 +137,7 @@ def test_streamed_pixels_that_are_not_finite_make_the_loss_nan():
     images, labels = separable(16)
     images[2, 3, 4, 0] = np.nan
     model = compiled(small_model())
-    with pytest.raises(FloatingPointError, match="NaN by step 1 of epoch 1.*pixels"):
+    with pytest.raises(FloatingPointError, match=r"NaN by step 1 of epoch 1.*pixels"):
         model.fit(streamed(images, labels), verbose=0)
 
 
