@@ -95,7 +95,7 @@ def load(
         split_seed=FLAGS.split_seed,
         limit_examples=FLAGS.limit_examples,
         strict=FLAGS.strict,
-        **({"drop_small_classes": FLAGS.drop_small_classes} if FLAGS.drop_small_classes else {}),
+        drop_small_classes=FLAGS.drop_small_classes,
         interpolation=backbone_spec(FLAGS.backbone, FLAGS.weights).interpolation,
     )
     for _, _, folder in runs:

@@ -212,7 +212,7 @@ def plot_curves(
                     [_over(row[prefix + key], chance) for row in run.history],
                     style,
                     color=colours[name],
-                    linewidth=(1.5 if len(histories[name]) == 1 else 1) if thick else 0.5,
+                    linewidth=(1.5 if len(histories[name]) == 1 else 1) if thick else 0.7,
                     marker=("o" if prefix else "x") if len(run.history) == 1 else None,
                     markersize=6 if thick else 3,
                 )
@@ -226,7 +226,7 @@ def plot_curves(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.grid(alpha=0.3)
     if any_thin:
-        legend["thin: not trained by that loss"] = Line2D([], [], color="grey", linewidth=0.5)
+        legend["thin: not trained by that loss"] = Line2D([], [], color="grey", linewidth=0.7)
     figure.suptitle(title)
     columns = min(4, max(1, len(legend)))
     figure.legend([*legend.values()], [*legend], loc="outside lower center", ncols=columns)

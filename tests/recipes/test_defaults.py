@@ -206,3 +206,18 @@ def test_an_untrained_projection_is_said(capsys, tmp_path):
     assert (
         "Note:     ce leaves the projection of --embedding_dim untrained" in capsys.readouterr().out
     )
+
+
+def test_small_classes_are_left_out_and_said(photos, tiny_backbone, tmp_path, capsys):
+    (photos / "rare").mkdir()
+    keras.utils.save_img(photos / "rare" / "0.png", np.zeros((20, 20, 3)))
+    arguments = ("--dataset=image_folder", f"--data_dir={photos}", f"--backbone={tiny_backbone}")
+    arguments += (f"--output_dir={tmp_path / 'runs'}", "--losses=ce", "--quick", "--image_size=16")
+    with pytest.raises(SystemExit, match="rare"):
+        run(*arguments)
+    run(*arguments, "--drop_small_classes=5")
+    assert "rare" in capsys.readouterr().out.split("Encoder:")[0]
+    config = json.loads(only(tmp_path / "runs", "config.json").read_text())
+    assert config["settings"]["drop_small_classes"] == 5
+    with pytest.raises(SystemExit, match="drop_small_classes: 5 then, 6 now"):
+        run(*arguments, "--drop_small_classes=6", "--resume")

@@ -232,8 +232,8 @@ def test_curves_are_comparable_and_say_what_is_not_trained(tmp_path, monkeypatch
         settings = {"loss": loss, "contrastive_weight": weight, "batch_size": 64}
         histories[loss] = [Curves.of([row], settings, {"validation": {"examples": 54}})]
     alone = {"epoch": 0, "contrastive": 4.0, "val_contrastive": 0.0}  # no class twice in a batch
-    settings = {"loss": "clce", "contrastive_weight": 0.5, "batch_size": 2}
-    histories["small"] = [Curves.of([alone], settings, {"validation": {"examples": 2}})]
+    settings = {"loss": "clce", "contrastive_weight": 0.5, "batch_size": 4}
+    histories["small"] = [Curves.of([alone], settings, {"validation": {"examples": 4}})]
     histories["old"] = [Curves.of([row], {"loss": "mine"}, {})]
     plot_curves(histories, tmp_path / "curves.png", "my_$photos, small_resnet")
     (figure,) = figures
@@ -241,7 +241,7 @@ def test_curves_are_comparable_and_say_what_is_not_trained(tmp_path, monkeypatch
     assert figure.get_suptitle() == "my_$photos, small_resnet"
     lines = [line for line in contrastive.get_lines() if line.get_color() != "grey"]
     # Nothing of a run whose batches are unknown.
-    expected = [-1, -2] * 4 + [4 - np.log(3), np.nan]
+    expected = [-1, -2] * 4 + [4 - np.log(7), np.nan]
     assert [line.get_ydata()[0] for line in lines] == pytest.approx(expected, nan_ok=True)
     thin = {
         axes.get_title().split(",")[0]: [
