@@ -142,7 +142,9 @@ def hscl(
     others = ops.maximum(ops.cast(ops.shape(embeddings)[0], "float32") - 2.0, 1.0)
 
     def reaching(block, least):
-        return block.negatives * ops.cast(block.similarities >= least, "float32")
+        # A similarity of NaN must not fall out.
+        reached = ops.logical_not(block.similarities < least)
+        return block.negatives * ops.cast(reached, "float32")
 
     def summarise(block):
         shifts = common or _highest(block)
@@ -292,7 +294,7 @@ def _hard_negatives(e, negatives, hardness):
     tilt = _tilt(e, hardness)
     of_tilt = ops.sum(negatives if hardness == 0.0 else tilt, axis=1)
     of_tilted = ops.sum(tilt * e, axis=1)
-    log_mean = ops.where(of_tilted > 0, _log(of_tilted) - _log(of_tilt), LOG_ZERO)
+    log_mean = ops.where(of_tilted <= 0, LOG_ZERO, _log(of_tilted) - _log(of_tilt))
     return log_mean, (1.0 + hardness) / _positive(of_tilted), hardness / _positive(of_tilt)
 
 
@@ -328,4 +330,5 @@ def _positive(x):
 
 
 def _log(x):
-    return ops.where(x > 0, ops.log(_positive(x)), LOG_ZERO)
+    # In this order NaN stays NaN.
+    return ops.where(x <= 0, LOG_ZERO, ops.log(_positive(x)))

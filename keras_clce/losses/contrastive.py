@@ -14,7 +14,8 @@ def reduce_anchors(values: Any, counted: Any, sample_weight: Any, reduction: str
 
     Args:
         values: Float tensor `[batch]`, one value an anchor.
-        counted: Float tensor `[batch]`, 1 for an anchor that counts and 0 for one that does not.
+        counted: Float tensor `[batch]`, 1 for an anchor that counts and 0 for one that does not;
+            NaN hides behind neither a 0 nor a weight of 0.
         sample_weight: Float tensor `[batch]` or `[batch, 1]`, a number, or `None` for 1 each.
         reduction: `"sum_over_batch_size"` or `"mean"` (weighted sum over the number of anchors
             that count), `"mean_with_sample_weight"` (weighted sum over the sum of weights),
@@ -60,7 +61,8 @@ class ContrastiveLoss(keras.losses.Loss):
     """Base of the contrastive losses: validation, precision and the mean over counted anchors.
 
     A subclass gives `anchor_values`. The loss is computed in float32 whatever the dtype of the
-    embeddings. An anchor without a positive does not enter the mean.
+    embeddings. An anchor without a positive does not enter the mean; one without a class does, as
+    NaN.
 
     Args:
         reduction: As in `keras.losses.Loss`. Defaults to `"sum_over_batch_size"`, the mean over
@@ -74,7 +76,7 @@ class ContrastiveLoss(keras.losses.Loss):
         raise NotImplementedError
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Value of each anchor, `[batch]`, 0 where it has no positive."""
+        """Value of each anchor, `[batch]`, 0 where it has no positive, NaN where no class."""
         return self.anchor_values(y_true, y_pred)[0]
 
     def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
@@ -106,7 +108,9 @@ class LACLNLoss(ContrastiveLoss):
         dtype: Dtype of the result. Defaults to `None`, Keras's `floatx`.
 
     Call arguments:
-        y_true: Integer classes `(batch,)` or `(batch, 1)`, or one-hot rows `(batch, classes)`.
+        y_true: Integer classes `(batch,)` or `(batch, 1)`, from 0, or one-hot rows
+            `(batch, classes)`. What turns out to be no class (a negative number or a fraction, a
+            row that is not one-hot) makes the loss NaN, on every backend.
         y_pred: Embeddings `(batch, dim)`; rows are normalised by the loss.
         sample_weight: Optional weights `(batch,)` of the anchors.
 
@@ -185,7 +189,9 @@ class SupConLoss(ContrastiveLoss):
         dtype: Dtype of the result. Defaults to `None`, Keras's `floatx`.
 
     Call arguments:
-        y_true: Integer classes `(batch,)` or `(batch, 1)`, or one-hot rows `(batch, classes)`.
+        y_true: Integer classes `(batch,)` or `(batch, 1)`, from 0, or one-hot rows
+            `(batch, classes)`. What turns out to be no class (a negative number or a fraction, a
+            row that is not one-hot) makes the loss NaN, on every backend.
         y_pred: Embeddings `(batch, dim)`; rows are normalised by the loss.
         sample_weight: Optional weights `(batch,)` of the anchors.
 
@@ -258,7 +264,9 @@ class HSCLLoss(ContrastiveLoss):
         dtype: Dtype of the result. Defaults to `None`, Keras's `floatx`.
 
     Call arguments:
-        y_true: Integer classes `(batch,)` or `(batch, 1)`, or one-hot rows `(batch, classes)`.
+        y_true: Integer classes `(batch,)` or `(batch, 1)`, from 0, or one-hot rows
+            `(batch, classes)`. What turns out to be no class (a negative number or a fraction, a
+            row that is not one-hot) makes the loss NaN, on every backend.
         y_pred: Embeddings `(batch, dim)`; rows are normalised by the loss.
         sample_weight: Optional weights `(batch,)` of the anchors.
 

@@ -41,7 +41,8 @@ def lacln(
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
-        for each anchor that has a positive, else 0.
+        for each anchor that has a positive, else 0. An anchor whose label turns out to be no class
+        has NaN and 1.
 
     Raises:
         ValueError: If an argument is out of its range or shapes do not fit.
@@ -60,9 +61,12 @@ def lacln(
     check_hardness(hardness)
     check_positive_sum(positive_sum)
     chunk_size = check_whole_number("chunk_size", chunk_size)
-    classes, embeddings = _checked(labels, embeddings)
+    classes, known, embeddings = _checked(labels, embeddings)
     if not _fits_in_table(embeddings, chunk_size):
-        return blockwise.lacln(classes, embeddings, temperature, hardness, positive_sum, chunk_size)
+        values, has_positive = blockwise.lacln(
+            classes, embeddings, temperature, hardness, positive_sum, chunk_size
+        )
+        return _nan_without_class(values, has_positive, known)
     cosines, positives, negatives = _pairs(classes, embeddings)
     similarities = cosines / temperature
     positive_lse = _masked_logsumexp(similarities, positives)
@@ -77,7 +81,10 @@ def lacln(
         numerator = ops.sum(similarities * positives, axis=1) / divisor
     else:
         numerator = positive_lse - ops.log(divisor)
-    return ops.where(count > 0, denominator - numerator, 0.0), has_positive
+    # Kept for an anchor without a class too, whose gradient is NaN as its value is.
+    kept = ops.logical_or(count > 0, ops.logical_not(known))
+    values = ops.where(kept, denominator - numerator, 0.0)
+    return _nan_without_class(values, has_positive, known)
 
 
 def hscl(
@@ -103,7 +110,8 @@ def hscl(
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
-        for each anchor that has a positive, else 0.
+        for each anchor that has a positive, else 0. An anchor whose label turns out to be no class
+        has NaN and 1.
 
     Raises:
         ValueError: If an argument is out of its range or shapes do not fit.
@@ -121,15 +129,19 @@ def hscl(
     check_hardness(hardness)
     check_threshold(threshold)
     chunk_size = check_whole_number("chunk_size", chunk_size)
-    classes, embeddings = _checked(labels, embeddings)
+    classes, known, embeddings = _checked(labels, embeddings)
     if not _fits_in_table(embeddings, chunk_size):
-        return blockwise.hscl(classes, embeddings, temperature, hardness, threshold, chunk_size)
+        values, has_positive = blockwise.hscl(
+            classes, embeddings, temperature, hardness, threshold, chunk_size
+        )
+        return _nan_without_class(values, has_positive, known)
     cosines, positives, negatives = _pairs(classes, embeddings)
     similarities = cosines / temperature
     if threshold is None:
         hard = _hard_negatives(similarities, negatives, hardness)
     else:
-        reaching = negatives * ops.cast(cosines >= threshold, "float32")
+        # A cosine of NaN must not fall out.
+        reaching = negatives * ops.cast(ops.logical_not(cosines < threshold), "float32")
         none_reaches = ops.sum(reaching, axis=1, keepdims=True) == 0
         hard = _hard_negatives(similarities, ops.where(none_reaches, negatives, reaching), 0.0)
     others = ops.maximum(ops.cast(ops.shape(cosines)[0], "float32") - 2.0, 1.0)
@@ -137,20 +149,21 @@ def hscl(
     count = ops.sum(positives, axis=1)
     total = ops.sum((denominators - similarities) * positives, axis=1)
     has_positive = ops.cast(count > 0, "float32")
-    return total / ops.maximum(count, 1.0), has_positive
+    return _nan_without_class(total / ops.maximum(count, 1.0), has_positive, known)
 
 
 def class_ids(labels: Any, batch_size: int | None = None) -> Any:
     """Integer classes of any accepted form of labels.
 
     Args:
-        labels: Integer classes `[batch]` or `[batch, 1]` (floats that hold whole numbers count,
-            as Keras may cast them), or one-hot rows `[batch, classes]`.
+        labels: Integer classes `[batch]` or `[batch, 1]`, from 0 (floats that hold whole numbers
+            count, as Keras may cast them), or one-hot rows `[batch, classes]`.
         batch_size: The number of rows expected, where it is known. Defaults to `None`.
 
     Returns:
-        An integer tensor `[batch]`; -1 where a value turns out to be no whole number, or a row not
-        to be one-hot, only when the graph runs, and where an array holds classes beyond 32 bits.
+        An integer tensor `[batch]`, below 0 where a value is negative, where it turns out to be no
+        whole number, or a row not to be one-hot, only when the graph runs, and where an array or
+        floats hold classes beyond 32 bits.
 
     Raises:
         ValueError: If the shape is another one, or values that can be seen are not as described.
@@ -160,42 +173,7 @@ def class_ids(labels: Any, batch_size: int | None = None) -> Any:
     class_ids(np.array([[0, 1], [1, 0]]))  # [1, 0]
     ```
     """
-    expected = (
-        "`labels` must hold integers of shape (batch,) or (batch, 1), or one-hot rows "
-        "(batch, classes)"
-    )
-    if isinstance(labels, (list, tuple, np.ndarray)):
-        labels = np.asarray(labels)
-        if labels.dtype.kind not in "biuf":
-            raise ValueError(f"{expected}. Received: labels of dtype {labels.dtype}")
-        if not labels_are_valid(labels):
-            some = np.atleast_1d(labels)[:3].tolist()
-            raise ValueError(f"{expected}. Received: labels with other values, labels[:3]={some}")
-        if labels.dtype.kind in "iu":
-            # 32 bits, which is all that JAX has, would wrap a large class around into a small one.
-            inside = (labels >= 0) & (labels < 2**31)
-            labels = np.where(inside, labels.astype("int64"), -1)
-    labels = ops.convert_to_tensor(labels)
-    shape = tuple(labels.shape)
-    if len(shape) not in (1, 2):
-        raise ValueError(f"{expected}. Received: labels of shape {shape}")
-    if batch_size is not None and shape[0] is not None and shape[0] != batch_size:
-        raise ValueError(
-            f"{expected}, one row an embedding ({batch_size}). Received: labels of shape {shape}"
-        )
-    if len(shape) == 2 and shape[1] == 1:
-        labels = ops.squeeze(labels, axis=1)
-    elif len(shape) == 2:
-        rows = ops.cast(labels, "float32")
-        one_hot = ops.logical_and(ops.amax(rows, axis=1) == 1, ops.sum(ops.abs(rows), axis=1) == 1)
-        return ops.where(one_hot, ops.cast(ops.argmax(rows, axis=1), "int32"), -1)
-    dtype = standardize_dtype(labels.dtype)
-    if "float" in dtype:
-        return ops.where(labels == ops.floor(labels), ops.cast(labels, "int32"), -1)
-    # Classes of 64 bits, such as hashes, would run into each other in 32.
-    if dtype in ("uint32", "uint64"):
-        return ops.cast(labels, "int64")
-    return labels if dtype in ("int32", "int64") else ops.cast(labels, "int32")
+    return _classes(labels, batch_size)[0]
 
 
 def labels_are_valid(labels: np.ndarray) -> bool:
@@ -283,8 +261,54 @@ def check_whole_number(name: str, value: int | None) -> int | None:
     return None if value is None else int(value)
 
 
+def _classes(labels, batch_size):
+    """Classes as `class_ids` gives them, and whether each is one, both `[batch]`."""
+    expected = (
+        "`labels` must hold integers of shape (batch,) or (batch, 1), or one-hot rows "
+        "(batch, classes)"
+    )
+    if isinstance(labels, (list, tuple, np.ndarray)):
+        labels = np.asarray(labels)
+        if labels.dtype.kind not in "biuf":
+            raise ValueError(f"{expected}. Received: labels of dtype {labels.dtype}")
+        if not labels_are_valid(labels):
+            some = np.atleast_1d(labels)[:3].tolist()
+            raise ValueError(f"{expected}. Received: labels with other values, labels[:3]={some}")
+        if labels.dtype.kind in "iu":
+            # 32 bits, which is all that JAX has, would wrap a large class around into a small one.
+            inside = (labels >= 0) & (labels < 2**31)
+            labels = np.where(inside, labels.astype("int64"), -1)
+    labels = ops.convert_to_tensor(labels)
+    shape = tuple(labels.shape)
+    if len(shape) not in (1, 2):
+        raise ValueError(f"{expected}. Received: labels of shape {shape}")
+    if batch_size is not None and shape[0] is not None and shape[0] != batch_size:
+        raise ValueError(
+            f"{expected}, one row an embedding ({batch_size}). Received: labels of shape {shape}"
+        )
+    if len(shape) == 2 and shape[1] == 1:
+        labels = ops.squeeze(labels, axis=1)
+    elif len(shape) == 2:
+        rows = ops.cast(labels, "float32")
+        one_hot = ops.logical_and(ops.amax(rows, axis=1) == 1, ops.sum(ops.abs(rows), axis=1) == 1)
+        return ops.where(one_hot, ops.cast(ops.argmax(rows, axis=1), "int32"), -1), one_hot
+    dtype = standardize_dtype(labels.dtype)
+    if "float" in dtype:
+        labels = labels if dtype == "float64" else ops.cast(labels, "float32")
+        inside = ops.logical_and(labels >= 0, labels < 2.0**31)
+        whole = ops.logical_and(inside, labels == ops.floor(labels))
+        return ops.where(whole, ops.cast(labels, "int32"), -1), whole
+    # Classes of 64 bits, such as hashes, would run into each other in 32.
+    if dtype in ("uint32", "uint64"):
+        classes = ops.cast(labels, "int64")
+        # The highest ones wrap around below 0, and stay apart there.
+        return classes, ops.ones_like(classes, dtype="bool")
+    classes = labels if dtype in ("int32", "int64") else ops.cast(labels, "int32")
+    return classes, classes >= 0
+
+
 def _checked(labels, embeddings):
-    """Integer classes `[batch]` and unit rows `[batch, dim]`."""
+    """Integer classes `[batch]`, whether each is one, and unit rows `[batch, dim]`."""
     embeddings = ops.convert_to_tensor(embeddings)
     shape = tuple(embeddings.shape)
     if len(shape) != 2 or 0 in shape:
@@ -292,11 +316,19 @@ def _checked(labels, embeddings):
             "`embeddings` must have shape (batch, dim), with at least one row. "
             f"Received: embeddings of shape {shape}"
         )
-    classes = class_ids(labels, shape[0])
+    classes, known = _classes(labels, shape[0])
     if isinstance(labels, (list, tuple, np.ndarray)) and np.size(labels) == classes.shape[0]:
         # JAX has no integers of 64 bits unless told to, and only equality counts.
         classes = ops.convert_to_tensor(np.unique(labels, return_inverse=True)[1].reshape(-1))
-    return classes, unit_rows(embeddings)
+        known = ops.convert_to_tensor(np.reshape(labels, -1) >= 0)
+    return classes, known, unit_rows(embeddings)
+
+
+def _nan_without_class(values, has_positive, known):
+    """NaN for an anchor whose label is no class; it counts, lest a mean leave it out."""
+    # A product hands NaN on to the gradient too.
+    values = values * ops.cast(ops.where(known, 1.0, float("nan")), "float32")
+    return values, ops.where(known, has_positive, 1.0)
 
 
 def _fits_in_table(embeddings, chunk_size):
@@ -329,7 +361,7 @@ def _hard_negatives(similarities, negatives, hardness):
     # The weights themselves are never formed: their normaliser is subtracted in log space.
     weighted = _masked_logsumexp((1.0 + hardness) * similarities, negatives)
     normaliser = _masked_logsumexp(hardness * similarities, negatives)
-    return ops.where(weighted > LOG_ZERO, weighted - normaliser, LOG_ZERO)
+    return ops.where(weighted <= LOG_ZERO, LOG_ZERO, weighted - normaliser)
 
 
 def _log_count(mask):

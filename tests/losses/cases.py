@@ -28,7 +28,7 @@ def labels(pattern, n=16):
         "unbalanced": np.array([5] * (n - 4) + [2, 2, 7, 9]),
         "one positive pair": np.array([0, 0, *range(1, n - 1)]),
         # Classes of 6, 4, 3 and 2, and one anchor without a positive, for n = 16.
-        "mixed": np.random.default_rng(1).permutation((np.arange(n) ** 2 // n) % 5 - 1),
+        "mixed": np.random.default_rng(1).permutation((np.arange(n) ** 2 // n) % 5),
     }[pattern]
 
 

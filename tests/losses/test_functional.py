@@ -148,10 +148,19 @@ def test_every_form_of_labels_gives_the_same_values(name, form):
     np.testing.assert_array_equal(cases.gradients.to_numpy(counted), want_counted)
 
 
-def test_negative_and_very_large_class_numbers_stay_apart():
+def test_very_large_class_numbers_stay_apart():
     # Neighbours above 2^24 are one number in float32, multiples of 2^32 in int32.
-    labels = np.array([-1, -1, 2**24, 2**24 + 1, 0, 2**32, 2**33, 0] * 2)
+    labels = np.array([7, 7, 2**24, 2**24 + 1, 0, 2**32, 2**33, 0] * 2)
     values, _ = functional.lacln(labels, cases.embeddings())
+    want, _ = reference.lacln(labels, cases.embeddings())
+    cases.assert_values_close(cases.gradients.to_numpy(values), want)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 5])
+def test_the_highest_unsigned_class_numbers_are_classes(chunk_size):
+    labels = np.array([2**31, 2**32 - 1, 0, 2**31 + 1, 2**31, 5, 0, 2**32 - 1] * 2)
+    given = ops.convert_to_tensor(labels.astype("uint32"))
+    values, _ = functional.lacln(given, cases.embeddings(), chunk_size=chunk_size)
     want, _ = reference.lacln(labels, cases.embeddings())
     cases.assert_values_close(cases.gradients.to_numpy(values), want)
 
