@@ -171,7 +171,7 @@ class RunFolder:
         Args:
             settings: What decides the result, as for `check`.
             data: One sentence on the data that was really used.
-            flags: All flags as they were given. Defaults to `None`.
+            flags: All flags with their values. Defaults to `None`.
         """
         software = {"versions": package_versions(), "commit": git_commit()}
         config = self.begun()

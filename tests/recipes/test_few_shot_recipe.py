@@ -227,6 +227,19 @@ def test_images_too_many_for_memory_give_the_same(folder, tiny_backbone, tmp_pat
 
 
 @pytest.mark.any_backend
+def test_a_task_that_cannot_be_drawn_costs_no_results(folder, tiny_backbone, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(few_shot, "plot_task", fail)
+    parse(*flags_for(folder, tiny_backbone, tmp_path))
+    of_run = RunFolder(tmp_path / "frozen-seed0")
+    with pytest.warns(UserWarning, match=r"picture .*task\.png is missing: RuntimeError: no ink"):
+        metrics = few_shot.evaluate_frozen("frozen", 0, of_run, few_shot.prepare([]))
+    assert of_run.finished() == json.loads(json.dumps(metrics))
+
+
+@pytest.mark.any_backend
 def test_image_size_is_the_flags_or_the_benchmarks_or_the_encoders():
     for arguments, expected in (
         (["--dataset=mini_imagenet"], 84),
