@@ -60,7 +60,7 @@ def main(argv: list[str]) -> None:
             curves = Curves.of(folder.read_history(), recipe_flags.settings(loss, seed), done)
         histories[run_name(done)].append(curves)
         test = done["test"]
-        probed = "" if recipe_flags.build_loss(loss).trains_classifier else ", by a linear probe"
+        probed = ", by a linear probe" if folder.probe.is_file() else ""
         print(
             f"test: top-1 {test['top1']:.4f}  top-5 {test['top5']:.4f}  on {test['examples']} "
             f"images, epoch {done['validation']['best_epoch']}{probed}"

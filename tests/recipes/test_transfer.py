@@ -57,7 +57,7 @@ def test_every_loss_leaves_a_whole_run_folder(tiny_backbone, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("loss", ["supcon", "clce"])
-def test_saved_probe_repeats_the_reported_accuracies(loss, tiny_backbone, tmp_path):
+def test_saved_probe_repeats_the_reported_accuracies(loss, tiny_backbone, tmp_path, capsys):
     from keras_clce.data import load_dataset
 
     arguments = flags_for(tiny_backbone, tmp_path / "runs", f"--losses={loss}")
@@ -74,6 +74,7 @@ def test_saved_probe_repeats_the_reported_accuracies(loss, tiny_backbone, tmp_pa
             np.mean(probe["classes"][scores.argmax(1)] == labels), abs=0.005
         )
     assert metrics["validation"]["best_epoch"] == 2  # the last
+    assert "epoch 2, by a linear probe" in capsys.readouterr().out
 
 
 def test_saved_model_repeats_the_reported_accuracy(tiny_backbone, tmp_path):
