@@ -62,7 +62,7 @@ def why_unreadable(path: str | pathlib.Path) -> tuple[str, str] | None:
 
     Example:
         >>> why_unreadable("no/such.png")
-        ('no such file, or a link to nothing', '')
+        ('missing file or dead link', '')
     """
     try:
         _decode(path, _CHECK_SIDE)
@@ -118,7 +118,7 @@ def _reason(path: str | pathlib.Path, error: Exception) -> tuple[str, str]:
     if isinstance(error, PermissionError):
         return "no permission", ""
     if isinstance(error, FileNotFoundError):
-        return "no such file, or a link to nothing", ""
+        return "missing file or dead link", ""
     if isinstance(error, MemoryError):
         return "too large for the memory", ""
     if isinstance(error, UnidentifiedImageError):
@@ -142,4 +142,4 @@ def _unidentified(path: str | pathlib.Path) -> tuple[str, str]:
         name = "AVIF"
     if name is None:
         return "no image format that Pillow knows", ""
-    return f"{name}, which Pillow reads with a plug-in alone", "convert it to JPEG or PNG"
+    return f"{name} without a plug-in of Pillow", "convert it to JPEG or PNG"

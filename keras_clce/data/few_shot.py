@@ -13,6 +13,7 @@ import numpy as np
 from keras_clce.data import catalog, few_shot_folder, preparation
 from keras_clce.data.class_subset import of_classes
 from keras_clce.data.dataset import ImageSplit
+from keras_clce.data.decoding import printable
 from keras_clce.data.few_shot_folder import PARTS
 from keras_clce.data.image_folder import class_folders, scan_class_folders
 from keras_clce.data.splitting import class_balanced_subset, named
@@ -169,8 +170,17 @@ def _check_images(spec, folder, counts):
 
 
 def _kind(spec, folder):
-    class_folders = spec.tfds_name == "imagenet2012" and folder and any(folder.glob("n0*"))
-    return "wordnet_folders" if class_folders else spec.name
+    if spec.tfds_name != "imagenet2012" or folder is None:
+        return spec.name
+    if any(folder.glob("n0*")):
+        return "wordnet_folders"
+    deeper = sorted({path.parent for path in folder.glob("*/n0*") if path.is_dir()})
+    if deeper:
+        raise ValueError(
+            "`data_dir` must be the folder that the class folders, named by WordNet ids, lie in. "
+            f"Received: data_dir={printable(folder)}; data_dir={printable(deeper[0])} would serve"
+        )
+    return spec.name
 
 
 def _published(name):

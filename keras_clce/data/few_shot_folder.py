@@ -55,7 +55,7 @@ def image_folder(
         part: [name for name in of_part.class_names if name in names]
         for part, of_part in scanned.items()
     }
-    how = f"image_folder {printable(folder.name)}, "
+    how = f"image_folder {printable(folder.absolute().name)}, "
     if not drawn:
         how += f"classes of its own {_listed(found, PARTS)}"
     elif found:

@@ -4,7 +4,7 @@ import pathlib
 import warnings
 
 from keras_clce.data.decoding import printable
-from keras_clce.data.image_folder import class_folders
+from keras_clce.data.image_folder import class_folders, warn_of_loose_images
 from keras_clce.data.splitting import named
 
 # In any case; of several folders for one split, the first of these names is taken.
@@ -52,6 +52,7 @@ def split_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
             "you like, validation/ (or val/) and test/. Received: "
             f"data_dir={printable(folder)}, with {_listed(folders)}"
         )
+    warn_of_loose_images(folder)
     unused = [path for path in folders if path not in found.values()]
     if unused:
         warnings.warn(

@@ -30,7 +30,7 @@ def image_folder_splits(
     Returns:
         What `load_dataset` builds the data set from.
     """
-    origin = f"image_folder {printable(folder.name)}"
+    origin = f"image_folder {printable(folder.absolute().name)}"
     found = split_folders(folder)
     check_classes(found.get("train", folder), split=bool(found))
     images = scan_class_folders(found.get("train", folder), strict, allow_empty=least is not None)

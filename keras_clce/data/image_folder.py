@@ -118,7 +118,7 @@ def scan_class_folders(
             "Every split must have the same class folders as the training split. Received: "
             f"data_dir={printable(folder)}, missing: {missing}; not in the training split: {extra}"
         )
-    _warn_of_loose_images(folder)
+    warn_of_loose_images(folder)
     paths, labels, problems = [], [], _dead_links(folder)
     for label, class_folder in enumerate(classes.values()):
         files, closed = _files_below(class_folder, folder)
@@ -154,7 +154,8 @@ def _dead_links(folder: pathlib.Path) -> list[tuple]:
     return [(path, *why_unreadable(path)) for path in dead if not path.name.startswith(".")]
 
 
-def _warn_of_loose_images(folder: pathlib.Path) -> None:
+def warn_of_loose_images(folder: pathlib.Path) -> None:
+    """Warn of images that lie in a folder of class folders, or of splits, and in none of these."""
     suffixes = Image.registered_extensions()
     loose = sorted(
         printable(path.name)
@@ -163,8 +164,8 @@ def _warn_of_loose_images(folder: pathlib.Path) -> None:
     )
     if loose:
         warnings.warn(
-            f"Not used, since they lie beside the class folders of {printable(folder)} and not in "
-            f"them: {len(loose)} images, {named(loose)}",
+            f"Not used, since they lie beside the folders of {printable(folder)} and not in them: "
+            f"{len(loose)} images, {named(loose)}",
             stacklevel=3,
         )
 

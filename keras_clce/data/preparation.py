@@ -10,7 +10,6 @@ import tensorflow as tf
 from keras_clce.data import resizing
 from keras_clce.data.dataset import ImageSplit, check_image_size, check_interpolation
 from keras_clce.data.records import Records, damage_as_os_error
-from keras_clce.data.splitting import named
 
 # A split below this size is decoded once and kept; above it, every epoch decodes anew.
 MEMORY_LIMIT_BYTES = 2_000_000_000
@@ -69,11 +68,11 @@ def check_several_classes(name: str, class_names: Sequence[str], labels: np.ndar
     """
     present = range(len(class_names)) if labels is None else np.unique(labels)
     if len(present) < 2:
-        found = named([class_names[label] for label in present]) or "none"
-        images = "" if labels is None else f" in {len(labels)} training images"
+        found = ", ".join(class_names[label] for label in present) or "none"
+        images = "" if labels is None else f" {len(labels)} training images of"
         raise ValueError(
-            f"There must be training images of two classes or more. Received: name={name!r}, with "
-            f"the classes{images}: {found}"
+            f"There must be training images of two classes or more. Received: name={name!r}, with"
+            f"{images} the classes: {found}"
         )
 
 

@@ -1,11 +1,15 @@
 """Loading: digits, TFDS (mocked and real), and what is said about missing or wrong things."""
 
+import socket
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
+from few_shot_folders import picture, write_tfds
 from PIL import Image
 from sklearn.datasets import load_digits
+from tensorflow_datasets.core.download import downloader
 
 from keras_clce.data import list_datasets, load_dataset, preparation
 from keras_clce.data.catalog import get_spec
@@ -205,3 +209,103 @@ def test_a_damaged_record_is_one_readable_error(shared_data, tmp_path):
     ) as e:
         load_dataset("oxford_flowers102", image_size=16, data_dir=tmp_path)
     assert "\n" not in str(e.value)
+
+
+def test_without_a_network_it_says_so_after_few_tries(tmp_path, monkeypatch):
+    asked = []
+
+    def no_network(host, *args, **kwargs):
+        asked.append(host)
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    before = downloader.MAX_RETRIES
+    message = r"www\.cs\.toronto\.edu cannot be reached from here\. .*`tfds build cifar100`"
+    with pytest.raises(FileNotFoundError, match=message):
+        load_dataset("cifar100", image_size=8, data_dir=tmp_path)
+    assert 1 <= len(asked) <= 3
+    assert downloader.MAX_RETRIES == before
+    with pytest.raises(FileNotFoundError, match="TFDS has no data set of this name to download"):
+        load_dataset("tiny_imagenet_subset", image_size=8, data_dir=tmp_path)
+
+
+def labelled(names):
+    """Features of images with a label."""
+    features = {
+        "image": tfds.features.Image(),
+        "label": tfds.features.ClassLabel(names=list(names)),
+    }
+    return tfds.features.FeaturesDict(features)
+
+
+def write_labels(root, name, version, features, **splits):
+    """TFDS files whose pictures have the value of their label."""
+    examples = {
+        split: [{"image": picture(10 * label), "label": label} for label in labels]
+        for split, labels in splits.items()
+    }
+    return write_tfds(root, name, version, examples, features)
+
+
+def tiny_imagenet_of(root, classes, **splits):
+    return write_labels(root, "tiny_imagenet_subset", "1.0.0", labelled(classes), **splits)
+
+
+def check_classes(data, values):
+    """Pictures of `write_labels` show which label each class had."""
+    for split in (data.train, data.validation, data.test):
+        images, labels = split.arrays()
+        assert np.abs(images[:, 0, 0, 0].astype(int) - 10 * np.array(values)[labels]).max() <= 2
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_small_classes_of_tfds_are_left_out_of_every_split(tmp_path, monkeypatch, streams):
+    monkeypatch.setattr(preparation, "MEMORY_LIMIT_BYTES", 0 if streams else 2**31)
+    train, test = np.repeat([0, 1, 2, 3], [2, 20, 0, 10]), [0, 1, 1, 2, 3]
+    root = tiny_imagenet_of(tmp_path, list("abcd"), train=train, validation=test)
+    data = load_dataset(
+        "tiny_imagenet_subset", image_size=8, data_dir=root, drop_small_classes=3, limit_examples=12
+    )
+    assert data.class_names == ("b", "d")
+    check_classes(data, [1, 3])
+    counts = [np.bincount(s.labels).tolist() for s in (data.train, data.validation, data.test)]
+    assert counts == [[6, 6], [2, 1], [2, 1]]
+    left_out = "2 classes with fewer than 3 training images left out: a (2), c (0)"
+    assert left_out in data.split_note
+
+
+def test_small_classes_are_counted_in_all_training_images_of_tfds(tmp_path):
+    # One of the hundred training images is held out by place, and would be missing in its class.
+    splits = {"train": np.repeat([0, 1, 2], [49, 49, 2]), "validation": [0, 1, 2]}
+    root = write_labels(tmp_path, "places365_small", "2.1.0", labelled("abc"), **splits)
+    data = load_dataset("places365", image_size=8, data_dir=root, drop_small_classes=49)
+    assert data.class_names == ("a", "b")
+    assert data.validation.num_examples == 1
+    check_classes(data, [0, 1])
+    assert data.train.num_examples == 97
+
+
+def test_official_splits_of_tfds_count_training_images(tmp_path):
+    labels = [0] * 5 + [1] * 5 + [2] * 2
+    splits = {"train": labels, "validation": [0, 1, 2], "test": [2, 1, 0]}
+    root = write_labels(tmp_path, "oxford_flowers102", "2.1.1", labelled("abc"), **splits)
+    data = load_dataset("oxford_flowers102", image_size=8, data_dir=root, drop_small_classes=3)
+    assert data.num_classes == 2
+    check_classes(data, [0, 1])
+    assert [s.num_examples for s in (data.train, data.validation, data.test)] == [10, 2, 2]
+
+
+def test_one_class_of_tfds_is_refused(tmp_path):
+    root = tiny_imagenet_of(tmp_path / "one", ["a"], train=[0] * 8, validation=[0])
+    with pytest.raises(ValueError, match=r"two classes or more.*subset', with the classes: a$"):
+        load_dataset("tiny_imagenet_subset", image_size=8, data_dir=root)
+    root = tiny_imagenet_of(tmp_path / "two", ["a", "b"], train=[1] * 20, validation=[0, 1])
+    with pytest.raises(ValueError, match=r"with 18 training images of the classes: b$"):
+        load_dataset("tiny_imagenet_subset", image_size=8, data_dir=root)
+
+
+def test_small_digits_are_left_out():
+    # scikit-learn has 174 eights, 177 twos, and 178 or more of each other digit.
+    data = load_dataset("digits", image_size=8, drop_small_classes=178)
+    assert data.class_names == ("0", "1", "3", "4", "5", "6", "7", "9")
+    assert "2 classes with fewer than 178 images left out: 2 (177), 8 (174)" in data.split_note
