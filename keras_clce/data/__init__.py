@@ -1,13 +1,12 @@
 """Data sets, and two augmented views of every image."""
 
-from keras_clce.data.augmenter import two_view_augmenter
 from keras_clce.data.balanced import ClassBalancedBatches
 from keras_clce.data.catalog import DatasetSpec, list_datasets
 from keras_clce.data.dataset import ImageDataset, ImageSplit
 from keras_clce.data.few_shot import FewShotDataset, load_few_shot
 from keras_clce.data.show_views import show_views
 from keras_clce.data.sources import load_dataset
-from keras_clce.data.views import VIEW_POLICIES
+from keras_clce.views import VIEW_POLICIES, two_view_augmenter
 
 __all__ = [
     "VIEW_POLICIES",

@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from keras_clce.data import resizing
-from keras_clce.data.dataset import ImageSplit, check_image_size, check_interpolation
+from keras_clce.data.dataset import ImageSplit, check_interpolation
 from keras_clce.data.records import Records, damage_as_os_error
+from keras_clce.views.policies import check_image_size
 
 # A split below this size is decoded once and kept; above it, every epoch decodes anew.
 MEMORY_LIMIT_BYTES = 2_000_000_000

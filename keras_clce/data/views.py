@@ -26,8 +26,7 @@ from keras_clce.data.view_layers import (
     apply_layers,
     bind,
 )
-
-VIEW_POLICIES = ("none", "light", "simclr", "randaugment")
+from keras_clce.views.policies import check_policy
 
 # (images, aspects, key, share) -> views, all tensors but the share.
 View = Callable[..., tf.Tensor]
@@ -109,18 +108,6 @@ def _policy_layers(policy: str, image_size: int, flip: bool, draws: KeyedRandom)
     elif policy == "randaugment":
         steps = [_rand_augment_step(image_size) for _ in range(_RAND_AUGMENT_STEPS)]
     return bind([Fused(fused), *steps], draws)
-
-
-def check_policy(policy: str) -> None:
-    """Check the name of a policy.
-
-    Raises:
-        ValueError: if it is not one of `VIEW_POLICIES`.
-    """
-    if policy not in VIEW_POLICIES:
-        raise ValueError(
-            f"`policy` must be one of {', '.join(VIEW_POLICIES)}. Received: policy={policy!r}"
-        )
 
 
 def make_view(

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_clce.data import VIEW_POLICIES, two_view_augmenter
-from keras_clce.data.augmenter import RandomResizedCrop
+from keras_clce import CLCELoss, CLCEModel
+from keras_clce.views import VIEW_POLICIES, two_view_augmenter
+from keras_clce.views.augmenter import MiddleSquare, RandomResizedCrop
 
 SIZE = 16
 
@@ -113,3 +114,93 @@ def test_no_flip_and_bad_arguments():
         two_view_augmenter(-1)
     with pytest.raises(ValueError, match="policy='crop'"):
         two_view_augmenter(SIZE, "crop")
+
+
+# === Images of another size than the views ===
+
+
+def _photographs(count=4, height=40, width=28):
+    """Smooth images, which resizing changes little."""
+    rows, columns = np.meshgrid(np.linspace(0, 1, height), np.linspace(0, 1, width), indexing="ij")
+    image = 255 * np.stack([rows, columns, 1 - rows * columns], axis=-1)
+    return np.repeat(image[None], count, axis=0).astype("float32")
+
+
+@pytest.mark.parametrize("policy", VIEW_POLICIES)
+@pytest.mark.parametrize("sides", [(40, 28), (9, 12)])
+def test_views_have_the_size_that_was_asked_for(policy, sides):
+    images = _photographs(4, *sides)
+    views = _numpy(two_view_augmenter(SIZE, policy)(images, training=True))
+    assert views.shape == (4, SIZE, SIZE, 3)
+    assert views.min() >= 0 and views.max() <= 255
+
+
+def test_outside_training_it_gives_the_middle_square():
+    views = _numpy(two_view_augmenter(SIZE, "light")(_photographs(1), training=False))
+    # Centres of 16 pixels of 1.75 each; 6 of the 40 rows are left out at either end.
+    places = (np.arange(SIZE) + 0.5) * 28 / SIZE - 0.5
+    expected = np.stack(np.meshgrid((6 + places) / 39, places / 27, indexing="ij"), axis=-1)
+    np.testing.assert_allclose(views[0, 1:-1, 1:-1, :2] / 255, expected[1:-1, 1:-1], atol=1e-2)
+    none = two_view_augmenter(SIZE, "none")(_photographs(1), training=True)
+    np.testing.assert_allclose(_numpy(none), views, atol=1e-3)
+
+
+def test_every_pixel_counts_where_views_are_smaller():
+    # Stripes of one pixel, between whose samples the rest would be lost.
+    stripes = np.zeros((1, 64, 64, 3), "float32")
+    stripes[:, :, ::8] = 255
+    middle = _numpy(MiddleSquare(8)(stripes))[:, :, 1:-1]
+    np.testing.assert_allclose(middle, 255 / 8, atol=8)
+
+
+def test_unsigned_pixels_are_not_rounded():
+    images = _photographs(2).astype("uint8")
+    crop = RandomResizedCrop((0.9, 1.0), size=SIZE)
+    for views in (MiddleSquare(SIZE)(images), crop(images, training=True)):
+        assert len(np.unique(_numpy(views) % 1)) > 10
+
+
+@pytest.mark.parametrize("policy", ["light", "simclr"])
+def test_fit_on_arrays_of_another_size(policy):
+    model = _model(policy)
+    history = model.fit(_photographs(8), np.arange(8) % 2, batch_size=4, epochs=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    assert model.predict(_photographs(2, SIZE, SIZE), verbose=0)["logits"].shape == (2, 2)
+
+
+@pytest.mark.parametrize("policy", VIEW_POLICIES)
+def test_fit_on_a_stream_whose_sizes_are_not_known(policy):
+    tf = pytest.importorskip("tensorflow")
+
+    def batches():
+        for height, width in ((40, 28), (20, 30)):
+            yield _photographs(4, height, width), np.arange(4) % 2
+
+    spec = (
+        tf.TensorSpec((None, None, None, 3), tf.float32),
+        tf.TensorSpec((None,), tf.int64),
+    )
+    stream = tf.data.Dataset.from_generator(batches, output_signature=spec)
+    history = _model(policy).fit(stream, epochs=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+def _model(policy):
+    images = keras.Input((SIZE, SIZE, 3))
+    features = keras.layers.Conv2D(4, 3, strides=2)(images)
+    model = CLCEModel(keras.Model(images, features), 2, augmenter=two_view_augmenter(SIZE, policy))
+    model.compile("sgd", loss=CLCELoss(), metrics=["accuracy"])
+    return model
+
+
+def test_files_from_before_there_was_a_size():
+    layer = RandomResizedCrop((0.3, 1.0), seed=2)
+    saved = keras.saving.serialize_keras_object(layer)
+    saved["module"] = "keras_clce.data.augmenter"
+    del saved["config"]["size"]
+    images = _photographs(2)
+    loaded = keras.saving.deserialize_keras_object(saved)
+    np.testing.assert_array_equal(
+        _numpy(loaded(images, training=True)), _numpy(layer(images, training=True))
+    )
+    assert loaded(images).shape == images.shape
