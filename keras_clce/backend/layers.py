@@ -175,13 +175,59 @@ def batch_norm(
         import torch
 
         view = inputs.permute(0, 3, 1, 2)
-        options = (gamma, beta, *(moments or (None, None)), moments is None, 0.0, epsilon)
+        if moments is not None:
+            # torch's exporters know this operation alone, which gives no moments.
+            outputs = torch.nn.functional.batch_norm(view, *moments, gamma, beta, eps=epsilon)
+            return outputs.permute(0, 2, 3, 1), *moments
+        options = (gamma, beta, None, None, True, 0.0, epsilon)
         outputs, mean, inverse_deviation = torch.native_batch_norm(view, *options)
         variance = torch.clamp(inverse_deviation**-2 - epsilon, min=0)
         return outputs.permute(0, 2, 3, 1), mean, variance
     mean, variance = moments or keras.ops.moments(inputs, (0, 1, 2))
     outputs = keras.ops.batch_normalization(inputs, mean, variance, -1, beta, gamma, epsilon)
     return outputs, mean, variance
+
+
+def layer_norm(inputs: Any, gamma: Any, beta: Any, epsilon: float, shape: Sequence[int]) -> Any:
+    """Normalise each row, as `keras.ops.layer_normalization` does over the last axes.
+
+    On torch Keras asks the inputs for what to normalise, which leaves an ONNX exporter that does
+    not know the batch size without constant axes.
+
+    Args:
+        inputs: Tensor `(batch, ..., *shape)`.
+        gamma: Scale `shape`, or `None`.
+        beta: Offset `shape`, or `None`.
+        epsilon: What is added to the variances.
+        shape: Lengths of the axes that are normalised, the last ones.
+
+    Returns:
+        The normalised tensor.
+    """
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return torch.nn.functional.layer_norm(inputs, tuple(shape), gamma, beta, epsilon)
+    axes = tuple(range(-len(shape), 0))
+    return keras.ops.layer_normalization(inputs, gamma, beta, axes, epsilon)
+
+
+def gelu(inputs: Any) -> Any:
+    """Compute the exact GELU, as `keras.ops.gelu(inputs, approximate=False)` does.
+
+    TensorFlow computes it by `erfc`, which ONNX does not have. In half precision, which Keras does
+    not export to ONNX, `1 + erf` would lose what is left of small negative results.
+
+    Args:
+        inputs: Tensor of any shape.
+
+    Returns:
+        A tensor of the same shape and dtype.
+    """
+    float32 = keras.backend.standardize_dtype(inputs.dtype) == "float32"
+    if keras.backend.backend() != "tensorflow" or not float32:
+        return keras.ops.gelu(inputs, approximate=False)
+    return 0.5 * inputs * (1.0 + keras.ops.erf(inputs * 2**-0.5))
 
 
 # === JAX on the CPU ===

@@ -3,18 +3,26 @@
 The layers stay what they are, so a saved file holds nothing of this and loads on every backend.
 """
 
+import collections
+import contextlib
+import threading
 import types
+from collections.abc import Iterator
 
 import keras
 from keras import ops
 
 from keras_clce import backend
 
+_counting = threading.Lock()
+_users: collections.Counter[keras.Layer] = collections.Counter()  # of layers that are quick now
+
 
 def quicken(model: keras.Model) -> keras.Model:
-    """Have a model's convolutions, poolings and batch normalisations computed quickly.
+    """Have a model's layers computed quickly from now on.
 
-    Values, weights, configuration and saved files stay the same.
+    Values, weights, configuration and saved files stay the same. It is for models that are made
+    here; `quick_layers` leaves a user's own as it was.
 
     Args:
         model: a model of any origin; its layers are changed in place.
@@ -25,12 +33,53 @@ def quicken(model: keras.Model) -> keras.Model:
     Example:
         >>> encoder = quicken(keras.saving.load_model("encoder.keras"))
     """
+    for layer, name, function in _slow_layers(model):
+        vars(layer)[name] = types.MethodType(function, layer)
+    return model
+
+
+@contextlib.contextmanager
+def quick_layers(model: keras.Model) -> Iterator[None]:
+    """Have a model's convolutions, poolings and normalisations computed quickly meanwhile.
+
+    It may be entered again inside, and by several threads; the layers become what they were when
+    the last one leaves, by an exception too.
+
+    Args:
+        model: a model of any origin.
+
+    Example:
+        >>> with quick_layers(encoder):
+        ...     features = encoder(images)
+    """
+    ways = list(_slow_layers(model))
+    with _counting:
+        entered = [(layer, name) for layer, name, function in ways if _enter(layer, name, function)]
+    try:
+        yield
+    finally:
+        with _counting:
+            for layer, name in entered:
+                _users[layer] -= 1
+                if not _users[layer]:
+                    del _users[layer], vars(layer)[name]
+
+
+def _slow_layers(model):
     for layer in model._flatten_layers():
         # Not of subclasses, whose own methods may do more.
-        method, function = _WAYS.get(type(layer), (None, None))
-        if method and getattr(layer, "data_format", "channels_last") == "channels_last":
-            setattr(layer, method, types.MethodType(function, layer))
-    return model
+        name, function = _WAYS.get(type(layer), (None, None))
+        if name and getattr(layer, "data_format", "channels_last") == "channels_last":
+            yield layer, name, function
+
+
+def _enter(layer, name, function):
+    if name in vars(layer) and layer not in _users:
+        return False  # quick for good, or a method that the user has set
+    # Not by setattr, in which Keras and torch look for weights and layers.
+    vars(layer).setdefault(name, types.MethodType(function, layer))
+    _users[layer] += 1
+    return True
 
 
 def _conv(layer, inputs, kernel):
@@ -75,10 +124,23 @@ def _batch_norm(layer, inputs, training=None, mask=None):
     return ops.cast(outputs, layer.compute_dtype)
 
 
+def _layer_norm(layer, inputs):
+    float32 = keras.backend.result_type(inputs.dtype, "float32") == "float32"
+    last = list(layer.axis) in ([-1], [len(inputs.shape) - 1])
+    if not float32 or not last or layer.gamma is None or layer.rms_scaling:
+        return type(layer).call(layer, inputs)
+    inputs = ops.cast(inputs, "float32")
+    gamma = ops.convert_to_tensor(layer.gamma)
+    beta = None if layer.beta is None else ops.convert_to_tensor(layer.beta)
+    outputs = backend.layer_norm(inputs, gamma, beta, layer.epsilon, layer.gamma.shape)
+    return ops.cast(outputs, layer.compute_dtype)
+
+
 _WAYS = {
     keras.layers.Conv2D: ("convolution_op", _conv),
     keras.layers.DepthwiseConv2D: ("call", _depthwise_conv),
     keras.layers.MaxPooling2D: ("call", _pool),
     keras.layers.AveragePooling2D: ("call", _pool),
     keras.layers.BatchNormalization: ("call", _batch_norm),
+    keras.layers.LayerNormalization: ("call", _layer_norm),
 }

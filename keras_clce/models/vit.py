@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_clce import backend
+from keras_clce.models.quantization import quantize_layers, quantized_layers
 
 POOLS = ("token", "mean")
 
@@ -86,6 +87,16 @@ class _Branch(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the layer."""
         return {**super().get_config(), "epsilon": self.epsilon, "sub_norm": self.sub_norm}
+
+    def get_build_config(self) -> dict[str, Any]:
+        """Shape of the tokens, and which of the inner layers are quantised."""
+        quantized = quantized_layers(self)
+        return {**super().get_build_config(), **({"quantized": quantized} if quantized else {})}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Create the weights that a saved branch had."""
+        super().build_from_config(config)
+        quantize_layers(self, config.get("quantized", {}))
 
 
 @keras.saving.register_keras_serializable(package="keras_clce")
@@ -197,7 +208,7 @@ class MLPBranch(_Branch):
 
     def call(self, tokens: Any) -> Any:
         """What the dense layers add to a batch of tokens."""
-        hidden = ops.gelu(self.fc1(_rows(self.norm(tokens))), approximate=False)
+        hidden = backend.gelu(self.fc1(_rows(self.norm(tokens))))
         if self.inner_norm is not None:
             hidden = self.inner_norm(hidden)
         return ops.reshape(self.fc2(hidden), (-1, *tokens.shape[1:]))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 import zipfile
 
 import keras
@@ -11,7 +12,7 @@ from backbone_checks import assert_close, random_pixels
 
 from keras_clce import CLCEModel, backend
 from keras_clce.models.backbones import build_backbone
-from keras_clce.models.quick_layers import quicken
+from keras_clce.models.quick_layers import quick_layers, quicken
 
 layers = keras.layers
 SHAPE = (5, 9, 8, 6)
@@ -206,11 +207,13 @@ def test_encoders_are_quick_before_and_after_their_plain_files(counted, tmp_path
     with zipfile.ZipFile(tmp_path / "encoder.keras") as file:
         config = json.loads(file.read("config.json"))
     assert "keras_clce" not in json.dumps(config)
-    loaded = CLCEModel(keras.saving.load_model(tmp_path / "encoder.keras"), 3).backbone
-    features = loaded(pixels)
+    loaded = CLCEModel(keras.saving.load_model(tmp_path / "encoder.keras"), 3)
+    probabilities = loaded(pixels)["probabilities"]
     assert counted == {"conv": 30, "depthwise_conv": 0, "pool": 0, "batch_norm": 30}
     to_numpy = keras.ops.convert_to_numpy
-    np.testing.assert_array_equal(to_numpy(features), to_numpy(expected))
+    np.testing.assert_array_equal(
+        to_numpy(probabilities), to_numpy(loaded.heads(expected)["probabilities"])
+    )
 
 
 def test_layers_inside_of_layers_and_subclasses(counted):
@@ -226,3 +229,124 @@ def test_layers_inside_of_layers_and_subclasses(counted):
     quicken(model)(pixels)
     assert counted["conv"] == 1
     assert_close(model.predict(pixels, verbose=0), expected, 1e-6)
+
+
+# === A user's own model ===
+
+
+def own_model():
+    images = keras.Input((12, 12, 3))
+    x = layers.Conv2D(4, 3, use_bias=False)(images)
+    x = layers.BatchNormalization(momentum=0.8)(x)
+    x = layers.MaxPooling2D()(layers.DepthwiseConv2D(3)(x))
+    return keras.Model(images, layers.LayerNormalization()(layers.GlobalAveragePooling2D()(x)))
+
+
+def own_methods(model):
+    """What has been set on the layers themselves under the name of a method."""
+    return {
+        (layer.name, name)
+        for layer in model._flatten_layers()
+        for name in ("call", "convolution_op")
+        if name in vars(layer)
+    }
+
+
+def test_own_model_stays_as_it_was_and_learns(counted):
+    encoder = own_model()
+    before = {layer.name: set(vars(layer)) for layer in encoder._flatten_layers()}
+    weights = [value.copy() for value in encoder.get_weights()]
+    pixels, labels = random_pixels(12, batch=8) / 255, np.arange(8) % 2
+    model = CLCEModel(encoder, 2)
+    assert not own_methods(encoder)
+    model.compile(keras.optimizers.SGD(0.1))
+    model.fit(pixels, labels, batch_size=8, epochs=2, verbose=0)
+    model.evaluate(pixels, labels, verbose=0)
+    model.predict(pixels, verbose=0)
+    assert min(counted.values()) > 0
+
+    assert not own_methods(encoder)
+    # Keras itself sets a few more on layers that are called.
+    plain = own_model()
+    plain.predict(pixels, verbose=0)
+    added = {
+        name for each in encoder._flatten_layers() for name in set(vars(each)) - before[each.name]
+    }
+    expected = {name for each in plain._flatten_layers() for name in vars(each)}
+    assert added <= expected
+
+    assert all(
+        np.abs(new - old).max() > 0 for new, old in zip(encoder.get_weights(), weights, strict=True)
+    )
+    used = dict(counted)
+    outputs = encoder.predict(pixels, verbose=0)
+    assert counted == used
+    np.testing.assert_array_equal(outputs, stock(encoder).predict(pixels, verbose=0))
+
+
+def test_chunks_that_are_computed_again_are_quick(counted):
+    encoder = own_model()
+    model = CLCEModel(encoder, 2)
+    model.compile("sgd", gradient_cache_size=4, run_eagerly=keras.backend.backend() == "torch")
+    model.train_on_batch(random_pixels(12, batch=8) / 255, np.arange(8) % 2)
+    assert min(counted.values()) > 0
+    assert not own_methods(encoder)
+
+
+def test_quick_meanwhile_whatever_happens():
+    encoder = own_model()
+    names = {"call", "convolution_op"}
+    quick = {
+        (layer.name, name) for layer in encoder.layers for name in names if _is_slow(layer, name)
+    }
+    assert len(quick) == 5
+    with quick_layers(encoder):
+        with quick_layers(encoder):
+            assert own_methods(encoder) == quick
+        assert own_methods(encoder) == quick
+    assert not own_methods(encoder)
+    with pytest.raises(RuntimeError), quick_layers(encoder):
+        raise RuntimeError
+    assert not own_methods(encoder)
+
+
+def _is_slow(layer, name):
+    kinds = (layers.BatchNormalization, layers.LayerNormalization, layers.MaxPooling2D)
+    if isinstance(layer, (*kinds, layers.DepthwiseConv2D)):
+        return name == "call"
+    return type(layer) is layers.Conv2D and name == "convolution_op"
+
+
+def test_threads_leave_in_any_order():
+    encoder = own_model()
+    inside, leave = threading.Event(), threading.Event()
+
+    def stay():
+        with quick_layers(encoder):
+            inside.set()
+            leave.wait(60)
+
+    thread = threading.Thread(target=stay)
+    with quick_layers(encoder):
+        thread.start()
+        assert inside.wait(60)
+    assert len(own_methods(encoder)) == 5
+    leave.set()
+    thread.join(60)
+    assert not own_methods(encoder)
+
+
+def test_methods_that_users_set_stay():
+    encoder = own_model()
+    layer = encoder.layers[1]
+    own = layer.convolution_op = lambda inputs, kernel: keras.ops.conv(inputs, kernel) + 1
+    with quick_layers(encoder):
+        assert vars(layer)["convolution_op"] is own
+    assert vars(layer)["convolution_op"] is own
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"axis": 3, "scale": True, "center": False}, {"axis": (1, 2, 3)}], ids=str
+)
+def test_layer_normalization(options):
+    assert_same(layers.LayerNormalization(**options))

@@ -1,0 +1,55 @@
+"""What a saved layer tells of the quantisation of the layers inside it.
+
+Keras stores that with a layer of a graph, and knows nothing of layers inside layers.
+"""
+
+from typing import Any
+
+import keras
+
+
+def quantized_layers(layer: keras.Layer) -> dict[str, dict[str, Any]]:
+    """Tell which layers inside a layer are quantised, and how.
+
+    Args:
+        layer: a built layer, whose inner layers have names of their own.
+
+    Returns:
+        Of each quantised inner layer, by its name, what `quantize_layers` needs; for JSON.
+
+    Example:
+        >>> branch.fc1.quantize("int8")
+        >>> list(quantized_layers(branch))
+        ['fc1']
+    """
+    return {
+        inner.name: {
+            "mode": inner.quantization_mode,
+            "config": keras.saving.serialize_keras_object(inner.quantization_config),
+        }
+        for inner in layer._flatten_layers(include_self=False)
+        if inner.quantization_mode is not None
+    }
+
+
+def quantize_layers(layer: keras.Layer, quantized: dict[str, dict[str, Any]]) -> None:
+    """Quantise layers inside a layer, so that it takes the weights of one that was saved so.
+
+    Args:
+        layer: a built layer, as it was before it was quantised.
+        quantized: what `quantized_layers` told of the saved one.
+
+    Raises:
+        ValueError: if a layer of that name is not there.
+
+    Example:
+        >>> quantize_layers(copy_of_branch, quantized_layers(branch))
+    """
+    inner = {each.name: each for each in layer._flatten_layers(include_self=False)}
+    for name, kind in quantized.items():
+        if name not in inner:
+            raise ValueError(
+                f"The quantised layers must be among {', '.join(inner)}. Received: {name!r}"
+            )
+        config = keras.saving.deserialize_keras_object(kind["config"])
+        inner[name].quantize(kind["mode"], config=config)
