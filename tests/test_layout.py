@@ -8,7 +8,7 @@ import pytest
 pytestmark = pytest.mark.any_backend
 
 ROOT = Path(__file__).resolve().parent.parent
-FLOW = ("data", "models", "losses", "train", "evaluate", "report")
+FLOW = ("views", "data", "models", "losses", "train", "evaluate", "report")
 OPEN_TO_ALL = {"backend", "files"}
 MODULES = sorted((ROOT / "keras_clce").rglob("*.py"))
 RECIPES = sorted((ROOT / "recipes").glob("*.py"))
@@ -80,6 +80,7 @@ def test_public_names():
         "HSCLLoss",
         "LACLNLoss",
         "SupConLoss",
+        "load_model",
     }
     for name in keras_clce.__all__:
         assert getattr(keras_clce, name).__doc__

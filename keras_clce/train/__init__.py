@@ -1,5 +1,6 @@
 """Training: the model with its step, schedules and callbacks."""
 
 from keras_clce.train.clce_model import CLCEModel
+from keras_clce.train.saving import load_model
 
-__all__ = ["CLCEModel"]
+__all__ = ["CLCEModel", "load_model"]

@@ -1,0 +1,54 @@
+"""Load a saved `CLCEModel`, and say what is wrong with a file that holds none."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import keras
+
+from keras_clce.models.checkpoints.tensors import check_archive, in_one_line
+from keras_clce.train.clce_model import CLCEModel
+
+
+def load_model(path: str | Path) -> CLCEModel:
+    """Load a `CLCEModel` that was saved with `model.save`.
+
+    Args:
+        path: A `.keras` file.
+
+    Returns:
+        The model, compiled as it was when it was saved.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is damaged, holds another kind of model, or layers of which no class
+            is known: what they come from has to be imported before.
+
+    Example:
+    ```python
+    model = keras_clce.load_model("model.keras")
+    model.predict(images)["probabilities"]
+    ```
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"`path` must be the path of a saved CLCEModel. Received: path={str(path)!r}"
+        )
+    try:
+        with zipfile.ZipFile(path) as archive:
+            saved = json.loads(archive.read("config.json"))["class_name"]
+        check_archive(path)
+        # Other kinds are not loaded, for they may take long, or run what their author wrote.
+        model = keras.saving.load_model(path) if saved == CLCEModel.__name__ else None
+    except Exception as error:  # Keras, HDF5, archives and JSON raise many kinds on damaged files
+        raise ValueError(
+            f"`path` must be a whole .keras file of known layers ({in_one_line(error)}). "
+            f"Received: path={str(path)!r}"
+        ) from error
+    if not isinstance(model, CLCEModel):
+        raise ValueError(
+            "`path` must hold a CLCEModel; `keras.saving.load_model` loads models of other kinds. "
+            f"Received: path={str(path)!r} with a {saved}"
+        )
+    return model
