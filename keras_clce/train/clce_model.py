@@ -119,6 +119,7 @@ class CLCEModel(keras.Model):
         self.feature_normalization = feature_normalization
         self.gradient_cache_size = None
         self._training_step = False
+        self._building = False
         self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
         self.contrastive_tracker = keras.metrics.Mean(name="contrastive")
         self.feature_norm_tracker = keras.metrics.Mean(name="feature_norm")
@@ -184,6 +185,10 @@ class CLCEModel(keras.Model):
     def call(self, inputs: Any, training: bool = False) -> dict[str, Any]:
         """Embedding, logits and probabilities of a batch of images."""
         images = inputs[0] if isinstance(inputs, (tuple, list)) else inputs
+        if self._building and self.augmenter is not None:
+            # Of the size that the augmenter will give.
+            sides = zip(self.backbone.input_shape[1:], images.shape[1:], strict=True)
+            images = ops.zeros((images.shape[0], *(own or given for own, given in sides)))
         whole = self.gradient_cache_size is None or keras.backend.is_keras_tensor(images)
         with quick_layers(self.backbone):
             if whole or not training:
@@ -279,6 +284,14 @@ class CLCEModel(keras.Model):
         self.compile(**config)
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
+
+    def _symbolic_build(self, *args, **kwargs):
+        # Keras's call with the shapes of a first batch, before there are views of it.
+        self._building = True
+        try:
+            super()._symbolic_build(*args, **kwargs)
+        finally:
+            self._building = False
 
     def train_step(self, *args: Any) -> Any:
         """Keras's own training step, on both views stacked into one batch."""
