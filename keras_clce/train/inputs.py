@@ -174,10 +174,18 @@ def _split(arguments):
 def _looked_at(model, data, evaluates=False):
     loss = getattr(model, "loss", None)  # none before `compile`, which Keras then asks for
     compares = evaluates and loss is not None and loss.trains_embedding
-    look = functools.partial(look_at_batch, takes_pixels(model.backbone), compares)
+    # Without an augmenter the encoder's own graph refuses images that do not fit.
+    shape = None if evaluates or model.augmenter is None else image_shape(model)
+    look = functools.partial(look_at_batch, shape, takes_pixels(model.backbone), compares)
     views = data if isinstance(data, (tuple, list)) else (data,)
     if isinstance(views[0], np.ndarray):
         look(views[0])
         return data
     data = backend.with_tuples(data)
-    return backend.look_at_first(data, look) if any(look.args) else data
+    if not any(look.args):
+        return data
+    # tf.data knows it before the first batch.
+    images = keras.tree.flatten(getattr(data, "element_spec", ()))[:1]
+    if shape is not None and images and images[0].shape.rank is not None:
+        check_image_shape(images[0].shape, shape)
+    return backend.look_at_first(data, look)

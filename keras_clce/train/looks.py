@@ -1,31 +1,45 @@
-"""Warnings from a look at a batch: pixels on another scale, and batches of a single class."""
+"""What a look at a batch tells: images of another kind or scale, and batches of one class."""
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+from keras_clce.train.arrays import check_image_shape
 
 _LARGEST_SAMPLE = 256
 # Resizing may overshoot 0 and 255 a little; no batch of photographs is as dark as the third.
 _LOWEST, _HIGHEST, _DARKEST = -64, 383, 32
 
 
-def look_at_batch(scales_pixels: bool, compares_classes: bool, batch: Any) -> None:
-    """Warn of what a batch tells about its data set.
+def look_at_batch(
+    image_shape: Sequence[int | None] | None,
+    scales_pixels: bool,
+    compares_classes: bool,
+    batch: Any,
+) -> None:
+    """Refuse images of another kind, and warn of what else a batch tells about its data set.
 
     Args:
+        image_shape: Shape of an image, `None` where any number fits; `None` for any shape.
         scales_pixels: Whether the encoder scales RGB in 0..255 itself.
         compares_classes: Whether a contrastive loss of the batch is meant to tell something.
         batch: Images, or images and labels and what follows; for images also a pair of views.
 
+    Raises:
+        ValueError: If the images have another shape.
+
     Example:
     ```python
-    look_at_batch(True, False, (np.random.rand(8, 32, 32, 3), np.arange(8)))  # warns
+    look_at_batch((32, 32, 3), True, False, (np.random.rand(8, 32, 32, 3), np.arange(8)))  # warns
     ```
     """
     images, *others = batch if isinstance(batch, (tuple, list)) else (batch,)
     if isinstance(images, (tuple, list)):
         images = images[0]
+    if image_shape is not None and hasattr(images, "shape"):
+        check_image_shape(images.shape, image_shape)
     if scales_pixels:
         _warn_of_range(images)
     if compares_classes and others:
