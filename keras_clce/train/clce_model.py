@@ -118,7 +118,7 @@ class CLCEModel(keras.Model):
         self.embedding_dim = embedding_dim
         self.feature_normalization = feature_normalization
         self.gradient_cache_size = None
-        self._training_step = False
+        self._training_steps = 0
         self._building = False
         self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
         self.contrastive_tracker = keras.metrics.Mean(name="contrastive")
@@ -295,13 +295,13 @@ class CLCEModel(keras.Model):
 
     def train_step(self, *args: Any) -> Any:
         """Keras's own training step, on both views stacked into one batch."""
-        self._training_step = True
+        self._training_steps += 1  # replicas on TensorFlow take theirs in turns
         try:
             # Here as well as in `call`: some backends compute layers again on the way backward.
             with quick_layers(self.backbone):
                 return backend.train_step_on(self, super().train_step, self._stack_views, args)
         finally:
-            self._training_step = False
+            self._training_steps -= 1
 
     def test_step(self, *args: Any) -> Any:
         """Keras's own test step, its work divided where every device has the whole batch."""
@@ -345,7 +345,7 @@ class CLCEModel(keras.Model):
     def get_metrics_result(self) -> dict[str, Any]:
         """Logs by name; `feature_norm` of training steps alone."""
         logs = super().get_metrics_result()
-        if not self._training_step:
+        if not self._training_steps:
             logs.pop(self.feature_norm_tracker.name)
         return logs
 
