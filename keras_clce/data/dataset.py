@@ -11,7 +11,6 @@ from keras_clce.data import views
 from keras_clce.data.balanced import balanced_order, check_balance, warn_of_repeats
 from keras_clce.data.epochs import VIEW_STREAM, epoch_key, epochs_from_stream, epochs_in_memory
 from keras_clce.data.records import Records
-from keras_clce.views.policies import check_image_size
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 
@@ -82,6 +81,7 @@ class ImageSplit:
         self._labels = labels
         self._aspects = aspects
         self._stream = stream
+        self._checked_balance = set()  # each number of images a class is warned of once
 
     @property
     def num_examples(self) -> int:
@@ -257,7 +257,7 @@ class ImageSplit:
     def check_balanced(self, batch_size: int, images_per_class: int) -> None:
         """Check that batches of that many images of each class can be drawn.
 
-        It warns of classes with fewer images, which repeat them.
+        It warns once of classes with fewer images, which repeat them.
 
         Args:
             batch_size: images per batch.
@@ -276,7 +276,9 @@ class ImageSplit:
                 f"Received: images_per_class={images_per_class}"
             )
         check_balance(self._labels, batch_size, images_per_class)
-        warn_of_repeats(self._labels, images_per_class, self.class_names)
+        if images_per_class not in self._checked_balance:
+            self._checked_balance.add(images_per_class)
+            warn_of_repeats(self._labels, images_per_class, self.class_names)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Give the whole split as NumPy arrays.
@@ -331,6 +333,15 @@ class ImageDataset:
     def num_classes(self) -> int:
         """Number of classes, those without an example included."""
         return len(self.class_names)
+
+
+def check_image_size(image_size: int) -> None:
+    """Check the side of the images.
+
+    Raises:
+        ValueError: if it is not a positive integer.
+    """
+    _check_positive("image_size", image_size)
 
 
 def check_interpolation(interpolation: str) -> None:

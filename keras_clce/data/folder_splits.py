@@ -85,7 +85,7 @@ def caltech256_splits(
             f"Every class of caltech256 must have {needed} images: {_CALTECH_TRAIN_PER_CLASS} to "
             f"train on, the others for validation and test. Received: "
             f"data_dir={printable(folder)}, with fewer in {short}. "
-            f"drop_small_classes={needed} leaves such classes out"
+            f"drop_small_classes={needed} (--drop_small_classes) leaves such classes out"
         )
     rng = np.random.default_rng(seed)
     chosen = np.sort(

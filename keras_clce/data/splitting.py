@@ -98,7 +98,7 @@ def three_way(
         raise ValueError(
             "Every class must have 3 images or more to be split into train, validation and test. "
             f"Received: {len(small)} of {len(counts)} classes with fewer, {named(small)}. "
-            "drop_small_classes=3 leaves such classes out"
+            "drop_small_classes=3 (--drop_small_classes) leaves such classes out"
         )
     rest, test = hold_out(source, test_share, seed)
     train, validation = hold_out(rest, validation_share / (1.0 - test_share), seed)

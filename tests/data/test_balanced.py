@@ -1,5 +1,7 @@
 """Batches of P classes with K images each."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -91,6 +93,9 @@ def test_repeats_are_said_once_with_the_classes():
     split = ImageSplit(images, np.repeat([0, 1], [10, 2]), 8, class_names=("bus", "tram"))
     with pytest.warns(UserWarning, match=r"^1 of 2 classes .*: tram \(2\)$"):
         pairs = split.view_pairs(6, policy="none", images_per_class=3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        split.check_balanced(6, 3)
     for _, labels in pairs.take(2):
         assert np.bincount(labels).tolist() == [3, 3]
 

@@ -238,7 +238,9 @@ def with_small_classes(path):
 
 def test_small_classes_are_left_out_and_labels_renumbered(tmp_path):
     root = with_small_classes(tmp_path)
-    too_few = r"3 images or more.* 2 of 4 classes with fewer, b \(2\), d \(1\)\. .*classes=3 leaves"
+    too_few = (
+        r"3 images or more.* 2 of 4 classes with fewer, b \(2\), d \(1\)\. .*classes=3 .* leaves"
+    )
     with pytest.raises(ValueError, match=too_few):
         load(root)
     data = load(root, drop_small_classes=3)
@@ -277,7 +279,7 @@ def test_nothing_is_said_where_no_class_is_small(tmp_path):
 def test_small_classes_of_caltech_and_of_few_shot_folders(tmp_path):
     folders(tmp_path, ["a", "b", "d"], 65)
     folders(tmp_path, ["c"], 61, 2)
-    with pytest.raises(ValueError, match=r"fewer in c \(61\)\. drop_small_classes=62 leaves"):
+    with pytest.raises(ValueError, match=r"fewer in c \(61\)\. drop_small_classes=62 .* leaves"):
         load_dataset("caltech256", image_size=4, data_dir=tmp_path)
     data = load_dataset("caltech256", image_size=4, data_dir=tmp_path, drop_small_classes=62)
     assert data.class_names == ("a", "b", "d")
