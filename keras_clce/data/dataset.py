@@ -11,6 +11,7 @@ from keras_clce.data import views
 from keras_clce.data.balanced import balanced_order, check_balance, warn_of_repeats
 from keras_clce.data.epochs import VIEW_STREAM, epoch_key, epochs_from_stream, epochs_in_memory
 from keras_clce.data.records import Records
+from keras_clce.views.policies import check_image_size
 
 INTERPOLATIONS = ("bilinear", "bicubic")
 
@@ -333,15 +334,6 @@ class ImageDataset:
     def num_classes(self) -> int:
         """Number of classes, those without an example included."""
         return len(self.class_names)
-
-
-def check_image_size(image_size: int) -> None:
-    """Check the side of the images.
-
-    Raises:
-        ValueError: if it is not a positive integer.
-    """
-    _check_positive("image_size", image_size)
 
 
 def check_interpolation(interpolation: str) -> None:
