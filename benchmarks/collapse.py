@@ -48,6 +48,7 @@ def small_net():
 
 def train(loss, normalization, rate, seed, epochs, data):
     """History of one run, as lists of what `fit` logs."""
+    keras.utils.clear_session()
     keras.utils.set_random_seed(seed)
     images, val_images, labels, val_labels = data
     model = CLCEModel(
