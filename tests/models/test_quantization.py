@@ -1,0 +1,86 @@
+"""Quantised models, which have to load as they were saved."""
+
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from keras_clce import CLCEModel
+from keras_clce.models.vit import vision_transformer
+
+SIZE = 16
+MODES = {
+    "int8": {"mode": "int8"},
+    "int4": {"mode": "int4"},
+    "int4 in blocks": {"config": keras.quantizers.Int4QuantizationConfig(block_size=4)},
+    "float8": {"mode": "float8"},
+}
+LOAD = """
+import sys, keras, numpy as np, keras_clce
+folder = sys.argv[1]
+images = np.load(f"{folder}/images.npy")
+outputs = keras_clce.load_model(f"{folder}/model.keras").predict(images, verbose=0)
+features = keras.saving.load_model(f"{folder}/encoder.keras").predict(images, verbose=0)
+np.savez(f"{folder}/outputs.npz", features=features, **outputs)
+"""
+
+
+def encoder():
+    images = keras.Input((SIZE, SIZE, 3))
+    features = vision_transformer(
+        images, patch_size=8, hidden_dim=8, num_layers=1, num_heads=2, sub_norm=True
+    )
+    return keras.Model(images, features)
+
+
+def quantized_layers(model):
+    return {layer.name for layer in model._flatten_layers() if layer.quantization_mode}
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_round_trip_in_a_new_process(name, tmp_path):
+    model = CLCEModel(encoder(), 3, embedding_dim=4)
+    model.compile("adam")
+    images = np.random.default_rng(0).normal(size=(6, SIZE, SIZE, 3)).astype("float32")
+    model.fit(images, np.arange(6) % 3, verbose=0)
+    plain = model.predict(images, verbose=0)["logits"]
+    model.quantize(**MODES[name])
+    assert quantized_layers(model) == {"qkv", "projection", "fc1", "fc2", "classifier"}
+    expected = model.predict(images, verbose=0)
+    assert np.abs(expected["logits"] - plain).max() > 0
+    expected["features"] = model.backbone.predict(images, verbose=0)
+
+    model.save(tmp_path / "model.keras")
+    model.backbone.save(tmp_path / "encoder.keras")
+    np.save(tmp_path / "images.npy", images)
+    subprocess.run([sys.executable, "-c", LOAD, tmp_path], check=True)
+    outputs = np.load(tmp_path / "outputs.npz")
+    assert set(outputs) == set(expected)
+    for key, value in expected.items():
+        np.testing.assert_allclose(outputs[key], value, rtol=1e-5, atol=1e-6)
+
+
+def test_layers_that_were_left_out_stay_as_they_were(tmp_path):
+    model = CLCEModel(encoder(), 3)
+    model.quantize("int8", filters="fc1|classifier")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert quantized_layers(loaded) == {"fc1", "classifier"}
+    images = np.random.default_rng(0).normal(size=(2, SIZE, SIZE, 3)).astype("float32")
+    np.testing.assert_allclose(
+        loaded.predict(images, verbose=0)["logits"],
+        model.predict(images, verbose=0)["logits"],
+        rtol=1e-5,
+    )
+
+
+def test_files_that_hold_nothing_of_it(tmp_path):
+    model = CLCEModel(encoder(), 3)
+    config = model.get_config()
+    del config["quantized_heads"]
+    assert not quantized_layers(CLCEModel.from_config(config))
+    # Nothing new stands in files of models that are not quantised.
+    branch = next(each for each in model.backbone.layers if "attention" in each.name)
+    assert set(branch.get_build_config()) == {"input_shape"}
