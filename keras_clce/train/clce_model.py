@@ -1,5 +1,6 @@
 """`CLCEModel`: an encoder with two heads that trains on two views of every image."""
 
+import functools
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +13,14 @@ from keras_clce import backend, losses
 from keras_clce.losses import CLCELoss
 from keras_clce.losses.functional import check_whole_number
 from keras_clce.models.backbones import build_backbone
+from keras_clce.models.encoder_checks import check_encoder
 from keras_clce.models.heads import EmbeddingAndLogits
 from keras_clce.models.quantization import quantize_layers, quantized_layers
 from keras_clce.models.quick_layers import quick_layers
 from keras_clce.train import inputs
-from keras_clce.train.arrays import check_image_shape, check_labelled
+from keras_clce.train.arrays import check_labelled
 from keras_clce.train.gradient_cache import call_in_chunks
+from keras_clce.train.pairs import stack_views
 from keras_clce.train.parts import saved_augmenter
 
 
@@ -88,23 +91,7 @@ class CLCEModel(keras.Model):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not isinstance(backbone, keras.Model):
-            raise ValueError(
-                "`backbone` must be a Keras model; `CLCEModel.from_backbone` builds one by name. "
-                f"Received: backbone={backbone!r}"
-            )
-        if not hasattr(backbone, "input_shape"):
-            raise ValueError(
-                "`backbone` must know the shape of its images. Wrap a subclassed model in a "
-                "functional one: keras.Model(images, model(images)) with images = keras.Input(…). "
-                f"Received: backbone={backbone!r}"
-            )
-        if (softmax := _softmax_on_top(backbone)) is not None:
-            raise ValueError(
-                f"`backbone` must give features. It ends in a softmax, layer {softmax!r}: build "
-                "it without its classifier, as with include_top=False. "
-                f"Received: backbone={backbone!r}"
-            )
+        check_encoder(backbone)
         if augmenter is not None and not isinstance(augmenter, keras.Layer):
             raise ValueError(
                 "`augmenter` must be None or a Keras layer, such as `two_view_augmenter` builds. "
@@ -235,12 +222,12 @@ class CLCEModel(keras.Model):
         model.compile(keras.optimizers.AdamW(1e-3), loss=CLCELoss(), metrics=["accuracy"])
         ```
         """
-        if loss is None or isinstance(loss, str):
+        if loss is None or loss in losses.LOSSES:
             loss = losses.get(loss or "clce")
         if not isinstance(loss, CLCELoss) or loss.reduction in (None, "none"):
             raise ValueError(
-                "`loss` must be a keras_clce.losses.CLCELoss that reduces to a scalar: "
-                "CLCELoss(contrastive_weight=0) is cross-entropy alone, CLCELoss(1, contrastive=…) "
+                f"`loss` must be one of {losses.LOSSES}, or a keras_clce.losses.CLCELoss that "
+                "reduces to a scalar: CLCELoss(contrastive_weight=0) is cross-entropy alone, CLCELoss(1, contrastive=…) "
                 f"a contrastive loss alone. Received: loss={loss!r}"
             )
         if kwargs.get("loss_weights") is not None:
@@ -299,7 +286,8 @@ class CLCEModel(keras.Model):
         try:
             # Here as well as in `call`: some backends compute layers again on the way backward.
             with quick_layers(self.backbone):
-                return backend.train_step_on(self, super().train_step, self._stack_views, args)
+                stack = functools.partial(stack_views, self)
+            return backend.train_step_on(self, super().train_step, stack, args)
         finally:
             self._training_steps -= 1
 
@@ -390,37 +378,6 @@ class CLCEModel(keras.Model):
         """Outputs of one view of every image, as `keras.Model.predict` gives them."""
         return super().predict(inputs.for_predict(self, x), *args, **kwargs)
 
-    def _stack_views(self, data):
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        if isinstance(x, (tuple, list)):
-            if len(x) != 2:
-                raise ValueError(
-                    f"`x` must be images or a pair of views. Received: x with {len(x)} tensors"
-                )
-            views = x
-        elif self.augmenter is not None:
-            check_image_shape(x.shape, inputs.image_shape(self))
-            views = [self.augmenter(x, training=True) for _ in range(2)]
-        else:
-            return data
-        expected = tuple(x[0].shape if isinstance(x, (tuple, list)) else x.shape)
-        for view in views:
-            shape = tuple(view.shape)
-            if shape[:1] != expected[:1] or shape[1:] != tuple(views[0].shape)[1:]:
-                raise ValueError(
-                    "`augmenter` and pairs of views must keep the number of images, "
-                    f"{expected[0]}, and give views of one size. Received: images of shape "
-                    f"{expected} and a view of shape {shape}"
-                )
-        # An image's views lie side by side, so that rows that are shared between devices stay where
-        # they are: one view of all images before the other would send every image around.
-        x = ops.stack([ops.cast(view, self.compute_dtype) for view in views], axis=1)
-        x = ops.reshape(x, (-1, *ops.shape(x)[2:]))
-        y = None if y is None else ops.repeat(y, 2, axis=0)
-        if sample_weight is not None:
-            sample_weight = ops.repeat(sample_weight, 2, axis=0)
-        return x, y, sample_weight
-
     def export(
         self,
         filepath: str | Path,
@@ -478,14 +435,3 @@ class CLCEModel(keras.Model):
         model = cls(**{**config, **parts})
         quantize_layers(model.heads, quantized)
         return model
-
-
-def _softmax_on_top(model):
-    """Name of the last layer if it is a softmax, else `None`."""
-    last = model.layers[-1] if model.layers else None
-    if isinstance(last, keras.Model):
-        return _softmax_on_top(last)
-    ends = isinstance(last, keras.layers.Softmax) or (
-        getattr(last, "activation", None) is keras.activations.softmax
-    )
-    return last.name if ends else None

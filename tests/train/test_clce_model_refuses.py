@@ -217,3 +217,25 @@ def test_augmenter_that_changes_an_unknown_batch_size_ends_in_an_error_of_some_k
     images, labels = separable(24)
     with pytest.raises(Exception):  # noqa: B017
         compiled(small_model(Half())).fit(images, labels, batch_size=16, verbose=0)
+
+
+@pytest.mark.parametrize("top", ["dense", "layer", "activation", "nested"])
+def test_encoders_that_end_in_a_softmax(top):
+    inputs = keras.Input(SHAPE)
+    features = keras.layers.GlobalAveragePooling2D()(inputs)
+    last = {
+        "dense": keras.layers.Dense(9, "softmax", name="on_top"),
+        "layer": keras.layers.Softmax(name="on_top"),
+        "activation": keras.layers.Activation("softmax", name="on_top"),
+        "nested": keras.Sequential([keras.layers.Dense(9, "softmax", name="on_top")]),
+    }[top]
+    with pytest.raises(ValueError, match=r"`backbone` must give features.*'on_top'.*Received"):
+        CLCEModel(keras.Model(inputs, last(features)), CLASSES)
+
+
+def test_losses_by_name():
+    model = small_model()
+    model.compile("sgd", loss="supcon")
+    assert (model.loss.trains_classifier, model.loss.trains_embedding) == (False, True)
+    with pytest.raises(ValueError, match="'clce'"):
+        model.compile("sgd", loss="cross_entropy")
