@@ -227,8 +227,8 @@ class CLCEModel(keras.Model):
         if not isinstance(loss, CLCELoss) or loss.reduction in (None, "none"):
             raise ValueError(
                 f"`loss` must be one of {losses.LOSSES}, or a keras_clce.losses.CLCELoss that "
-                "reduces to a scalar: CLCELoss(contrastive_weight=0) is cross-entropy alone, CLCELoss(1, contrastive=…) "
-                f"a contrastive loss alone. Received: loss={loss!r}"
+                "reduces to a scalar: CLCELoss(contrastive_weight=0) is cross-entropy alone, "
+                f"CLCELoss(1, contrastive=…) a contrastive loss alone. Received: loss={loss!r}"
             )
         if kwargs.get("loss_weights") is not None:
             raise ValueError(
