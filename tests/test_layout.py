@@ -38,6 +38,12 @@ def test_imports_leftward_only(path):
         assert parts[0] != "recipes"
 
 
+def test_views_inside_the_step_need_keras_alone():
+    for path in (ROOT / "keras_clce" / "views").glob("*.py"):
+        tops = {name.split(".")[0] for name in imported(path)}
+        assert tops <= {"keras", "keras_clce", "math"}, f"{path} imports {tops}"
+
+
 @pytest.mark.parametrize("path", [*MODULES, *RECIPES], ids=lambda path: str(path.relative_to(ROOT)))
 def test_backend_is_asked_in_one_package(path):
     if path.parent == ROOT / "keras_clce" / "backend":

@@ -1,11 +1,10 @@
 """The parts of a saved `CLCEModel` that may not be known where it is loaded."""
 
+import re
 import warnings
 from typing import Any
 
 import keras
-
-from keras_clce.models.checkpoints.tensors import in_one_line
 
 
 def saved_augmenter(config: dict[str, Any] | None) -> keras.Layer | None:
@@ -19,6 +18,9 @@ def saved_augmenter(config: dict[str, Any] | None) -> keras.Layer | None:
     Returns:
         The augmenter, or `None`.
 
+    Raises:
+        TypeError: If the description is damaged otherwise.
+
     Example:
     ```python
     saved_augmenter(keras.saving.serialize_keras_object(augmenter))
@@ -28,11 +30,13 @@ def saved_augmenter(config: dict[str, Any] | None) -> keras.Layer | None:
         return None
     try:
         return keras.saving.deserialize_keras_object(config)
-    except TypeError as error:  # Keras's answer to a class that it does not find
+    except TypeError as error:
+        unknown = re.findall(r"Could not locate class '(\w+)'", str(error))
+        if not unknown:
+            raise
         warnings.warn(
-            "The model's augmenter is left out, since Keras does not know what it is made of. "
-            "Import that before the model is loaded, or training goes on without views "
-            f"({in_one_line(error)[:300]})",
+            f"The model's augmenter is left out, since Keras does not know the class {unknown[-1]}. "
+            "Import it before the model is loaded, or training goes on without views.",
             stacklevel=2,
         )
         return None

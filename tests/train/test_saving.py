@@ -1,0 +1,106 @@
+"""Saved models in a process that knows nothing but the library."""
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+from small_models import CLASSES, SHAPE, compiled, separable, small_backbone, small_model
+
+import keras_clce
+from keras_clce import CLCEModel
+from keras_clce.views import VIEW_POLICIES, two_view_augmenter
+
+LOAD = """
+import sys, numpy as np, keras_clce
+folder = sys.argv[1]
+model = keras_clce.load_model(f"{folder}/model.keras")
+images = np.load(f"{folder}/images.npy")
+np.savez(f"{folder}/outputs.npz", **model.predict(images, verbose=0))
+model.fit(images, np.arange(len(images)) % 2, batch_size=4, verbose=0)
+unused = {"keras_cv", "keras_hub", "tensorflow_datasets"} & set(sys.modules)
+assert not unused, unused
+"""
+
+
+@pytest.mark.parametrize("policy", VIEW_POLICIES)
+def test_a_new_process_needs_the_library_alone(policy, tmp_path):
+    model = compiled(small_model(augmenter=two_view_augmenter(SHAPE[0], policy)))
+    images, labels = separable(8)
+    model.fit(images, labels, batch_size=4, verbose=0)
+    model.save(tmp_path / "model.keras")
+    np.save(tmp_path / "images.npy", images)
+    subprocess.run([sys.executable, "-c", LOAD, tmp_path], check=True)
+    outputs = np.load(tmp_path / "outputs.npz")
+    for name, value in model.predict(images, verbose=0).items():
+        np.testing.assert_allclose(outputs[name], value, rtol=1e-5, atol=1e-6)
+
+
+class Own(keras.layers.Layer):
+    """An augmenter whose class is registered nowhere."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.seeds = keras.random.SeedGenerator(1)
+
+    def call(self, images, training=False):
+        return images + keras.random.uniform((), seed=self.seeds)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_inference_needs_no_augmenter(inside, tmp_path):
+    own = keras.Sequential([keras.Input(SHAPE), Own()]) if inside else Own()
+    model = compiled(small_model(augmenter=own))
+    images, labels = separable(8)
+    model.fit(images, labels, verbose=0)
+    model.save(tmp_path / "model.keras")
+    with pytest.warns(UserWarning, match=r"augmenter is left out.*class Own"):
+        loaded = keras_clce.load_model(tmp_path / "model.keras")
+    assert loaded.augmenter is None
+    expected = model.predict(images, verbose=0)["logits"]
+    np.testing.assert_allclose(loaded.predict(images, verbose=0)["logits"], expected, rtol=1e-5)
+    with keras.saving.custom_object_scope({"Own": Own}):
+        assert keras_clce.load_model(tmp_path / "model.keras").augmenter is not None
+
+
+def test_an_augmenter_that_is_damaged_is_an_error(tmp_path):
+    model = small_model(augmenter=two_view_augmenter(SHAPE[0]))
+    config = model.get_config()
+    config["augmenter"]["config"]["layers"][1]["config"]["area"] = 3
+    with pytest.raises(TypeError):
+        CLCEModel.from_config(config)
+
+
+def test_what_is_no_saved_model(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"`path` must be .*Received: path='.*absent.keras'"
+    ):
+        keras_clce.load_model(tmp_path / "absent.keras")
+    with pytest.raises(FileNotFoundError, match="`path` must be"):
+        keras_clce.load_model(tmp_path)
+    other = tmp_path / "other.keras"
+    small_backbone().save(other)
+    with pytest.raises(ValueError, match=r"hold a CLCEModel.*other.keras' with a Functional"):
+        keras_clce.load_model(other)
+    text = tmp_path / "text.keras"
+    text.write_text("no archive")
+    with pytest.raises(ValueError, match=r"whole .keras file.*BadZipFile.*Received: path="):
+        keras_clce.load_model(text)
+    whole = tmp_path / "whole.keras"
+    CLCEModel(small_backbone(), CLASSES).save(whole)
+    damaged = tmp_path / "damaged.keras"
+    damaged.write_bytes(whole.read_bytes()[:-200])
+    with pytest.raises(ValueError, match=r"whole .keras file.*Received: path="):
+        keras_clce.load_model(damaged)
+
+
+def test_files_whose_config_is_no_config(tmp_path):
+    for content in ("[]", "{}", "3", json.dumps({"class_name": "CLCEModel"})):
+        path = tmp_path / "model.keras"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("config.json", content)
+        with pytest.raises(ValueError, match=r"whole .keras file.*Received: path="):
+            keras_clce.load_model(path)
