@@ -38,15 +38,16 @@ class CLCEModel(keras.Model):
         backbone: A Keras model from images `(batch, height, width, channels)` to feature maps or
             to vectors `(batch, channels)`.
         num_classes: Number of classes, at least 1.
-        augmenter: A Keras layer from images to randomly changed images of the same shape, called
+        augmenter: A Keras layer from images to randomly changed ones of the encoder's size, called
             twice on every training batch, as `keras_clce.data.two_view_augmenter` makes it. Not
             used where the data holds pairs. Defaults to `None`: images are trained on as they
             come, once, and an anchor's positives are the other images of its class.
         embedding_dim: Size of a linear projection before the embedding's norm. Defaults to `None`,
             no projection, as in the paper.
         feature_normalization: What is done to the pooled features before both heads read them:
-            `"layer"`, `"batch"`, `"unit"` or nothing, as in
-            `keras_clce.models.heads.EmbeddingAndLogits`. Defaults to `None`, nothing.
+            `"layer"`, `"batch"`, `"unit"` or `None`, as in
+            `keras_clce.models.heads.EmbeddingAndLogits`. `None` is the paper's. Defaults to
+            `"layer"`.
         **kwargs: As in `keras.Model`.
 
     Call arguments:
@@ -87,7 +88,7 @@ class CLCEModel(keras.Model):
         num_classes: int,
         augmenter: keras.layers.Layer | None = None,
         embedding_dim: int | None = None,
-        feature_normalization: str | None = None,
+        feature_normalization: str | None = "layer",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -123,7 +124,7 @@ class CLCEModel(keras.Model):
         embedding_dim: int | None = None,
         stochastic_depth: float = 0.0,
         remat: bool = False,
-        feature_normalization: str | None = None,
+        feature_normalization: str | None = "layer",
     ) -> "CLCEModel":
         """Build the model on a named encoder.
 
@@ -140,7 +141,7 @@ class CLCEModel(keras.Model):
                 for transformers and BiT. Defaults to 0.
             remat: Whether blocks are computed anew in the backward pass, which saves memory, for
                 transformers. Defaults to `False`.
-            feature_normalization: As in the constructor. Defaults to `None`.
+            feature_normalization: As in the constructor. Defaults to `"layer"`.
 
         Returns:
             A `CLCEModel` that takes RGB images in 0..255; the encoder's own scaling is inside.

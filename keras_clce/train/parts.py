@@ -35,7 +35,7 @@ def saved_augmenter(config: dict[str, Any] | None) -> keras.Layer | None:
         if not unknown:
             raise
         warnings.warn(
-            f"The model's augmenter is left out, since Keras does not know the class {unknown[-1]}. "
+            f"The model's augmenter is left out, for Keras does not know the class {unknown[-1]}. "
             "Import it before the model is loaded, or training goes on without views.",
             stacklevel=2,
         )
