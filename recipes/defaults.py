@@ -18,12 +18,14 @@ def fit_losses() -> None:
 
 
 def take_over(begun: Sequence[Mapping[str, Any]]) -> None:
-    """Take batch size and warm-up from the runs that go on.
+    """Take batch size, warm-up and the heads' normalization from the runs that go on.
 
     Args:
         begun: Settings of these runs.
     """
-    for name in ("batch_size", "warmup_epochs"):
+    # Runs from before there was a choice of normalization have none.
+    begun = [{"feature_normalization": None, **settings} for settings in begun]
+    for name in ("batch_size", "warmup_epochs", "feature_normalization"):
         found = [settings[name] for settings in begun if name in settings]
         if found and not is_given(name):
             # What the flag could not be is refused where settings are compared.

@@ -136,7 +136,7 @@ def define_training_flags() -> None:
     flags.DEFINE(
         _EnumOrNone(FEATURE_NORMALIZATIONS),
         "feature_normalization",
-        None,
+        "layer",
         "What is done to the pooled features before both heads read them: "
         f"{', '.join(FEATURE_NORMALIZATIONS)} or none.",
     )

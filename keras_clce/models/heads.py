@@ -23,13 +23,14 @@ class EmbeddingAndLogits(keras.layers.Layer):
     Args:
         num_classes: Number of classes, at least 1.
         embedding_dim: Size of a linear projection before the norm. Defaults to `None`: the
-            embedding is the normalised pooled features, as in the paper.
+            embedding is the pooled features on unit length.
         feature_normalization: What is done to the pooled features before classifier and embedding
             read them, without parameters: `"layer"` subtracts the mean of each row and divides by
             its deviation, `"batch"` does so with each column of the batch (moving averages in
             inference), `"unit"` gives each row the length 16. Features after a ReLU have no
             negative numbers, so that unlike images are never farther apart than a right angle;
-            the first two take that limit away. Defaults to `None`, nothing.
+            the first two take that limit away. `None` does nothing, as in the paper. Defaults to
+            `"layer"`.
         **kwargs: As in `keras.layers.Layer`.
 
     Call arguments:
@@ -61,7 +62,7 @@ class EmbeddingAndLogits(keras.layers.Layer):
         self,
         num_classes: int,
         embedding_dim: int | None = None,
-        feature_normalization: str | None = None,
+        feature_normalization: str | None = "layer",
         **kwargs: Any,
     ) -> None:
         for name, value in (("num_classes", num_classes), ("embedding_dim", embedding_dim)):

@@ -110,6 +110,20 @@ def test_a_run_that_goes_on_keeps_its_defaults():
         assert FLAGS.batch_size == 64
 
 
+def test_a_run_that_goes_on_keeps_what_its_heads_read():
+    for arguments, begun, expected in (
+        ([], {"feature_normalization": "batch"}, "batch"),
+        ([], {"batch_size": 64}, None),  # from before there was a choice
+        (["--feature_normalization=unit"], {"batch_size": 64}, "unit"),
+    ):
+        parse("--resume", *arguments)
+        assert FLAGS.feature_normalization == (expected if arguments else "layer")
+        defaults.take_over([begun])
+        assert FLAGS.feature_normalization == expected
+    parse("--feature_normalization=none")
+    assert FLAGS.feature_normalization is None
+
+
 @pytest.fixture
 def photos(tmp_path):
     """Two classes of 28 images, 20 of each to train on; one has a name that is half a formula."""
