@@ -111,7 +111,6 @@ def test_arguments_with_a_loss_or_its_config_are_refused(identifier):
         {**keras.losses.serialize(CLCELoss()), "config": None},
         {**keras.losses.serialize(CLCELoss()), "config": {"nothing": 1, "contrastive": None}},
     ],
-    ids=str,
 )
 def test_anything_else_is_refused_with_the_names(identifier):
     with pytest.raises(ValueError, match=r"(?s)`identifier`.*'clce', 'supcon'.*Received: ident"):
