@@ -39,7 +39,7 @@ class KeepsChunks(CLCEModel):
         first = len(images) % self.size or self.size
         cuts = [0, *range(first, len(images) + 1, self.size)]
         chunks = [
-            self.heads(self.backbone(images[start:stop], training=True))
+            self.heads(self.backbone(images[start:stop], training=True), training=True)
             for start, stop in itertools.pairwise(cuts)
         ]
         return {key: ops.concatenate([chunk[key] for chunk in chunks]) for key in chunks[0]}
