@@ -60,7 +60,7 @@ def test_outputs():
 
 def test_embedding_is_the_pooled_features():
     images, _ = separable(6)
-    model = small_model()
+    model = CLCEModel(small_backbone(), CLASSES, feature_normalization=None)
     maps = model.backbone.predict(images, verbose=0)
     pooled = maps.mean(axis=(1, 2))
     expected = pooled / np.linalg.norm(pooled, axis=1, keepdims=True)
@@ -383,7 +383,7 @@ def test_frozen_backbone_keeps_its_weights():
 def test_cross_entropy_alone_matches_plain_keras():
     """CLCELoss(0) on pairs trains like Keras's own cross-entropy on the stacked batch."""
     images, labels = separable(16)
-    model = small_model()
+    model = CLCEModel(small_backbone(), CLASSES, feature_normalization=None)
     model.compile(keras.optimizers.SGD(0.1), loss=CLCELoss(contrastive_weight=0))
     backbone = keras.models.clone_model(model.backbone)
     pooled = keras.layers.GlobalAveragePooling2D()(backbone.output)
