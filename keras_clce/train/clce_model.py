@@ -1,5 +1,6 @@
 """`CLCEModel`: an encoder with two heads that trains on two views of every image."""
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Sequence
@@ -106,7 +107,7 @@ class CLCEModel(keras.Model):
         self.embedding_dim = embedding_dim
         self.feature_normalization = feature_normalization
         self.gradient_cache_size = None
-        self._training_steps = 0
+        self._evaluations = 0
         self._building = False
         self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
         self.contrastive_tracker = keras.metrics.Mean(name="contrastive")
@@ -283,19 +284,16 @@ class CLCEModel(keras.Model):
 
     def train_step(self, *args: Any) -> Any:
         """Keras's own training step, on both views stacked into one batch."""
-        self._training_steps += 1  # replicas on TensorFlow take theirs in turns
-        try:
-            # Here as well as in `call`: some backends compute layers again on the way backward.
-            with quick_layers(self.backbone):
-                stack = functools.partial(stack_views, self)
+        stack = functools.partial(stack_views, self)
+        # Here as well as in `call`: some backends compute layers again on the way backward.
+        with quick_layers(self.backbone):
             return backend.train_step_on(self, super().train_step, stack, args)
-        finally:
-            self._training_steps -= 1
 
     def test_step(self, *args: Any) -> Any:
         """Keras's own test step, its work divided where every device has the whole batch."""
         *state, data = args
-        return super().test_step(*state, backend.share_rows(data))
+        with self._without_feature_norm():
+            return super().test_step(*state, backend.share_rows(data))
 
     def predict_step(self, *args: Any) -> Any:
         """Keras's own prediction step, its work divided where every device has the whole batch."""
@@ -332,11 +330,19 @@ class CLCEModel(keras.Model):
         return super().compute_metrics(x, y, y_pred["probabilities"], sample_weight)
 
     def get_metrics_result(self) -> dict[str, Any]:
-        """Logs by name; `feature_norm` of training steps alone."""
+        """Logs by name; `feature_norm` of training alone."""
         logs = super().get_metrics_result()
-        if not self._training_steps:
+        if self._evaluations:
             logs.pop(self.feature_norm_tracker.name)
         return logs
+
+    @contextlib.contextmanager
+    def _without_feature_norm(self):
+        self._evaluations += 1  # a step within `evaluate`, and replicas that take turns
+        try:
+            yield
+        finally:
+            self._evaluations -= 1
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Train, as `keras.Model.fit` does, after a look at the arrays.
@@ -373,7 +379,9 @@ class CLCEModel(keras.Model):
         """
         given = inspect.signature(super().evaluate).bind(x, y, *args, **kwargs).arguments
         given.update(given.pop("kwargs", {}))
-        return super().evaluate(**inputs.for_evaluate(self, given))
+        given = inputs.for_evaluate(self, given)
+        with self._without_feature_norm():
+            return super().evaluate(**given)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Outputs of one view of every image, as `keras.Model.predict` gives them."""

@@ -26,7 +26,13 @@ WIDE = 5089  # iNaturalist's classes
 CASES = {
     "layer_norm": ({"norm": "layer"}, CLCELoss(0.5, LACLNLoss(0.2, 2.0, "inside")), 1),
     "batch_norm": ({"norm": "batch"}, CLCELoss(0.5, HSCLLoss(threshold=0.2)), 2),
-    "augmenter": ({"norm": "batch", "augment": True, "dropout": 0.3}, CLCELoss(), 2),
+    # What heads read is as large as the encoder gives it: roundings of devices that add up in
+    # another order stay small.
+    "augmenter": (
+        {"norm": "batch", "augment": True, "dropout": 0.3, "heads": None},
+        CLCELoss(),
+        2,
+    ),
     "in_blocks": ({"norm": "layer"}, CLCELoss(0.5, LACLNLoss(0.2, chunk_size=CHUNK)), 1),
     "cached": ({"norm": "batch", "dropout": 0.3, "cache": CACHE}, CLCELoss(0.5), 2),
 }
@@ -50,7 +56,9 @@ def data():
     return images, labels, weights
 
 
-def compiled_model(loss, norm=None, dropout=0.0, augment=False, classes=CLASSES, cache=None):
+def compiled_model(
+    loss, norm=None, dropout=0.0, augment=False, classes=CLASSES, cache=None, heads="layer"
+):
     keras.utils.set_random_seed(0)
     inputs = keras.Input(SHAPE)
     x = keras.layers.Conv2D(8, 3, strides=2, kernel_regularizer="l2")(inputs)
@@ -62,7 +70,9 @@ def compiled_model(loss, norm=None, dropout=0.0, augment=False, classes=CLASSES,
         x = keras.layers.LayerNormalization()(x)
     x = keras.layers.Dropout(dropout, seed=5)(keras.layers.ReLU()(x))
     augmenter = two_view_augmenter(SHAPE[0], seed=2) if augment else None
-    model = CLCEModel(keras.Model(inputs, x), classes, augmenter=augmenter)
+    model = CLCEModel(
+        keras.Model(inputs, x), classes, augmenter=augmenter, feature_normalization=heads
+    )
     model.compile(
         keras.optimizers.SGD(0.05, momentum=0.9),
         loss=loss,
