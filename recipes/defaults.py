@@ -52,7 +52,9 @@ def fit_batch_size(images: int, classes: int) -> None:
     most = min(
         FLAGS["batch_size"].default, images // 4, classes * (FLAGS.images_per_class or images)
     )
-    _set("batch_size", max(most // step * step, step, 2))
+    # Of a single class there would be nothing to compare.
+    least = math.lcm(step, 2 * FLAGS.images_per_class) if FLAGS.images_per_class else max(step, 2)
+    _set("batch_size", max(most // step * step, least))
 
 
 def in_words(images: int) -> str:

@@ -53,12 +53,9 @@ def main(argv: list[str]) -> None:
         dataset = training.load(load_dataset, runs, recipe_flags.settings)
     training.announce(home, dataset)
 
-    metrics, histories = [], defaultdict(list)
-    for (loss, seed, folder), done in training.each(runs, run, dataset):
+    metrics = []
+    for (_, _, folder), done in training.each(runs, run, dataset):
         metrics.append(done)
-        with recipe_flags.errors_in_one_line(ValueError):
-            curves = Curves.of(folder.read_history(), recipe_flags.settings(loss, seed), done)
-        histories[run_name(done)].append(curves)
         test = done["test"]
         probed = ", by a linear probe" if folder.probe.is_file() else ""
         print(
@@ -69,6 +66,10 @@ def main(argv: list[str]) -> None:
     print(f"{summary_table(metrics)}\n")
     picture = home / f"curves{training.suffix()}.png"
     with drawing(picture):
+        histories = defaultdict(list)
+        for (loss, seed, folder), done in zip(runs, metrics, strict=True):
+            curves = Curves.of(folder.read_history(), recipe_flags.settings(loss, seed), done)
+            histories[run_name(done)].append(curves)
         plot_curves(histories, picture, run_title(metrics[0]))
         print(f"Curves:   {picture}")
     print(f"Runs:     {home}   ({time.perf_counter() - started:.0f} s in all)")

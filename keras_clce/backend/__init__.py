@@ -23,6 +23,7 @@ from keras_clce.backend.layers import (
 from keras_clce.backend.streams import first_batches, look_at_first
 from keras_clce.backend.training import (
     backend_name,
+    compiles_by_torch,
     map_blocks,
     remat,
     remat_nests,
@@ -37,6 +38,7 @@ __all__ = [
     "backend_name",
     "batch_norm",
     "claim_devices",
+    "compiles_by_torch",
     "conv",
     "depthwise_conv",
     "dot_product_attention",

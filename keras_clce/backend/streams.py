@@ -11,16 +11,19 @@ from typing import Any
 import keras
 import numpy as np
 
+_EXAMPLES = 32
+
 
 def look_at_first(data: Any, look: Callable[[Any], None]) -> Any:
     """Have the first batch of a stream looked at, without taking it away.
 
-    A `tf.data` pipeline and a torch `DataLoader` are not begun for this: that would take the time
-    of filling their buffers, and another order of the examples afterwards.
+    A `tf.data` pipeline is not begun for this: that would take the time of filling its buffers, and
+    another order of the examples afterwards. A `PyDataset`, and a torch `DataLoader` with workers,
+    make some examples of their first batch once more.
 
     Args:
         data: What Keras takes as a data set. Arrays and tensors pass.
-        look: Function of a batch, as a nest of NumPy arrays. A worker process may get a copy.
+        look: Function of a batch, as a nest of NumPy arrays.
 
     Returns:
         What is to be iterated in place of `data`; it yields the same.
@@ -34,9 +37,7 @@ def look_at_first(data: Any, look: Callable[[Any], None]) -> Any:
             look(_to_numpy(first[0]))
         return _joined(first, data)
     if _is_loader(data):
-        data = copy.copy(data)
-        data.collate_fn = _LookingCollate(data.collate_fn, look)
-        return data
+        return _look_at_loader(data, look)
     if _is_tf_dataset(data):
         return _look_in_graph(data, _Once(look))
     return data
@@ -70,17 +71,36 @@ class _Once:
             self.look(batch)
 
 
-class _LookingCollate:
-    """Not a function within a function, which would not reach the workers of every system."""
+def _look_at_loader(loader, look):
+    if not loader.num_workers:
+        loader = copy.copy(loader)
+        loader.collate_fn = functools.partial(_collate, loader.collate_fn, _Once(look))
+    elif loader.batch_sampler is not None and hasattr(loader.dataset, "__getitem__"):
+        # Here, for every worker of every epoch would look, and warn where nobody hears it.
+        examples = [loader.dataset[row] for row in _first_rows(loader)[:_EXAMPLES]]
+        if examples:
+            look(_to_numpy(loader.collate_fn(examples)))
+    return loader
 
-    def __init__(self, collate: Callable, look: Callable[[Any], None]) -> None:
-        self.collate = collate
-        self.look = _Once(look)
 
-    def __call__(self, examples: Any) -> Any:
-        batch = self.collate(examples)
-        self.look(_to_numpy(batch))
-        return batch
+def _first_rows(loader):
+    """Rows of the first batch; the draw leaves no trace in the order of those that follow."""
+    import torch
+
+    own = loader.generator
+    states = torch.get_rng_state(), None if own is None else own.get_state()
+    rows = next(iter(loader.batch_sampler), [])
+    torch.set_rng_state(states[0])
+    if own is not None:
+        own.set_state(states[1])
+    return rows
+
+
+def _collate(collate, look, examples):
+    batch = collate(examples)
+    if not look.done:
+        look(_to_numpy(batch))
+    return batch
 
 
 def _joined(first, others):

@@ -105,6 +105,12 @@ def map_blocks(function: Callable[[Any], Any], items: Any) -> Any:
     return results
 
 
+def compiles_by_torch() -> bool:
+    """Whether torch's compiler reads the code that runs, instead of Python running it."""
+    torch = sys.modules.get("torch")
+    return keras.backend.backend() == "torch" and torch.compiler.is_compiling()
+
+
 def xla_takes_loops() -> bool:
     """Whether XLA compiles the gradient of a loop whose length comes with the batch.
 

@@ -128,8 +128,11 @@ def load_few_shot(
             rows = rows[class_balanced_subset(labels[rows], limit_examples, split_seed)]
             how += f"; {limit_examples} base images kept, class-balanced (seed {split_seed})"
         class_names[part] = tuple(parts[part])
+        chosen = of_classes(source.select(rows), classes, len(names))
+        # Tasks are drawn by the order of the images, and are compared with those of older runs.
+        chosen = chosen.mixed() if part == "train" else chosen
         built[part] = preparation.build_split(
-            of_classes(source.select(rows), classes, len(names)).mixed().records(),
+            chosen.records(),
             image_size,
             part == "train",
             spec.flip,

@@ -142,10 +142,31 @@ def scan_class_folders(
 
 
 def class_folders(folder: pathlib.Path) -> list[pathlib.Path]:
-    """List the folders directly below `folder`, hidden ones left out, sorted by name."""
-    return sorted(
-        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
-    )
+    """List the folders directly below `folder`, sorted by name.
+
+    Hidden ones are left out, and so are links to `folder` itself or to what it lies in.
+
+    Raises:
+        ValueError: if two of them are links to one folder, whose images would have two labels.
+    """
+    root = os.path.realpath(folder)
+    folders, by_place = [], {}
+    for path in sorted(folder.iterdir()):
+        if not path.is_dir() or path.name.startswith("."):
+            continue
+        place = os.path.realpath(path)
+        if path.is_symlink() and _holds(place, root):
+            continue
+        folders.append(path)
+        by_place.setdefault(place, []).append(printable(path.name))
+    for names in by_place.values():
+        if len(names) > 1:
+            raise ValueError(
+                "`data_dir` must have folders of different images. Received: "
+                f"data_dir={printable(folder)}, in which one folder has the names "
+                f"{' and '.join(names)}"
+            )
+    return folders
 
 
 def _dead_links(folder: pathlib.Path) -> list[tuple]:

@@ -70,7 +70,7 @@ class Curves:
         """
         chance, batch_size = None, settings.get("batch_size")
         if _is_count(batch_size):
-            examples = metrics.get("validation", {}).get("examples")
+            examples = (metrics.get("validation") or {}).get("examples")
             # Both views of each image in training, one in validation.
             chance = (
                 math.log(2 * batch_size - 1),
@@ -87,7 +87,8 @@ class Curves:
 def chance_level(examples: int, batch_size: int) -> float:
     """Contrastive loss of a data set's batches where all similarities are equal.
 
-    Each loss here is log(rows - 1) then: every other row is equally likely to be a positive.
+    Each loss here is log(rows - 1) then: every other row is equally likely to be a positive. Logs
+    weight batches by their anchors with a positive, which is close where most anchors have one.
 
     Args:
         examples: Number of rows in all.

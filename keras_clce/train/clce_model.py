@@ -58,14 +58,14 @@ class CLCEModel(keras.Model):
 
     Returns:
         A dict: `"embedding"` `(batch, dim)` unit rows, `"logits"` and `"probabilities"`
-        `(batch, num_classes)`.
+        `(batch, num_classes)`; in training also `"feature_norm"` `(batch,)`.
 
     Raises:
         ValueError: If an argument is out of its range, if labels lie outside `[0, num_classes)`,
             or if arrays given to `fit` or `evaluate` are empty or hold values that are not finite.
             Labels and images that stream from a data set are not searched: a class out of range, a
             row of labels that is not one-hot (mixup's, say) or a pixel that is not finite makes the
-            loss NaN. An empty batch in a stream, and an
+            loss NaN, at which `fit` stops. An empty batch in a stream, and an
             augmenter that changes the number of images where the batch size is not known
             beforehand, end in the backend's own error.
 
@@ -345,7 +345,11 @@ class CLCEModel(keras.Model):
             self._evaluations -= 1
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Train, as `keras.Model.fit` does, after a look at the arrays.
+        """Train, as `keras.Model.fit` does, after a look at the data.
+
+        Arrays of validation are taken in an order that depends on the images alone, as in
+        `evaluate`. Warnings tell of pixels on another scale than the encoder's, also in streams,
+        and of features that shrink to a hundredth of their first mean length.
 
         Args:
             x: Images `(examples, height, width, channels)`, a pair of such arrays, or anything
@@ -362,6 +366,7 @@ class CLCEModel(keras.Model):
         Raises:
             ValueError: If arrays are empty, hold values that are not finite, or labels lie
                 outside `[0, num_classes)`.
+            FloatingPointError: If the loss becomes NaN; the message has the likely causes.
 
         Example:
         ```python
@@ -415,7 +420,8 @@ class CLCEModel(keras.Model):
         """
         if input_signature is None:
             shape = (None, *self.backbone.input_shape[1:])
-            input_signature = [keras.InputSpec(shape=shape, dtype=self.input_dtype, name="images")]
+            # Not the policy's, whose half precision would refuse pixels as they come.
+            input_signature = [keras.InputSpec(shape=shape, dtype="float32", name="images")]
         super().export(filepath, format, verbose, input_signature, **kwargs)
 
     def get_config(self) -> dict[str, Any]:

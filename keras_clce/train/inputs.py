@@ -15,6 +15,7 @@ from keras_clce.train.looks import look_at_batch
 from keras_clce.train.watch import TrainingWatch
 
 _ARRAYS = ("x", "y", "sample_weight")
+_HASHED = 1024  # pixels of an image
 _KERAS_BATCH = 32  # where no batch size is given
 
 
@@ -42,7 +43,8 @@ def for_fit(model: keras.Model, arguments: dict[str, Any]) -> dict[str, Any]:
     if isinstance(validation, (tuple, list)):
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(validation)
         _check(model, images, labels)
-        images, labels, weights = in_fixed_order(images, labels, weights, size)
+        if arguments.get("validation_steps") is None:
+            images, labels, weights = in_fixed_order(images, labels, weights, size)
         arguments["validation_data"] = (
             (images, labels) if weights is None else (images, labels, weights)
         )
@@ -125,8 +127,8 @@ def in_fixed_order(x: Any, y: Any, sample_weight: Any, batch_size: int | None) -
         batch_size: Images a batch; `None` stands for Keras's 32.
 
     Returns:
-        `x`, `y` and `sample_weight` in their new order; as they were if any of them is no array,
-        or all fit into one batch.
+        `x`, `y` and `sample_weight` in their new order; as they were if any of them is no array
+        in memory, or all fit into one batch.
 
     Example:
     ```python
@@ -136,7 +138,9 @@ def in_fixed_order(x: Any, y: Any, sample_weight: Any, batch_size: int | None) -
     if not _are_arrays(x, y, sample_weight) or len(y) <= (batch_size or _KERAS_BATCH):
         return x, y, sample_weight
     first = x[0] if isinstance(x, (tuple, list)) else x
-    digests = [hashlib.blake2b(image.tobytes(), digest_size=16).hexdigest() for image in first]
+    step = max(1, first[0].size // _HASHED)
+    some = (image.reshape(-1)[::step].tobytes() for image in first)
+    digests = [hashlib.blake2b(pixels, digest_size=16).hexdigest() for pixels in some]
     classes = y.argmax(axis=1) if y.ndim == 2 and y.shape[1] > 1 else y.reshape(-1)
     # Equal images, by their labels.
     order = np.lexsort((classes, digests))[np.random.default_rng(0).permutation(len(y))]
@@ -145,7 +149,9 @@ def in_fixed_order(x: Any, y: Any, sample_weight: Any, batch_size: int | None) -
 
 def _are_arrays(*parts):
     flat = [part for part in keras.tree.flatten(parts) if part is not None]
-    return all(isinstance(part, np.ndarray) for part in flat)
+    # What is mapped from a file may not fit in memory.
+    plain = (isinstance(part, np.ndarray) and not isinstance(part, np.memmap) for part in flat)
+    return bool(flat) and all(plain)
 
 
 def _rows(parts, rows):

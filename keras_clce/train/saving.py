@@ -37,10 +37,15 @@ def load_model(path: str | Path) -> CLCEModel:
         )
     try:
         with zipfile.ZipFile(path) as archive:
-            saved = json.loads(archive.read("config.json"))["class_name"]
+            config = json.loads(archive.read("config.json"))
+        saved = config["class_name"]
+        known = keras.saving.get_registered_object(
+            config.get("registered_name") or f"keras_clce>{saved}"
+        )
         check_archive(path)
         # Other kinds are not loaded, for they may take long, or run what their author wrote.
-        model = keras.saving.load_model(path) if saved == CLCEModel.__name__ else None
+        ours = isinstance(known, type) and issubclass(known, CLCEModel)
+        model = keras.saving.load_model(path) if ours else None
     except Exception as error:  # Keras, HDF5, archives and JSON raise many kinds on damaged files
         raise ValueError(
             f"`path` must be a whole .keras file of known layers ({in_one_line(error)}). "

@@ -341,3 +341,22 @@ def test_names_that_are_no_utf8_work(tmp_path):
     (root / "a" / "no.png").write_text("no")
     with pytest.raises(ValueError, match=r"2 that are not: .*caf\\xe9"):
         load(root, strict=True)
+
+
+def test_links_that_lead_back_are_no_classes_and_one_folder_is_not_two(tmp_path):
+    root = folders(tmp_path / "root", ["cat", "dog"])
+    (root / "all").symlink_to(".", target_is_directory=True)
+    (root / "more").symlink_to(tmp_path, target_is_directory=True)
+    data = load(root)
+    assert data.class_names == ("cat", "dog")
+    check_aligned(data)
+    (root / "hound").symlink_to("dog", target_is_directory=True)
+    with pytest.raises(ValueError, match=r"different images.*dog and hound"):
+        load(root)
+
+
+def test_a_split_that_is_a_link_to_another_is_refused(tmp_path):
+    folders(tmp_path / "root" / "train", ["cat", "dog"])
+    (tmp_path / "root" / "val").symlink_to("train", target_is_directory=True)
+    with pytest.raises(ValueError, match=r"different images.*train and val"):
+        load(tmp_path / "root")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from train.small_models import CLASSES, SHAPE, compiled, flips, separable, small_model
 
-from keras_clce import CLCELoss, CLCEModel
+from keras_clce import CLCELoss, CLCEModel, backend
 from keras_clce.train.inputs import in_fixed_order
 
 SIZE = 16
@@ -236,3 +236,22 @@ def test_images_of_another_kind(shape, augmenter):
     if augmenter:
         with pytest.raises(ValueError, match=sentence):
             model.fit(Batches(images, labels), verbose=0)
+
+
+def test_a_loader_with_workers_is_looked_at_once_and_keeps_its_order():
+    import torch
+
+    images, labels = photographs()
+    examples = list(zip(images, labels, strict=True))
+    for generator in (None, torch.Generator().manual_seed(3)):
+        loader = torch.utils.data.DataLoader(
+            examples, batch_size=8, shuffle=True, num_workers=2, generator=generator
+        )
+        source = torch.default_generator if generator is None else generator
+        before, seen = source.get_state(), []
+        assert backend.look_at_first(loader, seen.append) is loader
+        assert torch.equal(source.get_state(), before)
+        ((pixels, classes),) = seen
+        rows = next(iter(loader.batch_sampler))
+        np.testing.assert_array_equal(classes, labels[rows])
+        np.testing.assert_array_equal(pixels, images[rows])

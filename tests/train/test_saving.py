@@ -109,3 +109,13 @@ def test_files_whose_config_is_no_config(tmp_path):
             archive.writestr("config.json", content)
         with pytest.raises(ValueError, match=r"whole .keras file.*Received: path="):
             keras_clce.load_model(path)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Mine(CLCEModel):
+    """A user's own kind of model."""
+
+
+def test_a_subclass_loads_as_what_it_is(tmp_path):
+    Mine(small_backbone(), CLASSES).save(tmp_path / "mine.keras")
+    assert type(keras_clce.load_model(tmp_path / "mine.keras")) is Mine
