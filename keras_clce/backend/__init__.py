@@ -20,7 +20,7 @@ from keras_clce.backend.layers import (
     layer_norm,
     pool,
 )
-from keras_clce.backend.streams import first_batches, look_at_first
+from keras_clce.backend.streams import first_batches, look_at_first, with_tuples
 from keras_clce.backend.training import (
     backend_name,
     compiles_by_torch,
@@ -29,7 +29,6 @@ from keras_clce.backend.training import (
     remat_nests,
     remat_takes_turns,
     train_step_on,
-    with_tuples,
     xla_takes_loops,
 )
 

@@ -1,4 +1,4 @@
-"""A look at what streams into `fit`, `evaluate` and `predict`, whatever kind of stream it is."""
+"""What streams into `fit`, `evaluate` and `predict`, whatever kind of stream it is."""
 
 import copy
 import functools
@@ -58,6 +58,32 @@ def first_batches(data: Any, count: int) -> Iterator[Any]:
             yield _to_numpy(data[number])
     elif _is_loader(data) or _is_tf_dataset(data):
         yield from map(_to_numpy, itertools.islice(data, count))
+
+
+def with_tuples(data: Any) -> Any:
+    """Let a torch `DataLoader` yield tuples where torch collates tuples into lists.
+
+    For TensorFlow alone, where Keras takes a list of two views for the numbers of one tensor.
+
+    Args:
+        data: What was given to `fit` or `evaluate`.
+
+    Returns:
+        A copy of a `DataLoader` that yields tuples; anything else as it is.
+    """
+    if keras.backend.backend() != "tensorflow" or not _is_loader(data):
+        return data
+    data = copy.copy(data)
+    data.collate_fn = functools.partial(_collate_to_tuples, data.collate_fn)
+    return data
+
+
+def _collate_to_tuples(collate, examples):
+    return _lists_to_tuples(collate(examples))
+
+
+def _lists_to_tuples(batch):
+    return tuple(map(_lists_to_tuples, batch)) if isinstance(batch, (list, tuple)) else batch
 
 
 class _Once:

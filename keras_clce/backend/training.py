@@ -1,6 +1,5 @@
 """What the training step asks of a backend."""
 
-import copy
 import functools
 import gc
 import sys
@@ -39,37 +38,6 @@ def train_step_on(
         data = prepare(data)
     non_trainable = [scope.get_current_value(variable) for variable in variables]
     return step((trainable, non_trainable, *others), data)
-
-
-def with_tuples(data: Any) -> Any:
-    """Let a torch `DataLoader` yield tuples where torch collates tuples into lists.
-
-    For TensorFlow alone, where Keras takes a list of two views for the numbers of one tensor.
-
-    Args:
-        data: What was given to `fit` or `evaluate`.
-
-    Returns:
-        A copy of a `DataLoader` that yields tuples; anything else as it is.
-    """
-    torch = sys.modules.get("torch")
-    if (
-        keras.backend.backend() != "tensorflow"
-        or torch is None
-        or not isinstance(data, torch.utils.data.DataLoader)
-    ):
-        return data
-    data = copy.copy(data)
-    data.collate_fn = functools.partial(_collate_to_tuples, data.collate_fn)
-    return data
-
-
-def _collate_to_tuples(collate, examples):
-    return _lists_to_tuples(collate(examples))
-
-
-def _lists_to_tuples(batch):
-    return tuple(map(_lists_to_tuples, batch)) if isinstance(batch, (list, tuple)) else batch
 
 
 def backend_name() -> str:
