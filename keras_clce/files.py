@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, open to every package."""
+"""Files that are either whole or absent, and their names in print; open to every package."""
 
 import hashlib
 import json
@@ -77,3 +77,20 @@ def checksums(paths: Sequence[Path]) -> str:
         with open(path, "rb") as file:
             lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
     return "".join(lines)
+
+
+def printable_text(name: str) -> str:
+    r"""A name with escapes for what is no character, as bytes in names of files may be.
+
+    Args:
+        name: Any text.
+
+    Returns:
+        The text that fonts can be asked for.
+
+    Example:
+    ```python
+    printable_text("caf\udce9")  # the last letter in six characters
+    ```
+    """
+    return name.encode(errors="backslashreplace").decode()

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_clce.data.dataset import ImageDataset, ImageSplit
-from keras_clce.files import write_atomically
+from keras_clce.files import printable_text, write_atomically
 
 
 def show_views(
@@ -63,9 +63,8 @@ def show_views(
             axes[row, column].set(xticks=[], yticks=[])
         axes[row, 0].set_ylabel(title)
     for column, label in enumerate(labels.numpy()):
-        name = str(names[label] if names else label)[:18]
         # Names of folders may hold $, which starts a formula, and bytes that are no characters.
-        name = name.encode(errors="backslashreplace").decode()
+        name = printable_text(str(names[label] if names else label)[:18])
         axes[0, column].set_title(name, fontsize=8, parse_math=False, usetex=False)
     figure.suptitle(f"policy {policy}, seed {seed}")
     path = pathlib.Path(path)

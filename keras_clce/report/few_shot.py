@@ -12,8 +12,8 @@ from keras_clce.evaluate.statistics import (
     paired_t_test,
     sign_flip_p_value,
 )
-from keras_clce.files import write_atomically
-from keras_clce.report.plots import printable, verbatim
+from keras_clce.files import printable_text, write_atomically
+from keras_clce.report.plots import verbatim
 from keras_clce.report.tables import format_table, run_name, run_title
 
 FROZEN = "frozen"
@@ -195,7 +195,7 @@ def plot_few_shot(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
         axes.set_xlabel("accuracy, %")
         axes.grid(alpha=0.3)
     # The panels share the axis; the first loss stands on top, as in the table.
-    panels[0].set_yticks(range(len(losses)), [*map(printable, losses)])
+    panels[0].set_yticks(range(len(losses)), [*map(printable_text, losses)])
     panels[0].set_ylim(len(losses) - 0.5, -0.5)
     for axes in panels[len(kinds) :]:
         axes.set_axis_off()

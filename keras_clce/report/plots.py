@@ -15,7 +15,7 @@ from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 from keras_clce import losses
-from keras_clce.files import write_atomically
+from keras_clce.files import printable_text, write_atomically
 from keras_clce.losses.names import arguments_of
 
 PANELS = (
@@ -144,24 +144,7 @@ def verbatim(figure: Figure) -> None:
     for text in figure.findobj(Text):
         text.set_parse_math(False)
         text.set_usetex(False)
-        text.set_text(printable(text.get_text()))
-
-
-def printable(name: str) -> str:
-    r"""A name with escapes for what is no character, as bytes in names of files may be.
-
-    Args:
-        name: Any text.
-
-    Returns:
-        The text that fonts can be asked for.
-
-    Example:
-    ```python
-    printable("caf\udce9")  # the last letter in six characters
-    ```
-    """
-    return name.encode(errors="backslashreplace").decode()
+        text.set_text(printable_text(text.get_text()))
 
 
 def plot_curves(
