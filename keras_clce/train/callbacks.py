@@ -13,6 +13,7 @@ import numpy as np
 
 from keras_clce.backend import process_id
 from keras_clce.files import checksums, write_atomically, write_json
+from keras_clce.train.watch import FirstError
 
 
 class RunCheckpoint(keras.callbacks.Callback):
@@ -59,6 +60,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._named: set[int] = set()  # the newest saved epoch and its best one
         self._epoch_began = 0.0
         self._first_step, self._first_rate = 0, 0.0
+        self._first_error = FirstError()
 
     def restore(self, model: keras.Model) -> int:
         """Load the newest epoch that is whole, and warn of newer ones that are damaged.
@@ -100,6 +102,10 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._settle_best(self._whole())
         self._load(model, self.best_epoch)
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Forget the error of an earlier training."""
+        self._first_error.clear()
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note where training stands."""
         self._epoch_began = time.perf_counter()
@@ -117,10 +123,9 @@ class RunCheckpoint(keras.callbacks.Callback):
             # A variable must not be read in here: on JAX its value is with the compiled step.
             schedule = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
             rate = float(rate(self._first_step + batch)) if schedule else self._first_rate
-            raise self._not_a_number(
-                "loss",
-                loss,
-                f"step {batch + 1} of epoch {len(self.history) + 1}, at learning rate {rate:.3g}",
+            where = f"step {batch + 1} of epoch {len(self.history) + 1}"
+            self._first_error.stop(
+                lambda: self._not_a_number("loss", loss, f"{where}, at learning rate {rate:.3g}")
             )
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:

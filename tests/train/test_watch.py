@@ -1,10 +1,13 @@
 """NaN in training, and features that shrink."""
 
+import threading
+import time
+
 import keras
 import numpy as np
 import pytest
 import sklearn.datasets
-from train.small_models import CLASSES, compiled, separable, small_model
+from train.small_models import CLASSES, SHAPE, compiled, separable, small_model
 from train.test_inputs import STREAMS, as_generator
 
 from keras_clce import CLCELoss, CLCEModel
@@ -93,3 +96,38 @@ def test_the_classifier_survives_the_contrastive_loss():
     assert logs["accuracy"][-1] > 0.95
     assert min(logs["val_accuracy"][-3:]) > 0.75
     assert logs["feature_norm"][-1] > 0.2 * logs["feature_norm"][0]
+
+
+def test_the_first_step_that_fails_is_named_whichever_thread_ends_first():
+    """Keras reports steps in threads; the second one used to win while data were read again."""
+    second_reports = threading.Event()
+
+    class SlowData(keras.utils.PyDataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            second_reports.wait(30)
+            return np.zeros((4, *SHAPE)), np.arange(4)
+
+    watch = TrainingWatch(SlowData(), num_classes=4)
+    watch.on_train_begin()
+    watch.on_epoch_begin(0)
+    errors = []
+
+    def step(batch):
+        try:
+            watch.on_train_batch_end(batch, {"loss": np.nan})
+        except FloatingPointError as error:
+            errors.append(str(error))
+
+    threads = [threading.Thread(target=step, args=(batch,)) for batch in (0, 1)]
+    threads[0].start()
+    while not watch._first_error._one_at_a_time.locked():
+        time.sleep(0.01)
+    threads[1].start()
+    second_reports.set()
+    for thread in threads:
+        thread.join()
+    assert len(errors) == 2
+    assert all("by step 1 of epoch 1" in error for error in errors)
