@@ -13,7 +13,7 @@ import numpy as np
 
 from keras_clce.backend import process_id
 from keras_clce.files import checksums, write_atomically, write_json
-from keras_clce.train.watch import FirstError
+from keras_clce.train.first_failure import FirstFailure
 
 
 class RunCheckpoint(keras.callbacks.Callback):
@@ -60,7 +60,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._named: set[int] = set()  # the newest saved epoch and its best one
         self._epoch_began = 0.0
         self._first_step, self._first_rate = 0, 0.0
-        self._first_error = FirstError()
+        self._steps = FirstFailure()
 
     def restore(self, model: keras.Model) -> int:
         """Load the newest epoch that is whole, and warn of newer ones that are damaged.
@@ -102,31 +102,24 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._settle_best(self._whole())
         self._load(model, self.best_epoch)
 
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Forget the error of an earlier training."""
-        self._first_error.clear()
-
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note where training stands."""
         self._epoch_began = time.perf_counter()
+        self._steps.reset()
         # Variables of a distribution are no numbers for Python.
         optimizer = self.model.optimizer
         self._first_step = int(keras.ops.convert_to_numpy(optimizer.iterations))
         self._first_rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
 
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Note that a step begins."""
+        self._steps.begin(batch)
+
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop at a loss that is no number; the logs hold its mean since the epoch began."""
         loss = (logs or {}).get("loss", 0.0)
-        if not math.isfinite(loss):
-            optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
-            rate = optimizer._learning_rate
-            # A variable must not be read in here: on JAX its value is with the compiled step.
-            schedule = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
-            rate = float(rate(self._first_step + batch)) if schedule else self._first_rate
-            where = f"step {batch + 1} of epoch {len(self.history) + 1}"
-            self._first_error.stop(
-                lambda: self._not_a_number("loss", loss, f"{where}, at learning rate {rate:.3g}")
-            )
+        failed = not math.isfinite(loss)
+        self._steps.end(batch, (lambda: self._error_of_step(batch, loss)) if failed else None)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Save the epoch, then drop the files that nothing names any more."""
@@ -219,6 +212,15 @@ class RunCheckpoint(keras.callbacks.Callback):
             f"{instead}",
             stacklevel=3,
         )
+
+    def _error_of_step(self, batch: int, loss: float) -> FloatingPointError:
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        rate = optimizer._learning_rate
+        # A variable must not be read in here: on JAX its value is with the compiled step.
+        schedule = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
+        rate = float(rate(self._first_step + batch)) if schedule else self._first_rate
+        where = f"step {batch + 1} of epoch {len(self.history) + 1}, at learning rate {rate:.3g}"
+        return self._not_a_number("loss", loss, where)
 
     def _not_a_number(self, name: str, value: float, where: str) -> FloatingPointError:
         good = "No epoch had been saved"

@@ -1,54 +1,17 @@
 """The callback that `CLCEModel.fit` adds: it ends what cannot become a model, and warns."""
 
 import math
-import threading
 import warnings
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import keras
 import numpy as np
 
 from keras_clce import backend
+from keras_clce.train.first_failure import FirstFailure
 
 _READ_AGAIN = 20  # batches
 _COLLAPSED = 0.01
-
-
-class FirstError:
-    """Raises the error of the first step that fails, whichever thread ends first.
-
-    Keras hands the logs of steps to callbacks in threads, where the next step may report while
-    the causes of the first error are still searched for.
-
-    Example:
-    ```python
-    error = FirstError()
-    error.stop(lambda: FloatingPointError("The loss became NaN by step 1."))
-    ```
-    """
-
-    def __init__(self) -> None:
-        self._one_at_a_time = threading.Lock()
-        self._error: Exception | None = None
-
-    def clear(self) -> None:
-        """Forget the error of an earlier training."""
-        self._error = None
-
-    def stop(self, make_error: Callable[[], Exception]) -> NoReturn:
-        """Raise the first error that was made.
-
-        Args:
-            make_error: Makes the error; called for the first alone.
-
-        Raises:
-            Exception: What `make_error` made.
-        """
-        with self._one_at_a_time:
-            if self._error is None:
-                self._error = make_error()
-        raise self._error
 
 
 class TrainingWatch(keras.callbacks.Callback):
@@ -77,26 +40,22 @@ class TrainingWatch(keras.callbacks.Callback):
         self._epoch = 0
         self._first_norm: float | None = None
         self._warned = False
-        self._first_error = FirstError()
-
-    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Forget the error of an earlier training."""
-        self._first_error.clear()
+        self._steps = FirstFailure()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note which epoch it is."""
         self._epoch = epoch
+        self._steps.reset()
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Note that a step begins."""
+        self._steps.begin(batch)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Stop at NaN; the logs hold means since the epoch began."""
         logs = logs or {}
-        if math.isnan(logs.get("loss", 0.0)):
-            self._first_error.stop(
-                lambda: FloatingPointError(
-                    f"The loss became NaN by step {batch + 1} of epoch {self._epoch + 1}. Usual "
-                    f"causes: {'; '.join(self._causes())}."
-                )
-            )
+        failed = math.isnan(logs.get("loss", 0.0))
+        self._steps.end(batch, (lambda: self._error(batch)) if failed else None)
         if self._first_norm is None:
             self._first_norm = logs.get("feature_norm")
 
@@ -114,6 +73,12 @@ class TrainingWatch(keras.callbacks.Callback):
                 "`feature_normalization`, a lower `contrastive_weight` or learning rate help.",
                 stacklevel=2,
             )
+
+    def _error(self, batch):
+        return FloatingPointError(
+            f"The loss became NaN by step {batch + 1} of epoch {self._epoch + 1}. Usual causes: "
+            f"{'; '.join(self._causes())}."
+        )
 
     def _causes(self):
         yield from self._label_causes()

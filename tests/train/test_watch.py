@@ -7,10 +7,11 @@ import keras
 import numpy as np
 import pytest
 import sklearn.datasets
-from train.small_models import CLASSES, SHAPE, compiled, separable, small_model
+from train.small_models import CLASSES, compiled, separable, small_model
 from train.test_inputs import STREAMS, as_generator
 
 from keras_clce import CLCELoss, CLCEModel
+from keras_clce.train.first_failure import FirstFailure
 from keras_clce.train.watch import TrainingWatch
 
 
@@ -98,36 +99,23 @@ def test_the_classifier_survives_the_contrastive_loss():
     assert logs["feature_norm"][-1] > 0.2 * logs["feature_norm"][0]
 
 
-def test_the_first_step_that_fails_is_named_whichever_thread_ends_first():
-    """Keras reports steps in threads; the second one used to win while data were read again."""
-    second_reports = threading.Event()
-
-    class SlowData(keras.utils.PyDataset):
-        def __len__(self):
-            return 1
-
-        def __getitem__(self, index):
-            second_reports.wait(30)
-            return np.zeros((4, *SHAPE)), np.arange(4)
-
-    watch = TrainingWatch(SlowData(), num_classes=4)
-    watch.on_train_begin()
-    watch.on_epoch_begin(0)
+def test_the_first_step_that_fails_is_named_whichever_thread_reports_first():
+    steps = FirstFailure()
     errors = []
 
-    def step(batch):
+    def end(step, failed):
         try:
-            watch.on_train_batch_end(batch, {"loss": np.nan})
+            steps.end(step, (lambda: FloatingPointError(f"step {step}")) if failed else None)
         except FloatingPointError as error:
             errors.append(str(error))
 
-    threads = [threading.Thread(target=step, args=(batch,)) for batch in (0, 1)]
-    threads[0].start()
-    while not watch._first_error._one_at_a_time.locked():
-        time.sleep(0.01)
-    threads[1].start()
-    second_reports.set()
+    for step in (0, 2, 4, 6):  # as where Keras runs two steps as one
+        steps.begin(step)
+    # Steps 0 and 1 are sound; 2 and 3, as one, fail, and so do all that follow.
+    threads = [threading.Thread(target=end, args=(step, step > 1)) for step in (7, 5, 3, 1)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.05)
     for thread in threads:
         thread.join()
-    assert len(errors) == 2
-    assert all("by step 1 of epoch 1" in error for error in errors)
+    assert errors == ["step 3"] * 3
