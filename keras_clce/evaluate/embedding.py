@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_clce.evaluate.checks import as_array, check_at_least, finite_array
+from keras_clce.checks import as_array, check_at_least, finite_array
 
 
 def isotropy_score(embeddings: np.ndarray) -> float:

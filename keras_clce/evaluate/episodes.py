@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from keras_clce.evaluate.checks import check_at_least
+from keras_clce.checks import check_at_least
 
 # Tasks that are drawn together; part of what a seed means, so it does not follow the memory.
 _DRAWN_TOGETHER = 256

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from keras_clce.evaluate.checks import as_array, number_array
+from keras_clce.checks import as_array, number_array
 from keras_clce.evaluate.episodes import Tasks, draw_tasks
 from keras_clce.evaluate.statistics import (
     PairedTTest,

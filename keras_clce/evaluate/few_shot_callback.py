@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_clce.evaluate.checks import check_at_least
+from keras_clce.checks import check_at_least
 from keras_clce.evaluate.few_shot import few_shot_accuracy
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from keras_clce.evaluate.checks import check_at_least
+from keras_clce.checks import check_at_least
 
 _FLIPPED_TOGETHER = 333
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_clce.evaluate.checks import finite_array
+from keras_clce.checks import finite_array
 
 TRANSFORMS = ("l2", "cl2", None)
 # Beyond that, squares of float32 overflow, and below its inverse they vanish.

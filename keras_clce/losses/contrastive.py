@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_clce import backend
+from keras_clce.checks import check_whole_number
 from keras_clce.losses import functional
 
 
@@ -142,7 +143,7 @@ class LACLNLoss(ContrastiveLoss):
         functional.check_temperature(temperature)
         functional.check_hardness(hardness)
         functional.check_positive_sum(positive_sum)
-        chunk_size = functional.check_whole_number("chunk_size", chunk_size)
+        chunk_size = check_whole_number("chunk_size", chunk_size)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.hardness = hardness
@@ -222,7 +223,7 @@ class SupConLoss(ContrastiveLoss):
     ) -> None:
         functional.check_temperature(temperature)
         functional.check_positive_sum(positive_sum)
-        chunk_size = functional.check_whole_number("chunk_size", chunk_size)
+        chunk_size = check_whole_number("chunk_size", chunk_size)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.positive_sum = positive_sum
@@ -299,7 +300,7 @@ class HSCLLoss(ContrastiveLoss):
         functional.check_temperature(temperature)
         functional.check_hardness(hardness)
         functional.check_threshold(threshold)
-        chunk_size = functional.check_whole_number("chunk_size", chunk_size)
+        chunk_size = check_whole_number("chunk_size", chunk_size)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.hardness = hardness

@@ -1,13 +1,14 @@
 """The contrastive losses as pure functions: one value an anchor, before any reduction."""
 
 import math
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from keras import ops
 from keras.backend import standardize_dtype
 
+from keras_clce.checks import check_whole_number
 from keras_clce.losses import blockwise
 from keras_clce.losses.blockwise import LOG_ZERO, log_add_exp
 
@@ -249,16 +250,6 @@ def check_threshold(threshold: float | None) -> None:
         raise ValueError(
             f"`threshold` must be None or within [-1, 1]. Received: threshold={threshold}"
         )
-
-
-def check_whole_number(name: str, value: int | None) -> int | None:
-    """Give a number as Python's own; refuse what is neither None nor a whole one above 0."""
-    whole = isinstance(value, Integral) and not isinstance(value, bool) and value > 0
-    if value is not None and not whole:
-        raise ValueError(
-            f"`{name}` must be None or a whole number above 0. Received: {name}={value!r}"
-        )
-    return None if value is None else int(value)
 
 
 def _classes(labels, batch_size):

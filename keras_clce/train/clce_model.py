@@ -11,8 +11,8 @@ import keras
 from keras import ops
 
 from keras_clce import backend, losses
+from keras_clce.checks import check_whole_number
 from keras_clce.losses import CLCELoss
-from keras_clce.losses.functional import check_whole_number
 from keras_clce.models.backbones import build_backbone
 from keras_clce.models.encoder_checks import check_encoder
 from keras_clce.models.heads import EmbeddingAndLogits

@@ -1,6 +1,8 @@
-"""Arrays and numbers as evaluation takes them, from any framework."""
+"""Checks of arguments, and of optional packages, that all packages share."""
 
+import importlib
 from numbers import Integral
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -108,3 +110,63 @@ def check_at_least(name: str, value: Any, least: int) -> None:
         raise ValueError(
             f"`{name}` must be a whole number of at least {least}. Received: {name}={value!r}"
         )
+
+
+def check_whole_number(name: str, value: int | None) -> int | None:
+    """Return a number as Python's own; refuse what is neither None nor a whole one above 0.
+
+    Args:
+        name: Name of the argument, for the message.
+        value: The argument.
+
+    Returns:
+        A Python integer, or `None`.
+
+    Raises:
+        ValueError: If it is another value.
+
+    Example:
+    ```python
+    check_whole_number("chunk_size", np.int64(128))  # 128
+    ```
+    """
+    whole = isinstance(value, Integral) and not isinstance(value, bool) and value > 0
+    if value is not None and not whole:
+        raise ValueError(
+            f"`{name}` must be None or a whole number above 0. Received: {name}={value!r}"
+        )
+    return None if value is None else int(value)
+
+
+def import_module(name: str, purpose: str, requirement: str) -> ModuleType:
+    """Import an optional package, or say which command installs it.
+
+    Args:
+        name: Name of the module, such as `"sklearn.neighbors"`.
+        purpose: What needs it, as the subject of a sentence: `"The linear probe"`.
+        requirement: What `pip install` takes, such as `"scikit-learn"`, in quotes where a shell
+            needs them.
+
+    Returns:
+        The module.
+
+    Raises:
+        ImportError: If it is not installed. An installed package that lacks a package of its own
+            raises its own error.
+
+    Example:
+    ```python
+    plt = import_module("matplotlib.pyplot", "Drawing curves", "matplotlib")
+    ```
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        package = name.partition(".")[0]
+        if (error.name or package).partition(".")[0] != package:
+            raise
+        raise ImportError(
+            f"{purpose} needs {package}, which is not installed. "
+            f"Install it with: pip install {requirement}",
+            name=package,
+        ) from error
