@@ -1,5 +1,12 @@
 """The only package that asks which backend runs; each function says why Keras cannot serve."""
 
+from keras_clce.backend.capabilities import (
+    backend_name,
+    compiles_by_torch,
+    remat_nests,
+    remat_takes_turns,
+    xla_takes_loops,
+)
 from keras_clce.backend.devices import (
     alone,
     claim_devices,
@@ -11,7 +18,7 @@ from keras_clce.backend.devices import (
     wait_for_processes,
     whole_rows,
 )
-from keras_clce.backend.layers import (
+from keras_clce.backend.encoder_ops import (
     batch_norm,
     conv,
     depthwise_conv,
@@ -20,17 +27,9 @@ from keras_clce.backend.layers import (
     layer_norm,
     pool,
 )
+from keras_clce.backend.memory import map_blocks, remat
 from keras_clce.backend.streams import first_batches, look_at_first, with_tuples
-from keras_clce.backend.training import (
-    backend_name,
-    compiles_by_torch,
-    map_blocks,
-    remat,
-    remat_nests,
-    remat_takes_turns,
-    train_step_on,
-    xla_takes_loops,
-)
+from keras_clce.backend.train_step import train_step_on
 
 __all__ = [
     "alone",

@@ -19,10 +19,10 @@ from keras_clce.models.heads import EmbeddingAndLogits
 from keras_clce.models.quantization import quantize_layers, quantized_layers
 from keras_clce.models.quick_layers import quick_layers
 from keras_clce.train import inputs
-from keras_clce.train.arrays import check_labelled
+from keras_clce.train.array_checks import check_labelled
 from keras_clce.train.gradient_cache import call_in_chunks
-from keras_clce.train.pairs import stack_views
-from keras_clce.train.parts import saved_augmenter
+from keras_clce.train.saved_augmenter import saved_augmenter
+from keras_clce.train.view_stacking import stack_views
 
 
 @keras.saving.register_keras_serializable(package="keras_clce")

@@ -10,8 +10,8 @@ import numpy as np
 
 from keras_clce import backend
 from keras_clce.models.graphs import takes_pixels
-from keras_clce.train.arrays import check_arrays, check_image_shape
-from keras_clce.train.looks import look_at_batch
+from keras_clce.train.array_checks import check_arrays, check_image_shape
+from keras_clce.train.batch_warnings import look_at_batch
 from keras_clce.train.watch import TrainingWatch
 
 _ARRAYS = ("x", "y", "sample_weight")

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_clce.train.arrays import check_image_shape
+from keras_clce.train.array_checks import check_image_shape
 from keras_clce.train.inputs import image_shape
 
 

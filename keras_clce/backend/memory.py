@@ -1,48 +1,12 @@
-"""What the training step asks of a backend."""
+"""Memory of the backward pass."""
 
 import functools
 import gc
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import keras
 import numpy as np
-
-
-def train_step_on(
-    model: keras.Model, step: Callable, prepare: Callable[[Any], Any], args: tuple
-) -> Any:
-    """Run Keras's own training step on a batch that was prepared inside the compiled step.
-
-    Keras hands a batch alone to TensorFlow's and torch's `train_step`, but the state as well to
-    JAX's, which must not touch variables: there the preparation, which may advance random seeds,
-    runs in a `StatelessScope` and its new values join the state.
-
-    Args:
-        model: The model in training.
-        step: The `train_step` of Keras's base class, bound to `model`.
-        prepare: Function from a batch as the data set gives it to the batch to train on. It may
-            assign non-trainable variables of `model`.
-        args: What Keras passed to `train_step`: `(data,)`, or `(state, data)` on JAX.
-
-    Returns:
-        What `step` returns.
-    """
-    if keras.backend.backend() != "jax":
-        return step(prepare(*args))
-    (trainable, non_trainable, *others), data = args
-    variables = model.non_trainable_variables
-    mapping = list(zip(variables, non_trainable, strict=True))
-    with keras.StatelessScope(state_mapping=mapping) as scope:
-        data = prepare(data)
-    non_trainable = [scope.get_current_value(variable) for variable in variables]
-    return step((trainable, non_trainable, *others), data)
-
-
-def backend_name() -> str:
-    """Name of the backend that runs, for reports; Keras offers it, but one file shall ask."""
-    return keras.backend.backend()
 
 
 def map_blocks(function: Callable[[Any], Any], items: Any) -> Any:
@@ -71,37 +35,6 @@ def map_blocks(function: Callable[[Any], Any], items: Any) -> Any:
     for number in range(1, len(items)):
         results[number] = function(items[number])
     return results
-
-
-def compiles_by_torch() -> bool:
-    """Whether torch's compiler reads the code that runs, instead of Python running it."""
-    torch = sys.modules.get("torch")
-    return keras.backend.backend() == "torch" and torch.compiler.is_compiling()
-
-
-def xla_takes_loops() -> bool:
-    """Whether XLA compiles the gradient of a loop whose length comes with the batch.
-
-    TensorFlow's does not, and Keras has it compile by default where there is a GPU.
-    """
-    return keras.backend.backend() != "tensorflow"
-
-
-def remat_nests() -> bool:
-    """Whether a rematerialised function may hold rematerialised layers.
-
-    TensorFlow computes the inner ones again after the outer one has ended, when its variables no
-    longer stand for what they stood for inside.
-    """
-    return keras.backend.backend() != "tensorflow"
-
-
-def remat_takes_turns() -> bool:
-    """Whether a function is computed again only after what needs the results of a later one.
-
-    TensorFlow orders nothing that does not depend on each other.
-    """
-    return keras.backend.backend() != "tensorflow"
 
 
 def _without_circles(function):

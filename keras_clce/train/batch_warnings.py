@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_clce.train.arrays import check_image_shape
+from keras_clce.train.array_checks import check_image_shape
 
 _LARGEST_SAMPLE = 256
 # Resizing may overshoot 0 and 255 a little; no batch of photographs is as dark as the third.

@@ -1,0 +1,36 @@
+"""Keras's own training step, on a batch that is prepared inside it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+
+def train_step_on(
+    model: keras.Model, step: Callable, prepare: Callable[[Any], Any], args: tuple
+) -> Any:
+    """Run Keras's own training step on a batch that was prepared inside the compiled step.
+
+    Keras hands a batch alone to TensorFlow's and torch's `train_step`, but the state as well to
+    JAX's, which must not touch variables: there the preparation, which may advance random seeds,
+    runs in a `StatelessScope` and its new values join the state.
+
+    Args:
+        model: The model in training.
+        step: The `train_step` of Keras's base class, bound to `model`.
+        prepare: Function from a batch as the data set gives it to the batch to train on. It may
+            assign non-trainable variables of `model`.
+        args: What Keras passed to `train_step`: `(data,)`, or `(state, data)` on JAX.
+
+    Returns:
+        What `step` returns.
+    """
+    if keras.backend.backend() != "jax":
+        return step(prepare(*args))
+    (trainable, non_trainable, *others), data = args
+    variables = model.non_trainable_variables
+    mapping = list(zip(variables, non_trainable, strict=True))
+    with keras.StatelessScope(state_mapping=mapping) as scope:
+        data = prepare(data)
+    non_trainable = [scope.get_current_value(variable) for variable in variables]
+    return step((trainable, non_trainable, *others), data)
