@@ -114,10 +114,10 @@ def ours(folder: Path, candidate: str):
     import keras
 
     from keras_clce import CLCELoss, CLCEModel, LACLNLoss
-    from keras_clce.data import load_dataset, preparation
+    from keras_clce.data import building, load_dataset
 
     if candidate.endswith("read"):
-        preparation.MEMORY_LIMIT_BYTES = 0
+        building.MEMORY_LIMIT_BYTES = 0
     data = load_dataset("image_folder", image_size=FLAGS.image_size, data_dir=folder)
     model = CLCEModel.from_backbone(
         "efficientnet_lite0", data.num_classes, image_size=FLAGS.image_size

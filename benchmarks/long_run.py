@@ -26,7 +26,7 @@ from absl import app, flags
 
 from keras_clce import CLCELoss, CLCEModel
 from keras_clce.backend import backend_name
-from keras_clce.data.dataset import ImageSplit
+from keras_clce.data.image_split import ImageSplit
 from keras_clce.train.callbacks import RunCheckpoint
 
 EPOCH = 100

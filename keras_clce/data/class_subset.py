@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from keras_clce.data.records import ExampleSource, Records
+from keras_clce.data.examples import ExampleSource, Records
 from keras_clce.data.splitting import named
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from keras_clce.data.records import Records
+from keras_clce.data.examples import Records
 
 _ORDER_STREAM, VIEW_STREAM = 0, 1
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_clce.data.decoding import decode_image, in_words, printable, why_unreadable
-from keras_clce.data.records import Records
+from keras_clce.data.examples import Records
 from keras_clce.data.splitting import mixed_order, named
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_clce.data.records import ExampleSource
+from keras_clce.data.examples import ExampleSource
 
 _MOST_NAMED = 10
 

@@ -12,7 +12,7 @@ from absl import logging
 from tensorflow_datasets.core.download import downloader
 
 from keras_clce.data.catalog import DatasetSpec
-from keras_clce.data.records import Records, damage_as_os_error
+from keras_clce.data.examples import Records, damage_as_os_error
 
 _RETRIES = 2
 

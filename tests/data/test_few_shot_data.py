@@ -7,7 +7,8 @@ import pytest
 import tensorflow_datasets as tfds
 from few_shot_folders import picture, write_class_folders, write_tfds
 
-from keras_clce.data import few_shot, load_dataset, load_few_shot
+from keras_clce.data import few_shot_loading as few_shot
+from keras_clce.data import load_dataset, load_few_shot
 
 pytestmark = pytest.mark.any_backend
 
@@ -57,7 +58,7 @@ def test_cifar_fs_in_full(cifar_fs):
 
 def test_fc100_in_full(shared_data, monkeypatch):
     # CIFAR-FS, above, decodes the same images.
-    monkeypatch.setattr(few_shot.preparation, "build_split", lambda records, *options: records)
+    monkeypatch.setattr(few_shot.building, "build_split", lambda records, *options: records)
     data = load_few_shot("fc100", image_size=8, data_dir=shared_data)
     check_whole(data, (60, 20, 20))
     coarse = coarse_of_each_fine_class(shared_data)

@@ -5,7 +5,8 @@ import pytest
 import tensorflow_datasets as tfds
 from few_shot_folders import picture, write_class_folders, write_tfds
 
-from keras_clce.data import few_shot, load_few_shot, preparation
+from keras_clce.data import building, load_few_shot
+from keras_clce.data import few_shot_loading as few_shot
 
 pytestmark = pytest.mark.any_backend
 
@@ -79,7 +80,7 @@ def test_tiered_imagenet_from_tfds_streams_as_it_is_kept(tmp_path, monkeypatch):
     root, names = write_imagenet(tmp_path, images)
     kept = load_few_shot("tiered_imagenet", image_size=8, data_dir=root)
     check_values(kept, names)
-    monkeypatch.setattr(preparation, "MEMORY_LIMIT_BYTES", 0)
+    monkeypatch.setattr(building, "MEMORY_LIMIT_BYTES", 0)
     streamed = load_few_shot("tiered_imagenet", image_size=8, data_dir=root)
     assert streamed.test.streams and not kept.test.streams
     assert streamed.split_note == kept.split_note

@@ -11,7 +11,7 @@ from mutations import outcome
 
 from keras_clce import CLCELoss, CLCEModel, HSCLLoss, LACLNLoss, SupConLoss
 from keras_clce.data import ClassBalancedBatches
-from keras_clce.data.dataset import ImageSplit
+from keras_clce.data.image_split import ImageSplit
 from keras_clce.evaluate import (
     few_shot_accuracy,
     linear_probe,

@@ -13,7 +13,7 @@ from absl import flags
 from matplotlib import image
 from recipe_runs import only
 
-from keras_clce.data import load_few_shot, preparation
+from keras_clce.data import building, load_few_shot
 from keras_clce.evaluate import few_shot_accuracy, few_shot_callback
 from keras_clce.report import RunFolder, plot_task
 from keras_clce.train.callbacks import RunCheckpoint
@@ -218,7 +218,7 @@ def test_images_too_many_for_memory_give_the_same(folder, tiny_backbone, tmp_pat
     parse(*flags_for(folder, tiny_backbone, tmp_path))
     metrics, pictures = [], []
     for name, limit in (("kept", 10**9), ("streamed", 0)):
-        monkeypatch.setattr(preparation, "MEMORY_LIMIT_BYTES", limit)
+        monkeypatch.setattr(building, "MEMORY_LIMIT_BYTES", limit)
         of_run = RunFolder(tmp_path / name / "frozen-seed0")
         metrics.append(few_shot.evaluate_frozen("frozen", 0, of_run, few_shot.prepare([])))
         pictures.append(image.imread(of_run.task))

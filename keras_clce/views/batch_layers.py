@@ -10,8 +10,8 @@ import keras
 import keras_cv
 import tensorflow as tf
 
-from keras_clce.data.keyed_random import KeyedRandom
-from keras_clce.data.resizing import blend, neighbours
+from keras_clce.views.keyed_random import KeyedRandom
+from keras_clce.views.resizing import blend, neighbours
 
 VALUE_RANGE = (0, 255)
 # XLA compiles a function anew for each number of images, so there are few different numbers.

@@ -6,9 +6,9 @@ import numpy as np
 
 from keras_clce.data.class_subset import without_small_classes
 from keras_clce.data.decoding import printable
+from keras_clce.data.examples import SplitSources
 from keras_clce.data.folder_layout import check_classes, split_folders
 from keras_clce.data.image_folder import scan_class_folders
-from keras_clce.data.records import SplitSources
 from keras_clce.data.splitting import hold_out, named, three_way
 
 TEST_SHARE, VALIDATION_SHARE = 0.15, 0.15

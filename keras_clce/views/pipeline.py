@@ -11,9 +11,7 @@ from collections.abc import Callable
 import keras_cv
 import tensorflow as tf
 
-from keras_clce.data.keyed_random import KeyedRandom
-from keras_clce.data.resizing import crop_boxes, middle_boxes, resize
-from keras_clce.data.view_layers import (
+from keras_clce.views.batch_layers import (
     VALUE_RANGE,
     BatchAutoContrast,
     BatchEqualization,
@@ -26,7 +24,9 @@ from keras_clce.data.view_layers import (
     apply_layers,
     bind,
 )
+from keras_clce.views.keyed_random import KeyedRandom
 from keras_clce.views.policies import check_policy
+from keras_clce.views.resizing import crop_boxes, middle_boxes, resize
 
 # (images, aspects, key, share) -> views, all tensors but the share.
 View = Callable[..., tf.Tensor]

@@ -10,12 +10,12 @@ import pathlib
 
 import numpy as np
 
-from keras_clce.data import catalog, few_shot_folder, preparation
+from keras_clce.data import building, catalog, few_shot_folder
 from keras_clce.data.class_subset import of_classes
-from keras_clce.data.dataset import ImageSplit
 from keras_clce.data.decoding import printable
 from keras_clce.data.few_shot_folder import PARTS
 from keras_clce.data.image_folder import class_folders, scan_class_folders
+from keras_clce.data.image_split import ImageSplit
 from keras_clce.data.splitting import class_balanced_subset, named
 from keras_clce.data.tfds_source import TfdsImages, open_builder
 
@@ -103,7 +103,7 @@ def load_few_shot(
     known = [*(source for source in _SOURCES if source != "wordnet_folders"), "image_folder"]
     if spec.name not in known:
         raise ValueError(f"`name` must be one of {', '.join(known)}. Received: name={name!r}")
-    folder = preparation.check_request(
+    folder = building.check_request(
         image_size, limit_examples, interpolation, data_dir, drop_small_classes
     )
     if spec.name == "image_folder":
@@ -131,7 +131,7 @@ def load_few_shot(
         chosen = of_classes(source.select(rows), classes, len(names))
         # Tasks are drawn by the order of the images, and are compared with those of older runs.
         chosen = chosen.mixed() if part == "train" else chosen
-        built[part] = preparation.build_split(
+        built[part] = building.build_split(
             chosen.records(),
             image_size,
             part == "train",
@@ -140,7 +140,7 @@ def load_few_shot(
             spec.crop_fraction,
             class_names[part],
         )
-    preparation.check_several_classes(spec.name, class_names["train"], built["train"].labels)
+    building.check_several_classes(spec.name, class_names["train"], built["train"].labels)
     counts = " / ".join(
         f"{split.num_examples} images of {len(class_names[part])} {kind} classes"
         for (part, split), kind in zip(built.items(), ("base", "validation", "novel"), strict=True)

@@ -6,16 +6,16 @@ import numpy as np
 import sklearn.datasets
 import tensorflow as tf
 
-from keras_clce.data import catalog, dataset, preparation
+from keras_clce.data import building, catalog, image_split
 from keras_clce.data.class_subset import without_small_classes
-from keras_clce.data.dataset import ImageDataset
-from keras_clce.data.folder_splits import (
+from keras_clce.data.examples import Records, SplitSources
+from keras_clce.data.image_folder_splits import (
     TEST_SHARE,
     VALIDATION_SHARE,
     caltech256_splits,
     image_folder_splits,
 )
-from keras_clce.data.records import Records, SplitSources
+from keras_clce.data.image_split import ImageDataset
 from keras_clce.data.splitting import class_balanced_subset, hold_out, three_way
 from keras_clce.data.tfds_source import TfdsImages, open_builder
 
@@ -73,7 +73,7 @@ def load_dataset(
             f"`name` must be a data set whose splits share classes; {spec.name} is a few-shot "
             f"benchmark, for load_few_shot. Received: name={name!r}"
         )
-    folder = preparation.check_request(
+    folder = building.check_request(
         image_size, limit_examples, interpolation, data_dir, drop_small_classes
     )
     if spec.source == "tfds":
@@ -90,7 +90,7 @@ def load_dataset(
     else:
         made = image_folder_splits(folder, split_seed, strict, drop_small_classes)
     class_names, splits, origin, how = made
-    preparation.check_several_classes(spec.name, class_names, None)
+    building.check_several_classes(spec.name, class_names, None)
 
     if limit_examples is not None and limit_examples < splits["train"].num_examples:
         labels = splits["train"].read_labels()
@@ -99,7 +99,7 @@ def load_dataset(
         )
         how = f"{how}; {limit_examples} training images kept, class-balanced (seed {split_seed})"
     built = {
-        part: preparation.build_split(
+        part: building.build_split(
             source.mixed().records(),
             image_size,
             part == "train",
@@ -110,13 +110,13 @@ def load_dataset(
         )
         for part, source in splits.items()
     }
-    preparation.check_several_classes(spec.name, class_names, built["train"].labels)
+    building.check_several_classes(spec.name, class_names, built["train"].labels)
     counts = " / ".join(f"{split.num_examples} {part}" for part, split in built.items())
     note = f"{origin}: {counts} images{_classes_present(built, len(class_names))}; {how}"
     return ImageDataset(spec.name, class_names, **built, split_note=note)
 
 
-def _classes_present(built: dict[str, dataset.ImageSplit], num_classes: int) -> str:
+def _classes_present(built: dict[str, image_split.ImageSplit], num_classes: int) -> str:
     labels = [split.labels for split in built.values()]
     if any(part is None for part in labels):
         return ""

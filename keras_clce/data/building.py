@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from keras_clce.data import resizing
-from keras_clce.data.dataset import ImageSplit, check_interpolation
-from keras_clce.data.records import Records, damage_as_os_error
+from keras_clce.data.examples import Records, damage_as_os_error
+from keras_clce.data.image_split import ImageSplit, check_interpolation
+from keras_clce.views import resizing
 from keras_clce.views.policies import check_image_size
 
 # A split below this size is decoded once and kept; above it, every epoch decodes anew.

@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from tensorflow_datasets.core.download import downloader
 
-from keras_clce.data import list_datasets, load_dataset, preparation
+from keras_clce.data import building, list_datasets, load_dataset
 from keras_clce.data.catalog import get_spec
 
 pytestmark = pytest.mark.any_backend
@@ -117,7 +117,7 @@ def test_streamed_tfds_split_gives_what_the_one_in_memory_gives(shared_data, mon
     }
     kept = load_dataset(**arguments)
     # Sixty training images of 30 pixels fit in this, the test images do not.
-    monkeypatch.setattr(preparation, "MEMORY_LIMIT_BYTES", 60 * 24**2 * 3)
+    monkeypatch.setattr(building, "MEMORY_LIMIT_BYTES", 60 * 24**2 * 3)
     streamed = load_dataset(**arguments)
     assert streamed.train.labels is None
     np.testing.assert_array_equal(streamed.train.arrays()[0], kept.train.arrays()[0])
@@ -260,7 +260,7 @@ def check_classes(data, values):
 
 @pytest.mark.parametrize("streams", [False, True])
 def test_small_classes_of_tfds_are_left_out_of_every_split(tmp_path, monkeypatch, streams):
-    monkeypatch.setattr(preparation, "MEMORY_LIMIT_BYTES", 0 if streams else 2**31)
+    monkeypatch.setattr(building, "MEMORY_LIMIT_BYTES", 0 if streams else 2**31)
     train, test = np.repeat([0, 1, 2, 3], [2, 20, 0, 10]), [0, 1, 1, 2, 3]
     root = tiny_imagenet_of(tmp_path, list("abcd"), train=train, validation=test)
     data = load_dataset(

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from keras_clce.data import views
 from keras_clce.data.balanced import balanced_order, check_balance, warn_of_repeats
 from keras_clce.data.epochs import VIEW_STREAM, epoch_key, epochs_from_stream, epochs_in_memory
-from keras_clce.data.records import Records
+from keras_clce.data.examples import Records
+from keras_clce.views import pipeline
 from keras_clce.views.policies import check_image_size
 
 INTERPOLATIONS = ("bilinear", "bicubic")
@@ -152,7 +152,7 @@ class ImageSplit:
             stored = (self._images, self._labels, self._aspects)
             return tf.data.Dataset.from_tensor_slices(stored).batch(batch_size)
 
-    def view(self, policy: str) -> views.View:
+    def view(self, policy: str) -> pipeline.View:
         """Give the function that draws one view of each image of a stored batch.
 
         Args:
@@ -170,7 +170,7 @@ class ImageSplit:
             >>> split.view("light")(images, aspects, tf.constant([0, 1])).shape.as_list()
             [2, 8, 8, 3]
         """
-        return views.make_view(
+        return pipeline.make_view(
             policy, self.image_size, self.flip, self.interpolation, self.crop_fraction
         )
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_clce.data import view_layers, views
-from keras_clce.data.keyed_random import KeyedRandom
+from keras_clce.views import batch_layers, pipeline
+from keras_clce.views.keyed_random import KeyedRandom
 
 SIZE = 12
 
@@ -19,9 +19,9 @@ def _images(count, side):
 @pytest.mark.parametrize("number", range(4))
 def test_sliding_equals_keras_cvs_projective_transform(number):
     draws = KeyedRandom()
-    step = views._rand_augment_step(SIZE)
+    step = pipeline._rand_augment_step(SIZE)
     slide = step.others[-1]
-    view_layers.bind([step], draws)
+    batch_layers.bind([step], draws)
     layer = slide.layers[number]
     images = tf.constant(_images(11, SIZE), tf.float32)
     key = tf.constant([3, number])
@@ -36,7 +36,7 @@ def test_sliding_equals_keras_cvs_projective_transform(number):
 
 @pytest.mark.any_backend
 def test_randaugment_gives_each_operation_its_chance():
-    step = views._rand_augment_step(SIZE)
+    step = pipeline._rand_augment_step(SIZE)
     names = [type(layer).__name__ for layer in step.layers]
     assert len(step.fused) + len(step.others) - 1 + len(step.others[-1].layers) == 10
     assert [step.shares.count(share) for share in range(len(step.others) + 1)] == [4, 1, 1, 4], (
@@ -48,8 +48,8 @@ def test_randaugment_gives_each_operation_its_chance():
 @pytest.mark.parametrize(
     ("ours", "keras_cvs"),
     [
-        (view_layers.BatchAutoContrast, keras_cv.layers.AutoContrast),
-        (view_layers.BatchEqualization, keras_cv.layers.Equalization),
+        (batch_layers.BatchAutoContrast, keras_cv.layers.AutoContrast),
+        (batch_layers.BatchEqualization, keras_cv.layers.Equalization),
     ],
 )
 def test_batch_forms_equal_keras_cvs(ours, keras_cvs):
