@@ -28,7 +28,7 @@ from keras_clce.data import load_few_shot  # noqa: E402
 from keras_clce.evaluate import draw_tasks, few_shot_accuracy  # noqa: E402
 from keras_clce.evaluate.statistics import confidence_interval  # noqa: E402
 from keras_clce.models.backbones import backbone_spec, build_backbone  # noqa: E402
-from keras_clce.models.checkpoints.efficientnet_lite import checkpoint_path  # noqa: E402
+from keras_clce.models.families.efficientnet_lite import checkpoint_path  # noqa: E402
 from keras_clce.report import format_table  # noqa: E402
 
 FLAGS = flags.FLAGS

@@ -22,7 +22,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import timm_helper  # noqa: E402
 
 from keras_clce.models.backbones import build_backbone  # noqa: E402
-from keras_clce.models.checkpoints.efficientnet_lite import (  # noqa: E402
+from keras_clce.models.families.efficientnet_lite import (  # noqa: E402
     checkpoint_path,
     imagenet_classifier,
 )

@@ -28,9 +28,9 @@ from absl import app, flags, logging
 
 from keras_clce.files import write_atomically
 from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
-from keras_clce.models.checkpoints.files import local_weights
 from keras_clce.models.checkpoints.layouts import LoadReport
-from keras_clce.models.checkpoints.timm_reference import timm_features
+from keras_clce.models.checkpoints.preprocessing import local_weights
+from keras_clce.models.timm_reference import timm_features
 
 FLAGS = flags.FLAGS
 TOLERANCE = 1e-4

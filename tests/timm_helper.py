@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from keras_clce.models.checkpoints.timm_reference import import_timm
+from keras_clce.models.timm_reference import import_timm
 
 
 def pooled_features(model: torch.nn.Module, pixels: np.ndarray) -> np.ndarray:

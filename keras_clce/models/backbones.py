@@ -8,15 +8,18 @@ from pathlib import Path
 
 import keras
 
-from keras_clce.models.checkpoints.files import (
+from keras_clce.models.checkpoints.layouts import LoadReport
+from keras_clce.models.checkpoints.preprocessing import (
     HUB,
     KERAS_SUFFIX,
     local_weights,
     published_preprocessing,
 )
-from keras_clce.models.checkpoints.layouts import LoadReport
 from keras_clce.models.checkpoints.tensors import checkpoint_file
-from keras_clce.models.external import (
+from keras_clce.models.fast_operations import use_fast_operations
+from keras_clce.models.graphs import AS_PUBLISHED
+from keras_clce.models.registry import REGISTRY, TENSORS, BackboneSpec
+from keras_clce.models.sources.applications import (
     EXTERNAL_FORMS,
     EXTERNAL_PREFIXES,
     build_external,
@@ -24,10 +27,7 @@ from keras_clce.models.external import (
     external_pixels,
     is_external,
 )
-from keras_clce.models.graphs import AS_PUBLISHED
-from keras_clce.models.quick_layers import quicken
-from keras_clce.models.registry import REGISTRY, TENSORS, BackboneSpec
-from keras_clce.models.saved import saved_interpolation, saved_names
+from keras_clce.models.sources.saved import saved_interpolation, saved_names
 
 _MIN_IMAGE_SIZE = 8
 
@@ -147,11 +147,11 @@ def build_backbone(
     check_weights(name, weights)
     check_options(name, stochastic_depth, remat)
     if is_external(name):
-        return quicken(build_external(name, image_size, weights))
+        return use_fast_operations(build_external(name, image_size, weights))
     row = _row(name)
     options = {"stochastic_depth": stochastic_depth, "remat": remat}
     options = {name: value for name, value in options.items() if value}
-    return quicken(row.build(row.spec, image_size, weights, **options))
+    return use_fast_operations(row.build(row.spec, image_size, weights, **options))
 
 
 def check_options(

@@ -11,14 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import keras
 
-from keras_clce.models.bit import big_transfer
-from keras_clce.models.checkpoints import efficientnet_lite as lite_checkpoints
-from keras_clce.models.checkpoints.files import (
-    KERAS_SUFFIX,
-    load_weights_file,
-    local_weights,
-    published_preprocessing,
-)
+from keras_clce.models.architectures.bit import big_transfer
+from keras_clce.models.architectures.small_resnet import small_resnet
+from keras_clce.models.architectures.vit import vision_transformer
 from keras_clce.models.checkpoints.google_npz import GOOGLE_BIT, GOOGLE_VIT
 from keras_clce.models.checkpoints.hugging_face_vit import HUGGING_FACE_EPSILON, HUGGING_FACE_VIT
 from keras_clce.models.checkpoints.layouts import (
@@ -28,14 +23,19 @@ from keras_clce.models.checkpoints.layouts import (
     load_layout,
 )
 from keras_clce.models.checkpoints.official_beit3 import OFFICIAL_BEIT3
+from keras_clce.models.checkpoints.preprocessing import (
+    KERAS_SUFFIX,
+    load_weights_file,
+    local_weights,
+    published_preprocessing,
+)
 from keras_clce.models.checkpoints.tensors import folder_config, read_tensors
 from keras_clce.models.checkpoints.timm_bit import TIMM_BIT
 from keras_clce.models.checkpoints.timm_resnet import TIMM_RESNET
 from keras_clce.models.checkpoints.timm_vit import TIMM_VIT
-from keras_clce.models.external import build_hub, check_config, from_preset
+from keras_clce.models.families import efficientnet_lite as lite_checkpoints
 from keras_clce.models.graphs import AS_PUBLISHED, pixel_input, plain_model, scale_pixels
-from keras_clce.models.small_resnet import small_resnet
-from keras_clce.models.vit import vision_transformer
+from keras_clce.models.sources.applications import build_hub, check_config, from_preset
 
 if TYPE_CHECKING:  # the registry imports this module
     from keras_clce.models.registry import BackboneSpec

@@ -21,8 +21,8 @@ from keras_clce.models.builders import (
     small_resnet_backbone,
     vit_backbone,
 )
-from keras_clce.models.checkpoints import efficientnet_lite as lite_checkpoints
 from keras_clce.models.checkpoints.layouts import LoadReport, load_checkpoint
+from keras_clce.models.families import efficientnet_lite as lite_checkpoints
 
 
 @dataclasses.dataclass(frozen=True)

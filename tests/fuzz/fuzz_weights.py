@@ -14,8 +14,8 @@ import torch
 from mutations import mutate, outcome
 
 from keras_clce.models.backbones import build_backbone
-from keras_clce.models.checkpoints.files import load_weights_file, published_preprocessing
 from keras_clce.models.checkpoints.layouts import TORCH_LEAVES, Layout, load_checkpoint
+from keras_clce.models.checkpoints.preprocessing import load_weights_file, published_preprocessing
 
 SIZE = 8
 LAYOUT = Layout(

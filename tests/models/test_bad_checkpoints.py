@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from tiny_vit import SIZE
 
 from keras_clce.models.backbones import build_backbone, load_weights
-from keras_clce.models.checkpoints.files import published_preprocessing
+from keras_clce.models.checkpoints.preprocessing import published_preprocessing
 from keras_clce.models.checkpoints.tensors import read_tensors
 
 

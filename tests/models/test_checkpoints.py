@@ -16,14 +16,14 @@ from safetensors.torch import save_file
 from tiny_vit import SIZE, vit
 
 from keras_clce.models import builders, registry
+from keras_clce.models.architectures.vit import vision_transformer
 from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
 from keras_clce.models.builders import vit_backbone
-from keras_clce.models.checkpoints.files import published_preprocessing
 from keras_clce.models.checkpoints.layouts import resample_positions
+from keras_clce.models.checkpoints.preprocessing import published_preprocessing
 from keras_clce.models.checkpoints.tensors import read_tensors
-from keras_clce.models.checkpoints.timm_reference import timm_features
 from keras_clce.models.registry import REGISTRY
-from keras_clce.models.vit import vision_transformer
+from keras_clce.models.timm_reference import timm_features
 
 
 def features(oracle, pixels, name="vit_tiny"):

@@ -14,7 +14,7 @@ import timm_helper
 import torch
 
 from keras_clce.models.backbones import build_backbone
-from keras_clce.models.checkpoints import efficientnet_lite
+from keras_clce.models.families import efficientnet_lite
 
 MEAN, STD = 127.0, 128.0
 

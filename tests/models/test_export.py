@@ -10,7 +10,7 @@ from backbone_checks import assert_close, perturb, random_pixels
 from keras_clce import CLCEModel, backend
 from keras_clce.data import two_view_augmenter
 from keras_clce.models import backbone_spec, build_backbone, builders
-from keras_clce.models.quick_layers import quicken
+from keras_clce.models.fast_operations import use_fast_operations
 
 SIZE = 32
 CLASSES = 3
@@ -54,7 +54,7 @@ def encoder(name):
     if FAMILIES.get(name) is None:
         model = build_backbone(name, SIZE)
     else:
-        model = quicken(FAMILIES[name](backbone_spec(name), SIZE, None))
+        model = use_fast_operations(FAMILIES[name](backbone_spec(name), SIZE, None))
     perturb(model)
     return model
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from backbone_checks import assert_close, perturb, random_pixels
 
+from keras_clce.models.architectures.vit import vision_transformer
 from keras_clce.models.backbones import backbone_spec, build_backbone
 from keras_clce.models.graphs import pixel_input
-from keras_clce.models.vit import vision_transformer
 
 
 def _hub_preset(folder):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_clce import CLCEModel
-from keras_clce.models.vit import vision_transformer
+from keras_clce.models.architectures.vit import vision_transformer
 
 SIZE = 16
 MODES = {

@@ -17,8 +17,8 @@ import torchscale_helper
 from backbone_checks import scaled
 from safetensors.torch import save_file
 
+from keras_clce.models import timm_reference
 from keras_clce.models.backbones import build_backbone
-from keras_clce.models.checkpoints import timm_reference
 
 MODELS = {
     "vit_base": ("vit_base_patch16_224", {"num_classes": 0}),

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from backbone_checks import assert_close, random_pixels
 
+from keras_clce.models.architectures.vit import vision_transformer
 from keras_clce.models.backbones import backbone_spec, build_backbone
-from keras_clce.models.vit import vision_transformer
 
 SIZE = 16
 

@@ -14,8 +14,8 @@ from keras import ops
 from keras_clce import CLCELoss, CLCEModel
 from keras_clce.data import ClassBalancedBatches
 from keras_clce.losses import HSCLLoss, SupConLoss
+from keras_clce.models.architectures.vit import vision_transformer
 from keras_clce.models.backbones import build_backbone
-from keras_clce.models.vit import vision_transformer
 
 LOSSES = {
     "clce": CLCELoss(0.5),

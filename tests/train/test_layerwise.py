@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from keras_clce import CLCEModel
-from keras_clce.models.vit import vision_transformer
+from keras_clce.models.architectures.vit import vision_transformer
 from keras_clce.train.layerwise import layer_multipliers, unfreeze_last
 from keras_clce.train.optimization import build_optimizer
 

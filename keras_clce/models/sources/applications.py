@@ -9,8 +9,8 @@ import numpy as np
 
 from keras_clce.models.checkpoints.tensors import check_archive, in_one_line
 from keras_clce.models.graphs import pixel_input, plain_model, scale_pixels
-from keras_clce.models.hub import at_size, pooled_features
-from keras_clce.models.zero import is_repository, load_zero, zero_pixels
+from keras_clce.models.sources.keras_hub import at_size, pooled_features
+from keras_clce.models.sources.zeromodels import is_repository, load_zero, zero_pixels
 
 EXTERNAL_FORMS = (
     "'app:NAME' (a model of keras.applications, as app:ResNet50V2), "

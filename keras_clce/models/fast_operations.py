@@ -18,11 +18,11 @@ _counting = threading.Lock()
 _users: collections.Counter[keras.Layer] = collections.Counter()  # of layers that are quick now
 
 
-def quicken(model: keras.Model) -> keras.Model:
+def use_fast_operations(model: keras.Model) -> keras.Model:
     """Have a model's layers computed quickly from now on.
 
     Values, weights, configuration and saved files stay the same. It is for models that are made
-    here; `quick_layers` leaves a user's own as it was.
+    here; `fast_operations` leaves a user's own as it was.
 
     Args:
         model: a model of any origin; its layers are changed in place.
@@ -31,7 +31,7 @@ def quicken(model: keras.Model) -> keras.Model:
         The same model.
 
     Example:
-        >>> encoder = quicken(keras.saving.load_model("encoder.keras"))
+        >>> encoder = use_fast_operations(keras.saving.load_model("encoder.keras"))
     """
     for layer, name, function in _slow_layers(model):
         vars(layer)[name] = types.MethodType(function, layer)
@@ -39,7 +39,7 @@ def quicken(model: keras.Model) -> keras.Model:
 
 
 @contextlib.contextmanager
-def quick_layers(model: keras.Model) -> Iterator[None]:
+def fast_operations(model: keras.Model) -> Iterator[None]:
     """Have a model's convolutions, poolings and normalisations computed quickly meanwhile.
 
     It may be entered again inside, and by several threads; the layers become what they were when
@@ -49,7 +49,7 @@ def quick_layers(model: keras.Model) -> Iterator[None]:
         model: a model of any origin.
 
     Example:
-        >>> with quick_layers(encoder):
+        >>> with fast_operations(encoder):
         ...     features = encoder(images)
     """
     if backend.compiles_by_torch():

@@ -12,7 +12,7 @@ from backbone_checks import assert_close, random_pixels
 
 from keras_clce import CLCEModel, backend
 from keras_clce.models.backbones import build_backbone
-from keras_clce.models.quick_layers import quick_layers, quicken
+from keras_clce.models.fast_operations import fast_operations, use_fast_operations
 
 layers = keras.layers
 SHAPE = (5, 9, 8, 6)
@@ -49,7 +49,7 @@ def assert_same(layer, shape=SHAPE, tolerance=1e-5):
         if variable.path.split("/")[-1] != "shift":
             variable.assign(rng.uniform(0.5, 1.5, variable.shape))
     original = stock(quick)
-    quicken(quick)
+    use_fast_operations(quick)
     assert any(set(vars(each)) & {"call", "convolution_op"} for each in quick.layers)
     images = rng.normal(1, 2, shape).astype("float32")
     targets = 10 * rng.normal(size=quick.output_shape).astype("float32")
@@ -95,7 +95,7 @@ def test_convolutions_in_loops_have_the_order_of_axes_that_is_quick(options):
     if jax.default_backend() != "cpu":
         pytest.skip("of XLA's compiler for the CPU")
     layer = layers.Conv2D(4, 3, padding="same", **options)
-    quicken(keras.Sequential([keras.Input(SHAPE[1:]), layer]))
+    use_fast_operations(keras.Sequential([keras.Input(SHAPE[1:]), layer]))
 
     def loss(kernel, images):
         step = jax.checkpoint(lambda part: layer.convolution_op(part, kernel))
@@ -160,7 +160,7 @@ def test_batch_normalization_of_vectors():
 
 def test_moving_averages_are_of_the_biased_variance():
     layer = layers.BatchNormalization(momentum=0.75)
-    quicken(keras.Sequential([keras.Input(SHAPE[1:]), layer]))
+    use_fast_operations(keras.Sequential([keras.Input(SHAPE[1:]), layer]))
     images = np.random.default_rng(0).normal(3, 2, SHAPE).astype("float32")
     layer(images, training=True)
     axes = (0, 1, 2)
@@ -226,7 +226,7 @@ def test_layers_inside_of_layers_and_subclasses(counted):
     model = keras.Model(images, Twice(2, 1)(inner(images)))
     pixels = np.ones(SHAPE, "float32")
     expected = model.predict(pixels, verbose=0)
-    quicken(model)(pixels)
+    use_fast_operations(model)(pixels)
     assert counted["conv"] == 1
     assert_close(model.predict(pixels, verbose=0), expected, 1e-6)
 
@@ -300,12 +300,12 @@ def test_quick_meanwhile_whatever_happens():
         (layer.name, name) for layer in encoder.layers for name in names if _is_slow(layer, name)
     }
     assert len(quick) == 5
-    with quick_layers(encoder):
-        with quick_layers(encoder):
+    with fast_operations(encoder):
+        with fast_operations(encoder):
             assert own_methods(encoder) == quick
         assert own_methods(encoder) == quick
     assert not own_methods(encoder)
-    with pytest.raises(RuntimeError), quick_layers(encoder):
+    with pytest.raises(RuntimeError), fast_operations(encoder):
         raise RuntimeError
     assert not own_methods(encoder)
 
@@ -322,12 +322,12 @@ def test_threads_leave_in_any_order():
     inside, leave = threading.Event(), threading.Event()
 
     def stay():
-        with quick_layers(encoder):
+        with fast_operations(encoder):
             inside.set()
             leave.wait(60)
 
     thread = threading.Thread(target=stay)
-    with quick_layers(encoder):
+    with fast_operations(encoder):
         thread.start()
         assert inside.wait(60)
     assert len(own_methods(encoder)) == 5
@@ -340,7 +340,7 @@ def test_methods_that_users_set_stay():
     encoder = own_model()
     layer = encoder.layers[1]
     own = layer.convolution_op = lambda inputs, kernel: keras.ops.conv(inputs, kernel) + 1
-    with quick_layers(encoder):
+    with fast_operations(encoder):
         assert vars(layer)["convolution_op"] is own
     assert vars(layer)["convolution_op"] is own
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from keras_clce.models.checkpoints.files import INTERPOLATIONS
+from keras_clce.models.checkpoints.preprocessing import INTERPOLATIONS
 from keras_clce.models.checkpoints.tensors import in_one_line
 from keras_clce.models.graphs import PIXELS
 

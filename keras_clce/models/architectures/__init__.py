@@ -1,0 +1,1 @@
+"""Graphs of encoders that are written here, one module an architecture."""

@@ -1,0 +1,1 @@
+"""Families of encoders, one module a family: rows, builder, names of tensors, depth groups."""

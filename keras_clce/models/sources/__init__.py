@@ -1,0 +1,1 @@
+"""Sources of encoders from elsewhere, one module a source."""
