@@ -1,0 +1,186 @@
+"""How a model trains on two views of every image: its loss, its steps and its logs."""
+
+import contextlib
+import functools
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_clce import backend, losses
+from keras_clce.checks import check_whole_number
+from keras_clce.losses import CLCELoss
+from keras_clce.models.fast_operations import fast_operations
+from keras_clce.train.array_checks import check_labelled
+from keras_clce.train.view_stacking import stack_views
+
+
+class TwoViewTraining(keras.Model):
+    """Base class of models with an encoder, an embedding and logits that train on two views.
+
+    A subclass sets `backbone`, `augmenter` and `num_classes`; its outputs are those of
+    `keras_clce.models.heads.EmbeddingAndLogits`.
+
+    Args:
+        **kwargs: As in `keras.Model`.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.gradient_cache_size = None
+        self._evaluations = 0
+        self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
+        self.contrastive_tracker = keras.metrics.Mean(name="contrastive")
+        self.feature_norm_tracker = keras.metrics.Mean(name="feature_norm")
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: CLCELoss | str = "clce",
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        gradient_cache_size: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Configure training, as `keras.Model.compile` does.
+
+        Args:
+            optimizer: As in Keras. Defaults to `"rmsprop"`.
+            loss: A `CLCELoss`, which covers cross-entropy alone (`contrastive_weight=0`) and a
+                contrastive loss alone (`contrastive_weight=1`), or a name that
+                `keras_clce.losses.get` takes. Defaults to `"clce"`, `CLCELoss()`.
+            metrics: As in Keras, of the probabilities `(batch, num_classes)`. Defaults to `None`.
+            weighted_metrics: As in Keras. Defaults to `None`.
+            gradient_cache_size: Views that go through the encoder at a time, on each device, at
+                the memory of as many and the price of a second forward pass. The loss and its
+                gradients are those of the whole batch; batch normalisation takes the statistics
+                of each chunk, as if it were a batch, and on JAX those of all devices' chunks
+                together. There are no gradients of the images, and on torch none by
+                `torch.autograd.grad`. Defaults to `None`, all views at once.
+            **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss`,
+                as in Keras. `loss_weights` is refused: there is one loss.
+
+        Raises:
+            ValueError: If `loss` is not a `CLCELoss` that reduces to a scalar, `loss_weights`
+                are given, or `gradient_cache_size` is no whole number above 0 or comes with
+                `jit_compile=True` on TensorFlow.
+
+        Reference:
+            - [Gradient cache](https://arxiv.org/abs/2101.06983)
+
+        Example:
+        ```python
+        model.compile(keras.optimizers.AdamW(1e-3), loss=CLCELoss(), metrics=["accuracy"])
+        ```
+        """
+        if loss is None or loss in losses.LOSSES:
+            loss = losses.get(loss or "clce")
+        if not isinstance(loss, CLCELoss) or loss.reduction in (None, "none"):
+            raise ValueError(
+                f"`loss` must be one of {losses.LOSSES}, or a keras_clce.losses.CLCELoss that "
+                "reduces to a scalar: CLCELoss(contrastive_weight=0) is cross-entropy alone, "
+                f"CLCELoss(1, contrastive=…) a contrastive loss alone. Received: loss={loss!r}"
+            )
+        if kwargs.get("loss_weights") is not None:
+            raise ValueError(
+                "`loss_weights` must be None: CLCELoss(contrastive_weight=…) weights the parts. "
+                f"Received: loss_weights={kwargs['loss_weights']!r}"
+            )
+        gradient_cache_size = check_whole_number("gradient_cache_size", gradient_cache_size)
+        in_a_loop = gradient_cache_size is not None
+        if in_a_loop and kwargs.get("jit_compile") is True and not backend.xla_takes_loops():
+            raise ValueError(
+                "`jit_compile` must be False or 'auto' with `gradient_cache_size` on TensorFlow, "
+                "whose XLA has no gradient of its loop. Received: jit_compile=True"
+            )
+        # Keras would flatten the outputs and look for a loss of each; `compute_loss` gives all
+        # of them to the one loss instead.
+        super().compile(
+            optimizer=optimizer,
+            loss=None,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            **kwargs,
+        )
+        self.loss = loss
+        self.gradient_cache_size = gradient_cache_size
+        if in_a_loop and not backend.xla_takes_loops():
+            self.jit_compile = False
+
+    def get_compile_config(self) -> dict[str, Any] | None:
+        """Arguments of `compile`, serialized, for a saved model."""
+        config = super().get_compile_config()
+        if config:
+            config["loss"] = keras.saving.serialize_keras_object(self.loss)
+            config["gradient_cache_size"] = self.gradient_cache_size
+        return config
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile with what `get_compile_config` gave, optimizer variables included."""
+        config = keras.saving.deserialize_keras_object(config)
+        config.pop("loss_weights", None)
+        self.compile(**config)
+        if self.optimizer is not None and self.built:
+            self.optimizer.build(self.trainable_variables)
+
+    def train_step(self, *args: Any) -> Any:
+        """Keras's own training step, on both views stacked into one batch."""
+        stack = functools.partial(stack_views, self)
+        # Here as well as in `call`: some backends compute layers again on the way backward.
+        with fast_operations(self.backbone):
+            return backend.train_step_on(self, super().train_step, stack, args)
+
+    def test_step(self, *args: Any) -> Any:
+        """Keras's own test step, its work divided where every device has the whole batch."""
+        *state, data = args
+        with self._without_feature_norm():
+            return super().test_step(*state, backend.share_rows(data))
+
+    def predict_step(self, *args: Any) -> Any:
+        """Keras's own prediction step, its work divided where every device has the whole batch."""
+        *state, data = args
+        return backend.whole_rows(super().predict_step(*state, backend.share_rows(data)))
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The loss of `compile` plus the layers' own losses; updates the logged parts."""
+        check_labelled(y)
+        parts = self.loss.parts(y, y_pred, sample_weight)
+        self.cross_entropy_tracker.update_state(*parts["cross_entropy"])
+        self.contrastive_tracker.update_state(*parts["contrastive"])
+        if "feature_norm" in y_pred:
+            self.feature_norm_tracker.update_state(y_pred["feature_norm"])
+        total = self.loss.join(parts)
+        for loss in self.losses:
+            total = total + ops.sum(ops.cast(loss, total.dtype))
+        # Every replica has the whole loss, and Keras sums their gradients.
+        return total / backend.num_replicas()
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Metrics of `compile`, on the probabilities."""
+        # Keras comes here first where it builds metrics.
+        check_labelled(y)
+        return super().compute_metrics(x, y, y_pred["probabilities"], sample_weight)
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """Logs by name; `feature_norm` of training alone."""
+        logs = super().get_metrics_result()
+        if self._evaluations:
+            logs.pop(self.feature_norm_tracker.name)
+        return logs
+
+    @contextlib.contextmanager
+    def _without_feature_norm(self):
+        self._evaluations += 1  # a step within `evaluate`, and replicas that take turns
+        try:
+            yield
+        finally:
+            self._evaluations -= 1
