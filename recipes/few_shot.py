@@ -28,8 +28,8 @@ from absl import app, flags
 from keras_clce import CLCEModel
 from keras_clce.data import FewShotDataset, ImageSplit, load_few_shot
 from keras_clce.evaluate import FewShotCallback, classify_tasks, draw_tasks, few_shot_accuracy
-from keras_clce.evaluate.episodes import check_tasks
 from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
+from keras_clce.evaluate.tasks import check_tasks
 from keras_clce.files import write_atomically, write_json
 from keras_clce.report import (
     FEW_SHOT_NOTE,

@@ -8,8 +8,7 @@ from absl import flags
 
 from keras_clce import losses
 from keras_clce.data.catalog import get_spec
-from keras_clce.losses import LOSSES
-from keras_clce.losses.names import arguments_of
+from keras_clce.losses import LOSSES, arguments_of
 from keras_clce.models.backbones import backbone_spec, check_options, check_weights
 
 FLAGS = flags.FLAGS

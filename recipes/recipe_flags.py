@@ -20,14 +20,12 @@ from flag_checks import (
     learning_rates,
     trainable,
 )
-from keras_clce.losses.functional import POSITIVE_SUMS
-from keras_clce.losses.names import arguments_of
 
 from keras_clce import losses
 from keras_clce.backend import backend_name
 from keras_clce.data import VIEW_POLICIES, list_datasets
 from keras_clce.data.catalog import get_spec
-from keras_clce.losses import LOSSES, CLCELoss
+from keras_clce.losses import LOSSES, POSITIVE_SUMS, CLCELoss, arguments_of
 from keras_clce.models.backbones import backbone_spec
 from keras_clce.models.heads import FEATURE_NORMALIZATIONS
 from keras_clce.models.sources.applications import brings_weights, is_external

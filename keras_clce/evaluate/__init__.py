@@ -1,9 +1,9 @@
 """Evaluation: accuracies of outputs and embeddings, intervals and tests."""
 
-from keras_clce.evaluate.embedding import CosineSimilarities, cosine_similarities, isotropy_score
-from keras_clce.evaluate.episodes import Tasks, draw_tasks
-from keras_clce.evaluate.features import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
-from keras_clce.evaluate.few_shot import (
+from keras_clce.evaluate.embedding_geometry import CosineSimilarities, cosine_similarities, isotropy_score
+from keras_clce.evaluate.tasks import Tasks, draw_tasks
+from keras_clce.evaluate.classification import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
+from keras_clce.evaluate.few_shot_metrics import (
     FewShotComparison,
     FewShotResult,
     classify_tasks,

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from keras_clce.checks import check_at_least
-from keras_clce.evaluate.few_shot import few_shot_accuracy
+from keras_clce.evaluate.few_shot_metrics import few_shot_accuracy
 
 
 class FewShotCallback(keras.callbacks.Callback):

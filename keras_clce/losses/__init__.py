@@ -1,7 +1,21 @@
 """Losses: CLCE and its contrastive parts."""
 
+from keras_clce.losses.arguments import POSITIVE_SUMS
 from keras_clce.losses.clce import CLCELoss
-from keras_clce.losses.contrastive import HSCLLoss, LACLNLoss, SupConLoss
-from keras_clce.losses.names import LOSSES, get
+from keras_clce.losses.hscl import HSCLLoss
+from keras_clce.losses.labels import labels_are_valid
+from keras_clce.losses.lacln import LACLNLoss
+from keras_clce.losses.registry import LOSSES, arguments_of, get
+from keras_clce.losses.supcon import SupConLoss
 
-__all__ = ["LOSSES", "CLCELoss", "HSCLLoss", "LACLNLoss", "SupConLoss", "get"]
+__all__ = [
+    "LOSSES",
+    "POSITIVE_SUMS",
+    "CLCELoss",
+    "HSCLLoss",
+    "LACLNLoss",
+    "SupConLoss",
+    "arguments_of",
+    "get",
+    "labels_are_valid",
+]

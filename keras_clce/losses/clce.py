@@ -9,8 +9,10 @@ import numpy as np
 from keras import ops
 
 from keras_clce import backend
-from keras_clce.losses.contrastive import ContrastiveLoss, LACLNLoss, reduce_anchors
-from keras_clce.losses.functional import class_ids
+from keras_clce.losses.base import ContrastiveLoss
+from keras_clce.losses.labels import class_ids
+from keras_clce.losses.lacln import LACLNLoss
+from keras_clce.losses.reduction import reduce_anchors
 
 
 @keras.saving.register_keras_serializable(package="keras_clce")

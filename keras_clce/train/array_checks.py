@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_clce.losses.functional import labels_are_valid
+from keras_clce.losses import labels_are_valid
 
 
 def check_arrays(x: Any, y: Any, image_shape: Sequence[int | None], num_classes: int) -> None:

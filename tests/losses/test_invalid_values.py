@@ -233,7 +233,7 @@ def check_others(function, chunk_size, value, wrap=lambda function: function):
     name, options = FUNCTIONS[function]
 
     def values_of(labels, x):
-        return getattr(cases.functional, name)(labels, x, chunk_size=chunk_size, **options)[0]
+        return cases.FUNCTIONS[name](labels, x, chunk_size=chunk_size, **options)[0]
 
     values = gradients.to_numpy(wrap(values_of)(*of_a_lone_row(value)))
     assert np.isnan(values[np.arange(N) != 5]).all()

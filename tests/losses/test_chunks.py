@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_clce.losses import HSCLLoss, LACLNLoss, SupConLoss, blockwise
+from keras_clce.losses import HSCLLoss, LACLNLoss, SupConLoss, chunks
 
 CONFIGURATIONS = {
     "lacln": ("lacln", {}),
@@ -88,7 +88,7 @@ def test_half_precision_embeddings(name, dtype):
 def test_classes_too_large_for_32_bits_stay_apart(name):
     labels = np.array([2**40, 1, 2**40 + 1, 1, 2**40, 2**40 + 1], dtype="int64")
     x = cases.embeddings(n=6)
-    values, counted = getattr(cases.functional, name)(labels, x, chunk_size=4)
+    values, counted = cases.FUNCTIONS[name](labels, x, chunk_size=4)
     wanted, _ = cases.ORACLE[name][0](np.array([0, 1, 2, 1, 0, 2]), x)
     cases.assert_values_close(ops.convert_to_numpy(values), wanted)
     assert ops.convert_to_numpy(counted).all()
@@ -117,9 +117,9 @@ def test_a_large_batch_has_no_table_of_all_pairs(name):
     assert largest_tensor(LOSSES[name], 1000) >= 1000 * 1000
 
 
-def test_blocks_of_a_very_large_batch_have_fewer_anchors(monkeypatch):
+def test_chunks_of_a_very_large_batch_have_fewer_anchors(monkeypatch):
     assert largest_tensor(LOSSES["lacln"], 1536) >= 128 * 1536
-    monkeypatch.setattr(blockwise, "_LARGEST_BLOCK", 32 * 1536 + 1)
+    monkeypatch.setattr(chunks, "_LARGEST_CHUNK", 32 * 1536 + 1)
     assert largest_tensor(LOSSES["lacln"], 1536) == 32 * 1536
 
 

@@ -15,7 +15,7 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from keras_clce.checks import as_array, number_array
-from keras_clce.evaluate.episodes import Tasks, draw_tasks
+from keras_clce.evaluate.tasks import Tasks, draw_tasks
 from keras_clce.evaluate.statistics import (
     PairedTTest,
     confidence_interval,
@@ -23,7 +23,7 @@ from keras_clce.evaluate.statistics import (
     sign_flip_p_value,
 )
 from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
-from keras_clce.evaluate.transforms import transform_features
+from keras_clce.evaluate.feature_transforms import transform_features
 
 _RESAMPLES = 2000
 _TASKS_TOGETHER = 32

@@ -12,7 +12,7 @@ from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
 from keras_clce.evaluate import classify_tasks, compare, draw_tasks, few_shot_accuracy
-from keras_clce.evaluate.episodes import check_tasks
+from keras_clce.evaluate.tasks import check_tasks
 
 pytestmark = pytest.mark.any_backend
 

@@ -7,7 +7,9 @@ from typing import Any
 import keras
 
 from keras_clce.losses.clce import CLCELoss
-from keras_clce.losses.contrastive import HSCLLoss, LACLNLoss, SupConLoss
+from keras_clce.losses.hscl import HSCLLoss
+from keras_clce.losses.lacln import LACLNLoss
+from keras_clce.losses.supcon import SupConLoss
 
 # The contrastive part and its weight; None is a weight that the caller may choose.
 _PARTS = {

@@ -6,8 +6,7 @@ import re
 import keras
 import pytest
 
-from keras_clce.losses import LOSSES, CLCELoss, HSCLLoss, LACLNLoss, SupConLoss, get
-from keras_clce.losses.names import arguments_of
+from keras_clce.losses import LOSSES, CLCELoss, HSCLLoss, LACLNLoss, SupConLoss, arguments_of, get
 
 pytestmark = pytest.mark.any_backend
 

@@ -1,0 +1,86 @@
+"""From labels and embeddings to one value per anchor, by a table of all pairs or in chunks."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from keras_clce.losses.chunks import ChunkForm, values_in_chunks
+from keras_clce.losses.labels import classes_and_validity
+from keras_clce.losses.pairs import Pairs, all_pairs, unit_rows
+
+# Up to that many rows the table of all pairs is small, and a single chunk is as fast.
+_LARGEST_TABLE = 1024
+
+
+def anchor_values(
+    labels: Any,
+    embeddings: Any,
+    temperature: float,
+    chunk_size: int | None,
+    formula: Callable[[Pairs], Any],
+    chunk_form: ChunkForm,
+) -> tuple[Any, Any]:
+    """Value of each anchor of a batch, by a loss's formula or by its form in chunks.
+
+    Args:
+        labels: Integer classes `[batch]` or `[batch, 1]`, or one-hot rows `[batch, classes]`.
+        embeddings: Embeddings `[batch, dim]`; rows are normalised here.
+        temperature: Softmax temperature τ.
+        chunk_size: Anchors per chunk; `None` takes the table of all pairs up to 1,024 rows.
+        formula: The loss per anchor, from `Pairs` to `[anchors]`. An anchor without a positive may
+            have any finite value.
+        chunk_form: The same loss in chunks.
+
+    Returns:
+        Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
+        for each anchor that has a positive, else 0. An anchor whose label turns out to be no class
+        has NaN and 1.
+
+    Raises:
+        ValueError: If shapes do not fit, or labels that can be seen are no classes.
+
+    Example:
+    ```python
+    values, has_positive = anchor_values(
+        labels, embeddings, 0.5, None, formula, chunk_form
+    )
+    ```
+    """
+    classes, known, embeddings = _checked_batch(labels, embeddings)
+    if _fits_in_table(embeddings, chunk_size):
+        pairs = all_pairs(classes, embeddings)
+        # Kept for an anchor without a class too, whose gradient is NaN as its value is.
+        kept = ops.logical_or(pairs.num_positives > 0, ops.logical_not(known))
+        values = ops.where(kept, formula(pairs), 0.0)
+        has_positive = ops.cast(pairs.num_positives > 0, "float32")
+    else:
+        values, has_positive = values_in_chunks(
+            classes, embeddings, temperature, chunk_size, chunk_form
+        )
+    # It counts, lest a mean leave it out, and a product hands NaN on to the gradient too.
+    values = values * ops.cast(ops.where(known, 1.0, float("nan")), "float32")
+    return values, ops.where(known, has_positive, 1.0)
+
+
+def _checked_batch(labels, embeddings):
+    """Integer classes `[batch]`, whether each is one, and unit rows `[batch, dim]`."""
+    embeddings = ops.convert_to_tensor(embeddings)
+    shape = tuple(embeddings.shape)
+    if len(shape) != 2 or 0 in shape:
+        raise ValueError(
+            "`embeddings` must have shape (batch, dim), with at least one row. "
+            f"Received: embeddings of shape {shape}"
+        )
+    classes, known = classes_and_validity(labels, shape[0])
+    if isinstance(labels, (list, tuple, np.ndarray)) and np.size(labels) == classes.shape[0]:
+        # JAX has no integers of 64 bits unless told to, and only equality counts.
+        classes = ops.convert_to_tensor(np.unique(labels, return_inverse=True)[1].reshape(-1))
+        known = ops.convert_to_tensor(np.reshape(labels, -1) >= 0)
+    return classes, known, unit_rows(embeddings)
+
+
+def _fits_in_table(embeddings, chunk_size):
+    rows = embeddings.shape[0]
+    return chunk_size is None and rows is not None and rows <= _LARGEST_TABLE

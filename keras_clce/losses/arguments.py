@@ -1,0 +1,97 @@
+"""The arguments that several losses share: their checks and their descriptions."""
+
+import inspect
+import math
+import re
+from collections.abc import Callable
+from numbers import Real
+from typing import TypeVar
+
+POSITIVE_SUMS = ("outside", "inside")
+
+_DESCRIPTIONS = {
+    "temperature": """\
+Softmax temperature τ, above 0. Defaults to 0.5.""",
+    "positive_sum": """\
+Where the mean over positives stands, `"outside"` the logarithm (L_out) or
+        `"inside"` it (L_in). Defaults to `"outside"`.""",
+    "chunk_size": """\
+Anchors that are compared with the batch at a time, in memory that grows with
+        the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
+        rows; beyond that, or where the batch size is not known while tracing, 128, or fewer if
+        the batch has more than 8,192 rows.""",
+    "reduction": """\
+As in `keras.losses.Loss`. Defaults to `"sum_over_batch_size"`, the mean over
+        the anchors that have a positive.""",
+    "dtype": """\
+Dtype of the result. Defaults to `None`, Keras's `floatx`.""",
+    "y_true": """\
+Integer classes `(batch,)` or `(batch, 1)`, from 0, or one-hot rows
+        `(batch, classes)`. What turns out to be no class (a negative number or a fraction, a
+        row that is not one-hot) makes the loss NaN, on every backend.""",
+    "y_pred": """\
+Embeddings `(batch, dim)`; rows are normalised by the loss.""",
+    "sample_weight": """\
+Optional weights `(batch,)` of the anchors.""",
+    "labels": """\
+Integer classes `[batch]` or `[batch, 1]`, or one-hot rows `[batch, classes]`.""",
+    "embeddings": """\
+Embeddings `[batch, dim]`; rows are normalised here.""",
+}
+
+_SHARED = re.compile(r"\b(\w+): \{shared\}")
+_Documented = TypeVar("_Documented", bound=Callable)
+
+
+def share_descriptions(documented: _Documented) -> _Documented:
+    """Put the shared descriptions into a docstring, in place of every `{shared}`.
+
+    Args:
+        documented: A class or a function whose docstring has lines such as
+            `temperature: {shared}`.
+
+    Returns:
+        The same, with its docstring filled in.
+
+    Raises:
+        KeyError: If an argument has no shared description.
+    """
+    # Python drops docstrings under -OO.
+    if documented.__doc__ is not None:
+        documented.__doc__ = _SHARED.sub(
+            lambda line: f"{line[1]}: {_DESCRIPTIONS[line[1]]}",
+            inspect.cleandoc(documented.__doc__),
+        )
+    return documented
+
+
+def check_temperature(temperature: float) -> None:
+    """Refuse a temperature that is not a finite number above 0."""
+    if not isinstance(temperature, Real) or not 0 < temperature < math.inf:
+        raise ValueError(
+            f"`temperature` must be a finite number above 0. Received: temperature={temperature}"
+        )
+
+
+def check_hardness(hardness: float) -> None:
+    """Refuse a hardness that is not a finite number of at least 0."""
+    if not isinstance(hardness, Real) or not 0 <= hardness < math.inf:
+        raise ValueError(
+            f"`hardness` must be a finite number of at least 0. Received: hardness={hardness}"
+        )
+
+
+def check_positive_sum(positive_sum: str) -> None:
+    """Refuse an unknown place of the mean over positives."""
+    if positive_sum not in POSITIVE_SUMS:
+        raise ValueError(
+            f"`positive_sum` must be one of {POSITIVE_SUMS}. Received: positive_sum={positive_sum}"
+        )
+
+
+def check_threshold(threshold: float | None) -> None:
+    """Refuse a threshold that no cosine similarity can have."""
+    if threshold is not None and not (isinstance(threshold, Real) and -1 <= threshold <= 1):
+        raise ValueError(
+            f"`threshold` must be None or within [-1, 1]. Received: threshold={threshold}"
+        )

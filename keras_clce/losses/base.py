@@ -1,0 +1,40 @@
+"""Base of the contrastive losses, for any model whose output is an embedding."""
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_clce import backend
+from keras_clce.losses.reduction import reduce_anchors
+
+
+class ContrastiveLoss(keras.losses.Loss):
+    """Base of the contrastive losses: validation, precision and the mean over counted anchors.
+
+    A subclass gives `anchor_values`. The loss is computed in float32 whatever the dtype of the
+    embeddings. An anchor without a positive does not enter the mean; one without a class does, as
+    NaN.
+
+    Args:
+        reduction: As in `keras.losses.Loss`. Defaults to `"sum_over_batch_size"`, the mean over
+            the anchors that have a positive.
+        name: Name of the loss. Defaults to `None`.
+        dtype: Dtype of the result. Defaults to `None`, Keras's `floatx`.
+    """
+
+    def anchor_values(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
+        raise NotImplementedError
+
+    def call(self, y_true: Any, y_pred: Any) -> Any:
+        """Value of each anchor, `[batch]`, 0 where it has no positive, NaN where no class."""
+        return self.anchor_values(y_true, y_pred)[0]
+
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        """Reduced loss; not Keras's own, which would cast class numbers to the loss's dtype."""
+        y_true, y_pred, sample_weight = backend.gather_rows((y_true, y_pred, sample_weight))
+        values, counted = self.anchor_values(y_true, y_pred)
+        loss = reduce_anchors(values, counted, sample_weight, self.reduction)
+        # Every replica has the whole loss, and Keras sums their gradients.
+        return ops.cast(loss / backend.num_replicas(), self.dtype)

@@ -1,0 +1,163 @@
+"""A loss in chunks of anchors: memory grows with the batch, not with its square.
+
+A chunk has some anchors and the whole batch. Forward keeps a few numbers per anchor, backward
+computes the chunks again. Similarities are symmetric: an anchor's numbers tell how its loss changes
+with a row, the row's numbers how the row's loss changes with the anchor. So one product with the
+embeddings gives the whole gradient of a chunk's anchors, and no chunk adds to another's.
+
+Masks are numbers to multiply with: selecting takes torch twice the time.
+
+Reference:
+    - [Inf-CL](https://arxiv.org/abs/2410.17243), a loss in tiles
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from keras import ops
+
+from keras_clce import backend
+
+# Fewer read the embeddings too often, more gain nothing.
+_ANCHORS = 128
+# The C library gives a chunk's tables back to the system, and gets them anew for the next, where
+# together they are above some 60 MB: those of 4 MB are not.
+_LARGEST_CHUNK = 2**20
+
+
+class Chunk(NamedTuple):
+    """Some anchors against the whole batch, each float32 `[anchors, batch]`."""
+
+    similarities: Any  # cosines over the temperature
+    positives: Any
+    negatives: Any
+
+
+class Summary(NamedTuple):
+    """What is kept of each anchor, each `[anchors]`."""
+
+    values: Any
+    num_positives: Any
+    coefficients: list  # what its pairs' derivatives are made of, in proportion to its weight
+    levels: list  # the same, whatever its weight
+
+
+class ChunkForm(NamedTuple):
+    """A loss as its value and its derivative per chunk.
+
+    Attributes:
+        summarize: From a `Chunk` to its `Summary`.
+        derivative: From `(chunk, coefficients, levels)` to the derivatives `[anchors, batch]` by
+            the similarities, linear in the coefficients. It gets the numbers of the anchors as
+            columns, or of the batch as rows.
+        num_coefficients: How many coefficients a summary has.
+    """
+
+    summarize: Callable[[Chunk], Summary]
+    derivative: Callable[[Chunk, list, list], Any]
+    num_coefficients: int
+
+
+def values_in_chunks(
+    classes: Any, embeddings: Any, temperature: float, chunk_size: int | None, form: ChunkForm
+) -> tuple[Any, Any]:
+    """Value and mask of all anchors, chunk by chunk, with a gradient that goes over them again.
+
+    Args:
+        classes: Integer classes `[batch]`.
+        embeddings: Unit rows `[batch, dim]`, float32.
+        temperature: Softmax temperature τ.
+        chunk_size: Anchors per chunk; `None` takes 128, or fewer of a batch above 8,192 rows.
+        form: The loss.
+
+    Returns:
+        Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
+        for each that has a positive, which passes no gradient.
+
+    Example:
+    ```python
+    values_in_chunks(np.array([0, 0, 1, 1]), unit_rows(x), 0.5, 2, form)
+    ```
+    """
+    batch = ops.shape(embeddings)[0]
+    chunk_size = _anchors_per_chunk(embeddings.shape[0], chunk_size)
+    num_chunks = (batch + chunk_size - 1) // chunk_size
+    # The last chunk is filled up with copies of the last anchor, which are dropped again.
+    anchors = ops.minimum(ops.arange(num_chunks * chunk_size, dtype="int32"), batch - 1)
+    anchors = ops.reshape(anchors, (num_chunks, chunk_size))
+    ranks = _ranks(classes)
+
+    def for_all(of_anchors):
+        table = backend.map_blocks(of_anchors, anchors)
+        return ops.reshape(table, (-1, table.shape[-1]))[:batch]
+
+    def chunk_of(mine, z):
+        negatives = _differ(ops.take(ranks, mine), ranks)
+        itself = ops.stack([ops.arange(ops.shape(mine)[0], dtype="int32"), mine], axis=1)
+        positives = ops.scatter_update(1.0 - negatives, itself, ops.zeros_like(mine, "float32"))
+        similarities = ops.matmul(ops.take(z, mine, axis=0) / temperature, ops.transpose(z))
+        return Chunk(similarities, positives, negatives)
+
+    @ops.custom_gradient
+    def values_and_mask(z):
+        def row_of_each(mine):
+            values, num_positives, coefficients, levels = form.summarize(chunk_of(mine, z))
+            has_positive = ops.cast(num_positives > 0, "float32")
+            return ops.stack([values * has_positive, has_positive, *coefficients, *levels], axis=1)
+
+        table = for_all(row_of_each)
+
+        def gradient(*args, upstream=None):
+            upstream = args[-1] if upstream is None else upstream
+            weights = upstream[:, 0] * table[:, 1]
+            numbers = ops.transpose(table[:, 2:])
+            coefficients = numbers[: form.num_coefficients] * weights
+            levels = numbers[form.num_coefficients :]
+
+            def gradient_of(mine):
+                chunk = chunk_of(mine, z)
+                of_batch = [_as_rows(coefficients), _as_rows(levels)]
+                of_anchors = [
+                    _as_columns(ops.take(x, mine, axis=1)) for x in (coefficients, levels)
+                ]
+                if levels.shape[0]:
+                    total = form.derivative(chunk, *of_anchors) + form.derivative(chunk, *of_batch)
+                else:
+                    both = [a + b for a, b in zip(of_anchors[0], of_batch[0], strict=True)]
+                    total = form.derivative(chunk, both, [])
+                return ops.matmul(total, z) / temperature
+
+            return for_all(gradient_of)
+
+        # A copy, for torch: what autograd keeps for backward must not be a view of the result.
+        return ops.copy(table[:, :2]), gradient
+
+    result = values_and_mask(embeddings)
+    return result[:, 0], ops.stop_gradient(result[:, 1])
+
+
+def _anchors_per_chunk(rows, chunk_size):
+    if chunk_size is None:
+        chunk_size = max(1, min(_ANCHORS, _LARGEST_CHUNK // rows)) if rows else _ANCHORS
+    return min(chunk_size, rows) if rows else chunk_size
+
+
+def _ranks(classes):
+    """Numbers from 0 in the order of the classes, as float32, which holds all that a batch has."""
+    order = ops.argsort(classes)
+    ordered = ops.take(classes, order)
+    rises = ops.cast(ordered != ops.concatenate([ordered[:1], ordered[:-1]]), "float32")
+    return ops.take(ops.cumsum(rises), ops.argsort(order))
+
+
+def _differ(mine, everyone):
+    """1 where whole numbers differ, else 0; comparing them takes torch three times as long."""
+    return ops.minimum(ops.abs(ops.expand_dims(mine, 1) - ops.expand_dims(everyone, 0)), 1.0)
+
+
+def _as_rows(numbers):
+    return [ops.expand_dims(numbers[i], 0) for i in range(numbers.shape[0])]
+
+
+def _as_columns(numbers):
+    return [ops.expand_dims(numbers[i], 1) for i in range(numbers.shape[0])]

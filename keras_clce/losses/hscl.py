@@ -1,0 +1,259 @@
+"""H-SCL, the supervised contrastive loss with hard negatives per positive."""
+
+import functools
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_clce.checks import check_whole_number
+from keras_clce.losses import chunk_exponentials as exponentials
+from keras_clce.losses.anchors import anchor_values
+from keras_clce.losses.arguments import (
+    check_hardness,
+    check_temperature,
+    check_threshold,
+    share_descriptions,
+)
+from keras_clce.losses.base import ContrastiveLoss
+from keras_clce.losses.chunks import ChunkForm, Summary
+from keras_clce.losses.log_space import LOG_ZERO, log_add_exp, log_hard_negatives
+from keras_clce.losses.pairs import Pairs
+
+# === Formula per anchor ===
+
+
+def hscl_of_pairs(
+    pairs: Pairs, temperature: float, hardness: float, threshold: float | None
+) -> Any:
+    """H-SCL of each anchor, as its paper defines it.
+
+    Args:
+        pairs: Anchors against the batch.
+        temperature: Softmax temperature τ.
+        hardness: Concentration β of the exponential weights on similar negatives.
+        threshold: Cosine similarity of the negatives that count, or `None`.
+
+    Returns:
+        A float32 tensor `[anchors]`, of any value where an anchor has no positive.
+
+    Reference:
+        - [Hard negative sampling for supervised contrastive learning](https://arxiv.org/abs/2209.00078)
+
+    Example:
+    ```python
+    hscl_of_pairs(all_pairs(classes, unit_rows(x)), 0.5, 1.0, None)
+    ```
+    """
+    similarities = pairs.cosines / temperature
+    if threshold is None:
+        log_mean = log_hard_negatives(similarities, pairs.negatives, hardness)
+    else:
+        # A cosine of NaN must not fall out.
+        reached = ops.logical_not(pairs.cosines < threshold)
+        reaching = pairs.negatives * ops.cast(reached, "float32")
+        none_reaches = ops.sum(reaching, axis=1, keepdims=True) == 0
+        chosen = ops.where(none_reaches, pairs.negatives, reaching)
+        log_mean = log_hard_negatives(similarities, chosen, 0.0)
+    log_negatives = log_mean + ops.log(_num_others(pairs.cosines))
+    denominators = log_add_exp(similarities, ops.expand_dims(log_negatives, 1))
+    total = ops.sum((denominators - similarities) * pairs.positives, axis=1)
+    return total / ops.maximum(pairs.num_positives, 1.0)
+
+
+# === In chunks ===
+
+
+def hscl_in_chunks(temperature: float, hardness: float, threshold: float | None) -> ChunkForm:
+    """The same loss in chunks of anchors.
+
+    Args:
+        temperature: Softmax temperature τ.
+        hardness: Concentration β of the exponential weights on similar negatives.
+        threshold: Cosine similarity of the negatives that count, or `None`.
+
+    Returns:
+        A `ChunkForm`.
+
+    Example:
+    ```python
+    values_in_chunks(classes, unit_rows(x), 0.5, 128, hscl_in_chunks(0.5, 1.0, None))
+    ```
+    """
+    hardness = hardness if threshold is None else 0.0
+    common = exponentials.common_shifts(temperature, hardness)
+
+    def reaching(chunk, least):
+        # A similarity of NaN must not fall out.
+        reached = ops.logical_not(chunk.similarities < least)
+        return chunk.negatives * ops.cast(reached, "float32")
+
+    def summarize(chunk):
+        shifts = common or exponentials.highest_similarities(chunk)
+        e = exponentials.shifted_exponentials(chunk, shifts)
+        num_positives = ops.sum(chunk.positives, axis=1)
+        least = ops.full_like(num_positives, LOG_ZERO)
+        if threshold is not None:
+            wanted = threshold / temperature
+            least = ops.where(ops.any(reaching(chunk, wanted) > 0, axis=1), wanted, least)
+        log_mean, tilted, tilt = exponentials.mean_of_hard_negatives(
+            e, reaching(chunk, ops.expand_dims(least, 1)), hardness
+        )
+        hard = shifts[1] + log_mean + ops.log(_num_others(chunk.negatives))
+        beyond = ops.expand_dims(hard, 1) - chunk.similarities
+        divisor = ops.maximum(num_positives, 1.0)
+        values = ops.sum(ops.softplus(beyond) * chunk.positives, axis=1) / divisor
+        share = ops.sum(ops.sigmoid(beyond) * chunk.positives, axis=1) / divisor
+        coefficients = [share * tilted, share * tilt, 1.0 / divisor]
+        levels = [hard, least, *([] if common else shifts)]
+        return Summary(values, num_positives, coefficients, levels)
+
+    def derivative(chunk, coefficients, levels):
+        tilted, tilt, attraction = coefficients
+        hard, least, *shifts = levels
+        e = exponentials.shifted_exponentials(chunk, common or shifts)
+        weights = exponentials.power(e, hardness)
+        of_negatives = weights * (tilted * e - tilt) * reaching(chunk, least)
+        of_positives = attraction * ops.sigmoid(hard - chunk.similarities) * chunk.positives
+        return of_negatives - of_positives
+
+    return ChunkForm(summarize, derivative, num_coefficients=3)
+
+
+def _num_others(table):
+    """Rows of the batch beside the two of a pair, at least 1."""
+    return ops.maximum(ops.cast(ops.shape(table)[1], "float32") - 2.0, 1.0)
+
+
+# === Of labels and embeddings ===
+
+
+@share_descriptions
+def hscl(
+    labels: Any,
+    embeddings: Any,
+    temperature: float = 0.5,
+    hardness: float = 1.0,
+    threshold: float | None = None,
+    chunk_size: int | None = None,
+) -> tuple[Any, Any]:
+    """Hard-negative supervised contrastive loss (H-SCL) of each anchor.
+
+    Args:
+        labels: {shared}
+        embeddings: {shared}
+        temperature: {shared}
+        hardness: Concentration β of the exponential weights on similar negatives, at least 0.
+            Not used with `threshold`. Defaults to 1.0.
+        threshold: If given, the other hardening function: negatives whose cosine similarity
+            reaches it weigh alike and the rest nothing (all alike where none reaches it).
+            Within [-1, 1]. Defaults to `None`.
+        chunk_size: {shared}
+
+    Returns:
+        Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
+        for each anchor that has a positive, else 0. An anchor whose label turns out to be no class
+        has NaN and 1.
+
+    Raises:
+        ValueError: If an argument is out of its range or shapes do not fit.
+
+    Reference:
+        - [Hard negative sampling for supervised contrastive learning](https://arxiv.org/abs/2209.00078)
+
+    Example:
+    ```python
+    embeddings = np.random.default_rng(0).normal(size=(4, 8))
+    values, has_positive = hscl(np.array([0, 0, 1, 1]), embeddings, threshold=0.2)
+    ```
+    """
+    check_temperature(temperature)
+    check_hardness(hardness)
+    check_threshold(threshold)
+    return anchor_values(
+        labels,
+        embeddings,
+        temperature,
+        check_whole_number("chunk_size", chunk_size),
+        functools.partial(
+            hscl_of_pairs, temperature=temperature, hardness=hardness, threshold=threshold
+        ),
+        hscl_in_chunks(temperature, hardness, threshold),
+    )
+
+
+# === The loss of Keras ===
+
+
+@keras.saving.register_keras_serializable(package="keras_clce")
+@share_descriptions
+class HSCLLoss(ContrastiveLoss):
+    """Hard-negative supervised contrastive loss (H-SCL) of Jiang et al.
+
+    Args:
+        temperature: {shared}
+        hardness: Concentration β of the exponential weights on similar negatives, at least 0.
+            Not used with `threshold`. Defaults to 1.0.
+        threshold: If given, negatives whose cosine similarity reaches it weigh alike and the
+            rest nothing (all alike where none reaches it). Within [-1, 1]. Defaults to `None`.
+        chunk_size: {shared}
+        reduction: {shared}
+        name: Name of the loss. Defaults to `"hscl_loss"`.
+        dtype: {shared}
+
+    Call arguments:
+        y_true: {shared}
+        y_pred: {shared}
+        sample_weight: {shared}
+
+    Returns:
+        The reduced loss: a scalar, or `(batch,)` with `reduction="none"`.
+
+    Raises:
+        ValueError: If an argument is out of its range or shapes do not fit.
+
+    Reference:
+        - [Hard negative sampling for supervised contrastive learning](https://arxiv.org/abs/2209.00078)
+
+    Example:
+    ```python
+    loss = HSCLLoss(threshold=0.3)
+    loss(np.array([0, 0, 1, 1]), np.random.default_rng(0).normal(size=(4, 8)))
+    ```
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.5,
+        hardness: float = 1.0,
+        threshold: float | None = None,
+        chunk_size: int | None = None,
+        reduction: str = "sum_over_batch_size",
+        name: str = "hscl_loss",
+        dtype: Any = None,
+    ) -> None:
+        check_temperature(temperature)
+        check_hardness(hardness)
+        check_threshold(threshold)
+        chunk_size = check_whole_number("chunk_size", chunk_size)
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.temperature = temperature
+        self.hardness = hardness
+        self.threshold = threshold
+        self.chunk_size = chunk_size
+
+    def anchor_values(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
+        return hscl(
+            y_true, y_pred, self.temperature, self.hardness, self.threshold, self.chunk_size
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, from which `from_config` rebuilds the loss."""
+        return {
+            **super().get_config(),
+            "temperature": self.temperature,
+            "hardness": self.hardness,
+            "threshold": self.threshold,
+            "chunk_size": self.chunk_size,
+        }

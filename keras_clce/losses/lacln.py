@@ -1,0 +1,246 @@
+"""LACLN, the label-aware contrastive loss with hard negatives."""
+
+import functools
+from typing import Any
+
+import keras
+from keras import ops
+
+from keras_clce.checks import check_whole_number
+from keras_clce.losses import chunk_exponentials as exponentials
+from keras_clce.losses.anchors import anchor_values
+from keras_clce.losses.arguments import (
+    check_hardness,
+    check_positive_sum,
+    check_temperature,
+    share_descriptions,
+)
+from keras_clce.losses.base import ContrastiveLoss
+from keras_clce.losses.chunks import ChunkForm, Summary
+from keras_clce.losses.log_space import log_add_exp, log_hard_negatives, masked_log_sum_exp
+from keras_clce.losses.pairs import Pairs
+
+# === Formula per anchor ===
+
+
+def lacln_of_pairs(pairs: Pairs, temperature: float, hardness: float, positive_sum: str) -> Any:
+    """LACLN of each anchor, as the paper defines it.
+
+    Args:
+        pairs: Anchors against the batch.
+        temperature: Softmax temperature τ.
+        hardness: Concentration β of the weights on similar negatives.
+        positive_sum: `"outside"` or `"inside"`.
+
+    Returns:
+        A float32 tensor `[anchors]`, of any value where an anchor has no positive.
+
+    Reference:
+        - [CLCE](https://arxiv.org/abs/2402.14551)
+
+    Example:
+    ```python
+    lacln_of_pairs(all_pairs(classes, unit_rows(x)), 0.5, 1.0, "outside")
+    ```
+    """
+    similarities = pairs.cosines / temperature
+    log_positives = masked_log_sum_exp(similarities, pairs.positives)
+    log_num_negatives = ops.log(ops.maximum(ops.sum(pairs.negatives, axis=1), 1.0))
+    log_negatives = log_hard_negatives(similarities, pairs.negatives, hardness) + log_num_negatives
+    divisor = ops.maximum(pairs.num_positives, 1.0)
+    if positive_sum == "outside":
+        numerator = ops.sum(similarities * pairs.positives, axis=1) / divisor
+    else:
+        numerator = log_positives - ops.log(divisor)
+    return log_add_exp(log_positives, log_negatives) - numerator
+
+
+# === In chunks ===
+
+
+def lacln_in_chunks(temperature: float, hardness: float, positive_sum: str) -> ChunkForm:
+    """The same loss in chunks of anchors.
+
+    Args:
+        temperature: Softmax temperature τ.
+        hardness: Concentration β of the weights on similar negatives.
+        positive_sum: `"outside"` or `"inside"`.
+
+    Returns:
+        A `ChunkForm`.
+
+    Example:
+    ```python
+    values_in_chunks(classes, unit_rows(x), 0.5, 128, lacln_in_chunks(0.5, 1.0, "outside"))
+    ```
+    """
+    common = exponentials.common_shifts(temperature, hardness)
+
+    def summarize(chunk):
+        shifts = common or exponentials.highest_similarities(chunk)
+        of_positives, of_negatives = shifts
+        e = exponentials.shifted_exponentials(chunk, shifts)
+        log_mean, tilted, tilt = exponentials.mean_of_hard_negatives(e, chunk.negatives, hardness)
+        sum_of_positives = ops.sum(e * chunk.positives, axis=1)
+        num_negatives = ops.sum(chunk.negatives, axis=1)
+        num_positives = ops.cast(ops.shape(chunk.negatives)[1], "float32") - 1.0 - num_negatives
+        log_positives = of_positives + exponentials.log_or_zero(sum_of_positives)
+        log_negatives = of_negatives + log_mean + exponentials.log_or_zero(num_negatives)
+        log_denominator = log_add_exp(log_positives, log_negatives)
+        share = ops.exp(log_negatives - log_denominator)
+        divisor = ops.maximum(num_positives, 1.0)
+        if positive_sum == "outside":
+            numerator = ops.sum(chunk.similarities * chunk.positives, axis=1) / divisor
+            attraction, constant = ops.exp(of_positives - log_denominator), 1.0 / divisor
+        else:
+            numerator = log_positives - ops.log(divisor)
+            # Not as the difference of two shares, which rounding would leave nothing of.
+            attraction = -share / exponentials.at_least_tiny(sum_of_positives)
+            constant = ops.zeros_like(divisor)
+        coefficients = [share * tilted, share * tilt, attraction, constant]
+        levels = [] if common else shifts
+        return Summary(log_denominator - numerator, num_positives, coefficients, levels)
+
+    def derivative(chunk, coefficients, levels):
+        e = exponentials.shifted_exponentials(chunk, common or levels)
+        tilted, tilt, attraction, constant = coefficients
+        of_negatives = exponentials.power(e, hardness) * (tilted * e - tilt) * chunk.negatives
+        return of_negatives + (attraction * e - constant) * chunk.positives
+
+    return ChunkForm(summarize, derivative, num_coefficients=4)
+
+
+# === Of labels and embeddings ===
+
+
+@share_descriptions
+def lacln(
+    labels: Any,
+    embeddings: Any,
+    temperature: float = 0.5,
+    hardness: float = 1.0,
+    positive_sum: str = "outside",
+    chunk_size: int | None = None,
+) -> tuple[Any, Any]:
+    """Label-aware contrastive loss with hard negatives (LACLN) of each anchor.
+
+    Args:
+        labels: {shared}
+        embeddings: {shared}
+        temperature: {shared}
+        hardness: Concentration β of the weights on similar negatives, at least 0; 0 weights all
+            negatives alike, which is SupCon. Defaults to 1.0.
+        positive_sum: {shared}
+        chunk_size: {shared}
+
+    Returns:
+        Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
+        for each anchor that has a positive, else 0. An anchor whose label turns out to be no class
+        has NaN and 1.
+
+    Raises:
+        ValueError: If an argument is out of its range or shapes do not fit.
+
+    Reference:
+        - [CLCE](https://arxiv.org/abs/2402.14551)
+        - [Supervised contrastive learning](https://arxiv.org/abs/2004.11362)
+
+    Example:
+    ```python
+    embeddings = np.random.default_rng(0).normal(size=(4, 8))
+    values, has_positive = lacln(np.array([0, 0, 1, 1]), embeddings)
+    ```
+    """
+    check_temperature(temperature)
+    check_hardness(hardness)
+    check_positive_sum(positive_sum)
+    return anchor_values(
+        labels,
+        embeddings,
+        temperature,
+        check_whole_number("chunk_size", chunk_size),
+        functools.partial(
+            lacln_of_pairs, temperature=temperature, hardness=hardness, positive_sum=positive_sum
+        ),
+        lacln_in_chunks(temperature, hardness, positive_sum),
+    )
+
+
+# === The loss of Keras ===
+
+
+@keras.saving.register_keras_serializable(package="keras_clce")
+@share_descriptions
+class LACLNLoss(ContrastiveLoss):
+    """Label-aware contrastive loss with hard negatives (LACLN), the contrastive part of CLCE.
+
+    Args:
+        temperature: {shared}
+        hardness: Concentration β of the weights on similar negatives, at least 0; 0 is SupCon.
+            Defaults to 1.0.
+        positive_sum: {shared}
+        chunk_size: {shared}
+        reduction: {shared}
+        name: Name of the loss. Defaults to `"lacln_loss"`.
+        dtype: {shared}
+
+    Call arguments:
+        y_true: {shared}
+        y_pred: {shared}
+        sample_weight: {shared}
+
+    Returns:
+        The reduced loss: a scalar, or `(batch,)` with `reduction="none"`.
+
+    Raises:
+        ValueError: If an argument is out of its range or shapes do not fit.
+
+    Reference:
+        - [CLCE](https://arxiv.org/abs/2402.14551)
+
+    Example:
+    ```python
+    model.compile("adam", loss=LACLNLoss(temperature=0.1))  # the model's output is an embedding
+    ```
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.5,
+        hardness: float = 1.0,
+        positive_sum: str = "outside",
+        chunk_size: int | None = None,
+        reduction: str = "sum_over_batch_size",
+        name: str = "lacln_loss",
+        dtype: Any = None,
+    ) -> None:
+        check_temperature(temperature)
+        check_hardness(hardness)
+        check_positive_sum(positive_sum)
+        chunk_size = check_whole_number("chunk_size", chunk_size)
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.temperature = temperature
+        self.hardness = hardness
+        self.positive_sum = positive_sum
+        self.chunk_size = chunk_size
+
+    def anchor_values(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
+        return lacln(
+            y_true,
+            y_pred,
+            self.temperature,
+            self.hardness,
+            self.positive_sum,
+            self.chunk_size,
+        )
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, from which `from_config` rebuilds the loss."""
+        return {
+            **super().get_config(),
+            "temperature": self.temperature,
+            "hardness": self.hardness,
+            "positive_sum": self.positive_sum,
+            "chunk_size": self.chunk_size,
+        }

@@ -1,0 +1,75 @@
+"""SupCon, the supervised contrastive loss: LACLN with all negatives weighted alike."""
+
+from typing import Any
+
+import keras
+
+from keras_clce.checks import check_whole_number
+from keras_clce.losses.arguments import check_positive_sum, check_temperature, share_descriptions
+from keras_clce.losses.base import ContrastiveLoss
+from keras_clce.losses.lacln import lacln
+
+
+@keras.saving.register_keras_serializable(package="keras_clce")
+@share_descriptions
+class SupConLoss(ContrastiveLoss):
+    """Supervised contrastive loss of Khosla et al., without their rescaling by the temperature.
+
+    Args:
+        temperature: {shared}
+        positive_sum: {shared}
+        chunk_size: {shared}
+        reduction: {shared}
+        name: Name of the loss. Defaults to `"supcon_loss"`.
+        dtype: {shared}
+
+    Call arguments:
+        y_true: {shared}
+        y_pred: {shared}
+        sample_weight: {shared}
+
+    Returns:
+        The reduced loss: a scalar, or `(batch,)` with `reduction="none"`.
+
+    Raises:
+        ValueError: If an argument is out of its range or shapes do not fit.
+
+    Reference:
+        - [Supervised contrastive learning](https://arxiv.org/abs/2004.11362)
+
+    Example:
+    ```python
+    loss = SupConLoss(temperature=0.1)
+    loss(np.array([0, 0, 1, 1]), np.random.default_rng(0).normal(size=(4, 8)))
+    ```
+    """
+
+    def __init__(
+        self,
+        temperature: float = 0.5,
+        positive_sum: str = "outside",
+        chunk_size: int | None = None,
+        reduction: str = "sum_over_batch_size",
+        name: str = "supcon_loss",
+        dtype: Any = None,
+    ) -> None:
+        check_temperature(temperature)
+        check_positive_sum(positive_sum)
+        chunk_size = check_whole_number("chunk_size", chunk_size)
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        self.temperature = temperature
+        self.positive_sum = positive_sum
+        self.chunk_size = chunk_size
+
+    def anchor_values(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+        """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
+        return lacln(y_true, y_pred, self.temperature, 0.0, self.positive_sum, self.chunk_size)
+
+    def get_config(self) -> dict[str, Any]:
+        """Constructor arguments, from which `from_config` rebuilds the loss."""
+        return {
+            **super().get_config(),
+            "temperature": self.temperature,
+            "positive_sum": self.positive_sum,
+            "chunk_size": self.chunk_size,
+        }
