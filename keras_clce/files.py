@@ -30,7 +30,7 @@ def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
         return
     temporary = path.with_name(f".writing-{path.name}")
     try:
-        with backend.alone():
+        with backend.without_distribution():
             write(temporary)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())

@@ -2,21 +2,21 @@
 
 from keras_clce.backend.capabilities import (
     backend_name,
-    compiles_by_torch,
-    remat_nests,
-    remat_takes_turns,
-    xla_takes_loops,
+    is_torch_compiling,
+    remat_can_nest,
+    remat_runs_in_order,
+    xla_has_loop_gradients,
 )
 from keras_clce.backend.devices import (
-    alone,
     claim_devices,
     gather_rows,
+    num_batch_shards,
     num_replicas,
-    num_shares,
     process_id,
-    share_rows,
+    replicate_rows,
+    shard_rows,
     wait_for_processes,
-    whole_rows,
+    without_distribution,
 )
 from keras_clce.backend.encoder_ops import (
     batch_norm,
@@ -28,35 +28,35 @@ from keras_clce.backend.encoder_ops import (
     pool,
 )
 from keras_clce.backend.memory import map_blocks, remat
-from keras_clce.backend.streams import first_batches, look_at_first, with_tuples
-from keras_clce.backend.train_step import train_step_on
+from keras_clce.backend.streams import batches_as_tuples, inspect_first_batch, read_first_batches
+from keras_clce.backend.train_step import train_on_prepared
 
 __all__ = [
-    "alone",
     "backend_name",
     "batch_norm",
+    "batches_as_tuples",
     "claim_devices",
-    "compiles_by_torch",
     "conv",
     "depthwise_conv",
     "dot_product_attention",
-    "first_batches",
     "gather_rows",
     "gelu",
+    "inspect_first_batch",
+    "is_torch_compiling",
     "layer_norm",
-    "look_at_first",
     "map_blocks",
+    "num_batch_shards",
     "num_replicas",
-    "num_shares",
     "pool",
     "process_id",
+    "read_first_batches",
     "remat",
-    "remat_nests",
-    "remat_takes_turns",
-    "share_rows",
-    "train_step_on",
+    "remat_can_nest",
+    "remat_runs_in_order",
+    "replicate_rows",
+    "shard_rows",
+    "train_on_prepared",
     "wait_for_processes",
-    "whole_rows",
-    "with_tuples",
-    "xla_takes_loops",
+    "without_distribution",
+    "xla_has_loop_gradients",
 ]

@@ -10,13 +10,13 @@ def backend_name() -> str:
     return keras.backend.backend()
 
 
-def compiles_by_torch() -> bool:
+def is_torch_compiling() -> bool:
     """Whether torch's compiler reads the code that runs, instead of Python running it."""
     torch = sys.modules.get("torch")
     return keras.backend.backend() == "torch" and torch.compiler.is_compiling()
 
 
-def xla_takes_loops() -> bool:
+def xla_has_loop_gradients() -> bool:
     """Whether XLA compiles the gradient of a loop whose length comes with the batch.
 
     TensorFlow's does not, and Keras has it compile by default where there is a GPU.
@@ -24,7 +24,7 @@ def xla_takes_loops() -> bool:
     return keras.backend.backend() != "tensorflow"
 
 
-def remat_nests() -> bool:
+def remat_can_nest() -> bool:
     """Whether a rematerialised function may hold rematerialised layers.
 
     TensorFlow computes the inner ones again after the outer one has ended, when its variables no
@@ -33,7 +33,7 @@ def remat_nests() -> bool:
     return keras.backend.backend() != "tensorflow"
 
 
-def remat_takes_turns() -> bool:
+def remat_runs_in_order() -> bool:
     """Whether a function is computed again only after what needs the results of a later one.
 
     TensorFlow orders nothing that does not depend on each other.

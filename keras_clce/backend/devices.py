@@ -48,7 +48,7 @@ def num_replicas() -> int:
     return 1 if context is None else context.num_replicas_in_sync
 
 
-def num_shares(rows: int) -> int:
+def num_batch_shards(rows: int) -> int:
     """Number of equal runs of rows, one a device, in which a distribution holds a batch.
 
     Keras lays batches out and says how, but not whether the backend divides them so.
@@ -153,7 +153,7 @@ def _check_devices(count, found):
         )
 
 
-def share_rows(data: Any) -> Any:
+def shard_rows(data: Any) -> Any:
     """Let every device work on its part of a batch that all of them hold, inside a compiled step.
 
     Keras divides batches on the way in, where all batches of a data set must divide by the number
@@ -169,8 +169,8 @@ def share_rows(data: Any) -> Any:
     return _lay_out(data, _ROWS)
 
 
-def whole_rows(outputs: Any) -> Any:
-    """Undo `share_rows`: NumPy cannot read the rows that devices of other processes hold.
+def replicate_rows(outputs: Any) -> Any:
+    """Undo `shard_rows`: NumPy cannot read the rows that devices of other processes hold.
 
     Args:
         outputs: Tensors in any structure.
@@ -209,7 +209,7 @@ def process_id() -> int:
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
+def without_distribution() -> Iterator[None]:
     """Compute in this process alone; the distribution would have variables made by all together.
 
     Keras's saving makes some, to compare an optimizer with.

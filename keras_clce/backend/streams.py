@@ -14,7 +14,7 @@ import numpy as np
 _EXAMPLES = 32
 
 
-def look_at_first(data: Any, look: Callable[[Any], None]) -> Any:
+def inspect_first_batch(data: Any, look: Callable[[Any], None]) -> Any:
     """Have the first batch of a stream looked at, without taking it away.
 
     A `tf.data` pipeline is not begun for this: that would take the time of filling its buffers, and
@@ -43,11 +43,11 @@ def look_at_first(data: Any, look: Callable[[Any], None]) -> Any:
     return data
 
 
-def first_batches(data: Any, count: int) -> Iterator[Any]:
+def read_first_batches(data: Any, count: int) -> Iterator[Any]:
     """Read a stream anew, as nests of NumPy arrays.
 
     Args:
-        data: As in `look_at_first`.
+        data: As in `inspect_first_batch`.
         count: Batches at most.
 
     Yields:
@@ -60,7 +60,7 @@ def first_batches(data: Any, count: int) -> Iterator[Any]:
         yield from map(_to_numpy, itertools.islice(data, count))
 
 
-def with_tuples(data: Any) -> Any:
+def batches_as_tuples(data: Any) -> Any:
     """Let a torch `DataLoader` yield tuples where torch collates tuples into lists.
 
     For TensorFlow alone, where Keras takes a list of two views for the numbers of one tensor.

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 
-def train_step_on(
+def train_on_prepared(
     model: keras.Model, step: Callable, prepare: Callable[[Any], Any], args: tuple
 ) -> Any:
     """Run Keras's own training step on a batch that was prepared inside the compiled step.

@@ -52,7 +52,7 @@ def fast_operations(model: keras.Model) -> Iterator[None]:
         >>> with fast_operations(encoder):
         ...     features = encoder(images)
     """
-    if backend.compiles_by_torch():
+    if backend.is_torch_compiling():
         yield  # whose compiler knows no locks, and finds quick ways of its own
         return
     ways = list(_slow_layers(model))

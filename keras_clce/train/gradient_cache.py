@@ -51,7 +51,7 @@ def call_in_chunks(
     call_in_chunks([encoder], images, chunk_size=64)  # encoder(images), in less memory
     ```
     """
-    if not backend.remat_nests():
+    if not backend.remat_can_nest():
         _refuse_remat(layers)
     trainable = [v for layer in layers for v in layer.trainable_variables]
     state = [v for layer in layers for v in layer.non_trainable_variables]
@@ -76,12 +76,12 @@ def call_in_chunks(
         return *keras.tree.flatten(outputs), *updated
 
     # Where it would be computed again beside another chunk, to keep it takes no more memory.
-    encode_first = backend.remat(encode) if backend.remat_takes_turns() else encode
+    encode_first = backend.remat(encode) if backend.remat_runs_in_order() else encode
     weights = [ops.convert_to_tensor(v) for v in trainable]
     # Copies: torch would assign into what the first chunk is computed again from.
     values = [ops.copy(ops.convert_to_tensor(v)) for v in state]
     # A chunk of consecutive rows would lie on a few devices, and be sent to all others.
-    devices = backend.num_shares(batch)
+    devices = backend.num_batch_shards(batch)
     share = batch // devices
     rest, first = share // chunk_size, share % chunk_size
     # Bits of numbers: TensorFlow's loop would carry a gradient of all inputs.

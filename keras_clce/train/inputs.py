@@ -187,11 +187,11 @@ def _looked_at(model, data, evaluates=False):
     if isinstance(views[0], np.ndarray):
         look(views[0])
         return data
-    data = backend.with_tuples(data)
+    data = backend.batches_as_tuples(data)
     if not any(look.args):
         return data
     # tf.data knows it before the first batch.
     images = keras.tree.flatten(getattr(data, "element_spec", ()))[:1]
     if shape is not None and images and images[0].shape.rank is not None:
         check_image_shape(images[0].shape, shape)
-    return backend.look_at_first(data, look)
+    return backend.inspect_first_batch(data, look)

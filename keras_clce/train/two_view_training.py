@@ -87,8 +87,8 @@ class TwoViewTraining(keras.Model):
                 f"Received: loss_weights={kwargs['loss_weights']!r}"
             )
         gradient_cache_size = check_whole_number("gradient_cache_size", gradient_cache_size)
-        in_a_loop = gradient_cache_size is not None
-        if in_a_loop and kwargs.get("jit_compile") is True and not backend.xla_takes_loops():
+        chunked = gradient_cache_size is not None
+        if chunked and kwargs.get("jit_compile") is True and not backend.xla_has_loop_gradients():
             raise ValueError(
                 "`jit_compile` must be False or 'auto' with `gradient_cache_size` on TensorFlow, "
                 "whose XLA has no gradient of its loop. Received: jit_compile=True"
@@ -104,7 +104,7 @@ class TwoViewTraining(keras.Model):
         )
         self.loss = loss
         self.gradient_cache_size = gradient_cache_size
-        if in_a_loop and not backend.xla_takes_loops():
+        if chunked and not backend.xla_has_loop_gradients():
             self.jit_compile = False
 
     def get_compile_config(self) -> dict[str, Any] | None:
@@ -128,18 +128,18 @@ class TwoViewTraining(keras.Model):
         stack = functools.partial(stack_views, self)
         # Here as well as in `call`: some backends compute layers again on the way backward.
         with fast_operations(self.backbone):
-            return backend.train_step_on(self, super().train_step, stack, args)
+            return backend.train_on_prepared(self, super().train_step, stack, args)
 
     def test_step(self, *args: Any) -> Any:
         """Keras's own test step, its work divided where every device has the whole batch."""
         *state, data = args
         with self._without_feature_norm():
-            return super().test_step(*state, backend.share_rows(data))
+            return super().test_step(*state, backend.shard_rows(data))
 
     def predict_step(self, *args: Any) -> Any:
         """Keras's own prediction step, its work divided where every device has the whole batch."""
         *state, data = args
-        return backend.whole_rows(super().predict_step(*state, backend.share_rows(data)))
+        return backend.replicate_rows(super().predict_step(*state, backend.shard_rows(data)))
 
     def compute_loss(
         self,

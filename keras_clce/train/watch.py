@@ -92,7 +92,7 @@ class TrainingWatch(keras.callbacks.Callback):
             yield f"the data set names {len(names)} classes, where {expected}"
         labels = [
             _classes(batch[1])
-            for batch in backend.first_batches(self.data, _READ_AGAIN)
+            for batch in backend.read_first_batches(self.data, _READ_AGAIN)
             if isinstance(batch, (tuple, list)) and len(batch) > 1
         ]
         labels = [part for part in labels if part is not None]

@@ -249,7 +249,7 @@ def test_a_loader_with_workers_is_looked_at_once_and_keeps_its_order():
         )
         source = torch.default_generator if generator is None else generator
         before, seen = source.get_state(), []
-        assert backend.look_at_first(loader, seen.append) is loader
+        assert backend.inspect_first_batch(loader, seen.append) is loader
         assert torch.equal(source.get_state(), before)
         ((pixels, classes),) = seen
         rows = next(iter(loader.batch_sampler))
