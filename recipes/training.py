@@ -13,10 +13,18 @@ from absl import app, flags, logging
 
 from keras_clce import CLCEModel
 from keras_clce.backend import backend_name
-from keras_clce.data import FewShotDataset, ImageDataset, ImageSplit, show_views
+from keras_clce.data import FewShotDataset, ImageDataset, ImageSplit
 from keras_clce.files import write_atomically
 from keras_clce.models.backbones import backbone_spec
-from keras_clce.report import Curves, RunFolder, drawing, plot_curves, run_name, run_title
+from keras_clce.report import (
+    Curves,
+    RunFolder,
+    drawing,
+    plot_curves,
+    run_name,
+    run_title,
+    show_views,
+)
 from keras_clce.train.callbacks import EpochReport, RunCheckpoint
 from keras_clce.train.layerwise import unfreeze_last
 from keras_clce.train.optimization import build_optimizer

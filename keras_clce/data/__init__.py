@@ -5,7 +5,6 @@ from keras_clce.data.catalog import DatasetSpec, list_datasets
 from keras_clce.data.few_shot_loading import FewShotDataset, load_few_shot
 from keras_clce.data.image_split import ImageDataset, ImageSplit
 from keras_clce.data.loading import load_dataset
-from keras_clce.data.show_views import show_views
 from keras_clce.views import VIEW_POLICIES, two_view_augmenter
 
 __all__ = [
@@ -18,6 +17,5 @@ __all__ = [
     "list_datasets",
     "load_dataset",
     "load_few_shot",
-    "show_views",
     "two_view_augmenter",
 ]

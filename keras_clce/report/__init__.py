@@ -1,17 +1,19 @@
-"""Reports: run folders, tables and plots."""
+"""Reports: tables, pictures and the page, from the records of runs."""
 
-from keras_clce.report.few_shot import (
+from keras_clce.report.curves import Curves, plot_curves
+from keras_clce.report.few_shot_pictures import plot_few_shot, plot_task
+from keras_clce.report.few_shot_tables import (
     FEW_SHOT_NOTE,
     FROZEN,
     few_shot_table,
     few_shot_tables,
-    plot_few_shot,
-    plot_task,
-    read_accuracies,
 )
-from keras_clce.report.plots import Curves, drawing, plot_curves
-from keras_clce.report.run_folder import RunFolder
-from keras_clce.report.tables import format_table, run_name, run_title, summary_table
+from keras_clce.report.names import run_title
+from keras_clce.report.pictures import drawing
+from keras_clce.report.show_views import show_views
+from keras_clce.report.tables import format_table
+from keras_clce.report.transfer_tables import summary_table
+from keras_clce.runs import RunFolder, read_accuracies, run_name
 
 __all__ = [
     "FEW_SHOT_NOTE",
@@ -28,5 +30,6 @@ __all__ = [
     "read_accuracies",
     "run_name",
     "run_title",
+    "show_views",
     "summary_table",
 ]

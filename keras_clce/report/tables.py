@@ -1,14 +1,8 @@
-"""Plain-text tables of runs: mean and interval of each loss, and its test against a baseline."""
+"""Plain-text tables."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-
-from keras_clce.evaluate.statistics import confidence_interval, paired_t_test
-
-COLUMNS = (("top1", "top-1"), ("top5", "top-5"), ("nearest_neighbor", "1-NN"))
 
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -40,90 +34,64 @@ def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([*map(line, titles), rule, *map(line, rows)])
 
 
-def run_name(run: Mapping[str, Any]) -> str:
-    """Name of a run in tables and pictures: its loss, and the label of its settings if any.
+def fold_table(header: Sequence[str], rows: Sequence[Sequence[str]], at: int, width: int) -> str:
+    """Align columns as `format_table` does, in two tables where one is too wide.
 
     Args:
-        run: Its `metrics.json`.
+        header: Column titles.
+        rows: Cells.
+        at: Number of columns of the upper table; the lower one has the first and the rest.
+        width: Most characters of a line of one table.
 
     Returns:
-        The name, such as `"clce"` or `"clce, tuned"`.
+        The tables as text.
 
     Example:
     ```python
-    run_name({"loss": "clce", "label": "tuned"})
+    print(fold_table(["loss", "top-1", "p"], [["clce", "85.9", "0.02"]], at=2, width=96))
     ```
     """
-    return f"{run['loss']}, {run['label']}" if run.get("label") else run["loss"]
+    whole = format_table(header, rows)
+    if max(map(len, whole.splitlines())) <= width:
+        return whole
+    upper = format_table(header[:at], [row[:at] for row in rows])
+    lower = format_table([header[0], *header[at:]], [[row[0], *row[at:]] for row in rows])
+    return f"{upper}\n\n{lower}"
 
 
-def run_title(run: Mapping[str, Any]) -> str:
-    """Title of pictures of a run and of others beside it: its data set and its encoder.
+def percent(mean: float, half: float, sign: str = "") -> str:
+    """A fraction in percent, with the half width of its interval.
 
     Args:
-        run: Its `metrics.json`.
+        mean: The fraction.
+        half: The half width, NaN where there is none.
+        sign: `"+"` for a sign before every number. Defaults to none.
 
     Returns:
-        The title, such as `"digits, small_resnet"`; of an encoder from a file, the file's name.
+        Such as `"84.10 ± 0.52"`.
 
     Example:
     ```python
-    run_title({"dataset": "digits", "backbone": "encoders/tiny.keras"})  # digits, tiny.keras
+    percent(0.018, 0.005, "+")  # "+1.80 ± 0.50"
     ```
     """
-    encoder = run.get("backbone", "")
-    encoder = Path(encoder).name if encoder.endswith(".keras") else encoder
-    return ", ".join(filter(None, (run.get("dataset"), encoder)))
+    return f"{100 * mean:{sign}.2f}" + ("" if np.isnan(half) else f" ± {100 * half:.2f}")
 
 
-def summary_table(runs: Sequence[Mapping[str, Any]], baseline: str = "ce") -> str:
-    """Test accuracy of each loss over its seeds, in percent, with the test against a baseline.
+def p_value(value: float) -> str:
+    """A p-value with two digits.
 
     Args:
-        runs: The `metrics.json` of each run.
-        baseline: Loss that the others are compared with, seed by seed. Defaults to `"ce"`.
+        value: The p-value, NaN where there is none.
 
     Returns:
-        The table as text: mean ± half width of the 95 % interval over seeds, and the paired
-        t-test of top-1 where both losses share at least two seeds.
+        Such as `"0.012"`; `"-"` for none, and no p of zero.
 
     Example:
     ```python
-    print(summary_table([json.loads(path.read_text()) for path in runs.glob("*/metrics.json")]))
+    p_value(1e-20)  # "<1e-16"
     ```
     """
-    by_loss: dict[str, dict[int, Mapping[str, Any]]] = {}
-    for run in runs:
-        by_loss.setdefault(run_name(run), {})[run["seed"]] = run
-    header = ["loss", "seeds", *(title for _, title in COLUMNS), "seconds", f"top-1 vs {baseline}"]
-    rows = []
-    for loss, seeds in by_loss.items():
-        cells = [loss, str(len(seeds))]
-        for key, _ in COLUMNS:
-            cells.append(_mean_and_interval([run["test"][key] for run in seeds.values()]))
-        cells.append(f"{np.mean([run['seconds'] for run in seeds.values()]):.0f}")
-        cells.append(_versus(seeds, by_loss.get(baseline), is_baseline=loss == baseline))
-        rows.append(cells)
-    return format_table(header, rows)
-
-
-def _mean_and_interval(values):
-    if any(value is None for value in values):
+    if np.isnan(value):
         return "-"
-    mean = f"{100 * np.mean(values):.2f}"
-    if len(values) == 1:
-        return mean
-    return f"{mean} ± {100 * confidence_interval(values):.2f}"
-
-
-def _versus(seeds, baseline, is_baseline):
-    if is_baseline or baseline is None:
-        return "-"
-    shared = sorted(set(seeds) & set(baseline))
-    ours, theirs = ([runs[seed]["test"]["top1"] for seed in shared] for runs in (seeds, baseline))
-    if not shared:
-        return "no shared seed"
-    if len(shared) == 1:
-        return f"{100 * (ours[0] - theirs[0]):+.2f} (one seed)"
-    test = paired_t_test(ours, theirs)
-    return f"{100 * test.mean_difference:+.2f} ± {100 * test.ci95:.2f}, p = {test.p_value:.2g}"
+    return "<1e-16" if value < 1e-16 else f"{value:.2g}"

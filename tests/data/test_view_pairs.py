@@ -12,8 +12,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from keras_clce.data import VIEW_POLICIES, ImageSplit, show_views
+from keras_clce.data import VIEW_POLICIES, ImageSplit
 from keras_clce.data.examples import Records
+from keras_clce.report import show_views
 from keras_clce.views.resizing import crop_boxes, resize, resize_middle
 
 SIZE, STORED, COUNT, BATCH = 12, 15, 22, 5

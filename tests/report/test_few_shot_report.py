@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from scipy import stats
 
-from keras_clce.report import FEW_SHOT_NOTE, few_shot, few_shot_table, plot_few_shot, plot_task
+from keras_clce.report import FEW_SHOT_NOTE, few_shot_table, pictures, plot_few_shot, plot_task
 
 pytestmark = pytest.mark.any_backend
 
@@ -113,7 +113,7 @@ def drawn(monkeypatch, plot, *arguments):
     """The figure that a plotting function would write."""
     seen = []
     monkeypatch.setattr(Figure, "savefig", lambda self, *_, **__: seen.append(self))
-    monkeypatch.setattr(few_shot, "write_atomically", lambda path, write: write(path))
+    monkeypatch.setattr(pictures, "write_atomically", lambda path, write: write(path))
     plot(*arguments)
     (figure,) = seen
     return figure

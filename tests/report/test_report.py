@@ -10,7 +10,7 @@ from matplotlib import image
 from matplotlib.figure import Figure
 from scipy import stats
 
-from keras_clce.data import ImageDataset, ImageSplit, show_views
+from keras_clce.data import ImageDataset, ImageSplit
 from keras_clce.files import write_atomically, write_json
 from keras_clce.report import (
     Curves,
@@ -21,9 +21,10 @@ from keras_clce.report import (
     plot_few_shot,
     plot_task,
     run_title,
+    show_views,
     summary_table,
 )
-from keras_clce.report.plots import chance_level
+from keras_clce.report.curves import chance_level
 
 pytestmark = pytest.mark.any_backend
 

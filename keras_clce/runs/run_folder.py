@@ -7,9 +7,8 @@ import json
 import math
 import os
 import platform
-import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,31 +17,9 @@ import numpy as np
 
 from keras_clce import backend
 from keras_clce.files import write_atomically, write_json
-
-_NUMBER = (int, float)
-_TRANSFER_METRICS = {
-    "loss": str,
-    "seed": int,
-    "seconds": _NUMBER,
-    "validation": {"best_epoch": int},
-    "test": {
-        "top1": _NUMBER,
-        "top5": _NUMBER,
-        "nearest_neighbor": (*_NUMBER, type(None)),
-        "examples": int,
-    },
-}
-_FEW_SHOT_RESULT = {
-    "mean": _NUMBER,
-    "ci95": _NUMBER,
-    "tasks": int,
-    "queries": int,
-    "classifier": str,
-    "features": str,
-    "transform": str,
-    "drawn_from": str,
-}
-PACKAGES = ("keras", "tensorflow", "jax", "torch", "keras-cv", "keras-hub", "numpy")
+from keras_clce.runs.damage import how_to_make_again, misfits, read_object
+from keras_clce.runs.record import Record, kinds_of_config, kinds_of_metrics
+from keras_clce.runs.software import git_commit, package_versions
 
 
 class RunFolder:
@@ -110,9 +87,9 @@ class RunFolder:
         Raises:
             ValueError: If `config.json` is damaged.
         """
-        return _read_object(
+        return read_object(
             self.config,
-            lambda config: {"settings": dict, "data": str},
+            kinds_of_config,
             "Bring it back from a copy, or delete the folder to start anew",
         )
 
@@ -188,17 +165,92 @@ class RunFolder:
         Raises:
             ValueError: If `metrics.json` is damaged.
         """
-        return _read_object(
-            self.metrics,
-            _kinds_of_metrics,
-            "Delete it and pass --resume: the checkpoint gives it again",
-        )
+        return read_object(self.metrics, kinds_of_metrics, how_to_make_again(self.path))
+
+    def record(self) -> Record | None:
+        """Read all that a finished run has left behind, whichever version wrote it.
+
+        Returns:
+            The record, its metrics completed by what earlier versions wrote to `config.json`
+            alone; `None` where the run has not finished.
+
+        Raises:
+            ValueError: If a file is missing or damaged.
+
+        Example:
+        ```python
+        RunFolder(Path("runs/transfer/digits/small_resnet/clce-seed0")).record()
+        ```
+        """
+        metrics, config = self.finished(), self.begun()
+        if metrics is None:
+            return None
+        if config is None:
+            raise ValueError(
+                f"{self.config} is missing. Bring it back from a copy, or delete the folder to "
+                "start anew"
+            )
+        settings = metrics.get("settings", config["settings"])
+        named = {key: settings.get(key) for key in ("dataset", "backbone", "quick")}
+        metrics = {"settings": settings, "data": config["data"], **named, **metrics}
+        record = Record(self.path, settings, metrics, self.read_history())
+        for kind in metrics.get("few_shot", ()):
+            record.task_accuracies(kind)
+        return record
+
+    def write_metrics(self, metrics: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+        """Write what came out beside what decided it, which finishes the run.
+
+        Args:
+            metrics: What came out, as JSON values.
+            settings: All that decides the result, as JSON values.
+
+        Raises:
+            ValueError: If the metrics lack an entry that a record has.
+
+        Example:
+        ```python
+        folder.write_metrics({"loss": "ce", "seed": 0, "test": test, ...}, {"epochs": 3})
+        ```
+        """
+        value = {"settings": dict(settings), **metrics}
+        wrong = ", ".join(misfits(value, kinds_of_metrics(value)))
+        if wrong:
+            raise ValueError(
+                "`metrics` must have all that the record of a run has. Received: metrics in which "
+                f"{wrong}"
+            )
+        write_json(self.metrics, value)
+
+    def remove_checkpoint(self) -> None:
+        """Remove the checkpoint of a finished run, whose model stands in `model.keras`.
+
+        Of several processes that train together, the first alone removes it.
+
+        Raises:
+            ValueError: If the run has not finished, so that `--resume` needs the checkpoint.
+
+        Example:
+        ```python
+        folder.remove_checkpoint()
+        ```
+        """
+        if backend.process_id():
+            return
+        if self.finished() is None:
+            raise ValueError(f"{self.path} has not finished, so its checkpoint is needed")
+        going = self.checkpoint.with_name(".removing-checkpoint")
+        shutil.rmtree(going, ignore_errors=True)
+        # Renamed first, so that whoever is killed in between leaves no half of a checkpoint.
+        if self.checkpoint.is_dir():
+            self.checkpoint.rename(going)
+            shutil.rmtree(going)
 
     def read_history(self) -> list[dict[str, float]]:
         """Read what `write_history` wrote.
 
         Returns:
-            One dict of logs an epoch, `"epoch"` from 0; none where nothing is written.
+            One dict of logs per epoch, `"epoch"` from 0; none where nothing is written.
 
         Raises:
             ValueError: If `history.csv` is damaged.
@@ -214,15 +266,15 @@ class RunFolder:
             return [{**row, "epoch": row["epoch"] - 1} for row in rows]
         except (ValueError, TypeError, KeyError, csv.Error) as error:
             raise ValueError(
-                f"{self.history} is damaged ({type(error).__name__}: {error}). Delete it and "
-                "metrics.json, and pass --resume: the checkpoint gives both again"
+                f"{self.history} is damaged ({type(error).__name__}: {error}). "
+                + how_to_make_again(self.path, with_metrics=True)
             ) from None
 
     def write_history(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Write one line an epoch, epochs counted from 1.
+        """Write one line per epoch, epochs counted from 1.
 
         Args:
-            history: One dict of logs an epoch, `"epoch"` from 0; what an epoch lacks, as one that
+            history: One dict of logs per epoch, `"epoch"` from 0; what an epoch lacks, as one that
                 an older version has logged may, becomes NaN.
         """
         text = io.StringIO()
@@ -232,6 +284,14 @@ class RunFolder:
         writer.writerows({**row, "epoch": row["epoch"] + 1} for row in history)
         write_atomically(self.history, lambda to: to.write_text(text.getvalue()))
 
+    def write_accuracies(self, accuracies: Mapping[str, np.ndarray]) -> None:
+        """Write the accuracy on each few-shot task, before the metrics that name their file.
+
+        Args:
+            accuracies: Accuracies `(tasks,)` of each kind of task.
+        """
+        write_atomically(self.few_shot, lambda to: np.savez_compressed(to, **accuracies))
+
     def write_probe(self, probe: Any) -> None:
         """Write a linear classifier of embeddings: `scores = embedding @ coef.T + intercept`.
 
@@ -240,57 +300,3 @@ class RunFolder:
         """
         arrays = {name: getattr(probe, f"{name}_") for name in ("coef", "intercept", "classes")}
         write_atomically(self.probe, lambda to: np.savez(to, **arrays))
-
-
-def package_versions() -> dict[str, str]:
-    """Versions of the installed packages that decide a result."""
-    versions = {}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return versions
-
-
-def git_commit() -> str | None:
-    """Commit of the checkout that this package stands in, or `None`."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
-
-
-def _read_object(
-    path: Path, kinds: Callable[[dict], Mapping[str, Any]], advice: str
-) -> dict[str, Any] | None:
-    """Read a JSON object that has entries of these kinds, or `None` where there is no file."""
-    if not path.is_file():
-        return None
-    try:
-        value = json.loads(path.read_bytes())
-        wrong = ", ".join(_misfits(value, kinds(value)))
-    except (ValueError, TypeError, RecursionError) as error:
-        wrong = str(error)
-    if wrong:
-        raise ValueError(f"{path} is damaged ({wrong}). {advice}")
-    return value
-
-
-def _kinds_of_metrics(metrics: dict) -> dict[str, Any]:
-    if "few_shot" not in metrics:
-        return _TRANSFER_METRICS
-    results = {name: _FEW_SHOT_RESULT for name in metrics["few_shot"]}
-    return {"loss": str, "seed": int, "accuracies": str, "few_shot": results}
-
-
-def _misfits(value: Any, kinds: Mapping[str, Any]) -> Iterator[str]:
-    for key, kind in kinds.items():
-        if not isinstance(value, dict) or key not in value:
-            yield f"{key} is missing"
-        elif isinstance(kind, dict):
-            yield from _misfits(value[key], kind)
-        elif not isinstance(value[key], kind):
-            yield f"{key}={value[key]!r}"

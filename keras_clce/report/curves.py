@@ -1,22 +1,16 @@
-"""Pictures of runs, drawn without a display."""
+"""The picture of runs by epoch."""
 
-import contextlib
 import dataclasses
 import math
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.text import Text
-from matplotlib.ticker import MaxNLocator
 
 from keras_clce import losses
-from keras_clce.files import printable_text, write_atomically
-from keras_clce.losses.names import arguments_of
+from keras_clce.losses import arguments_of
+from keras_clce.report.pictures import new_figure, save_figure
 
 PANELS = (
     ("accuracy", "Accuracy"),
@@ -32,7 +26,7 @@ class Curves:
     """Logs of a run, and what makes them comparable with those of other runs.
 
     Args:
-        history: The logs, one dict an epoch, with `"epoch"` from 0.
+        history: The logs, one dict per epoch, with `"epoch"` from 0.
         chance: The contrastive loss where all similarities are equal, in training and in
             validation. Defaults to `None`, unknown.
         trains_classifier: Whether the loss trains the classifier. Defaults to `True`.
@@ -108,56 +102,17 @@ def chance_level(examples: int, batch_size: int) -> float:
     return float(np.average(np.log(rows - 1), weights=rows)) if len(rows) else math.nan
 
 
-@contextlib.contextmanager
-def drawing(path: Path) -> Iterator[None]:
-    """Turn whatever goes wrong with a picture into a warning, since results matter more.
-
-    Args:
-        path: The picture, which the warning names.
-
-    Example:
-    ```python
-    with drawing(Path("curves.png")):
-        plot_curves({"clce": [checkpoint.history]}, Path("curves.png"))
-    ```
-    """
-    try:
-        yield
-    except Exception as error:
-        warnings.warn(
-            f"The picture {path} is missing: {type(error).__name__}: {error}", stacklevel=3
-        )
-
-
-def verbatim(figure: Figure) -> None:
-    """Let a figure's texts stand as they are: a name with `$` in it is no formula.
-
-    Args:
-        figure: A figure that is finished but for its being written.
-
-    Example:
-    ```python
-    verbatim(figure)
-    figure.savefig("curves.png")
-    ```
-    """
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)
-        text.set_usetex(False)
-        text.set_text(printable_text(text.get_text()))
-
-
 def plot_curves(
     histories: Mapping[str, Sequence[Curves | History]], path: Path, title: str = ""
 ) -> None:
-    """Draw accuracy and both parts of the loss by epoch, one colour a loss and one line a seed.
+    """Draw accuracy and both parts of the loss by epoch, one colour per loss and one line per seed.
 
     A contrastive loss grows with the rows of a batch, of which training has more than validation.
     Where runs say what it is if all similarities are equal, it is drawn as the difference from
     that. Few-shot accuracy is drawn where a run has logged it.
 
     Args:
-        histories: Name of each loss to its runs: `Curves`, or logs alone, each one dict an epoch
+        histories: Name of each loss to its runs: `Curves`, or logs alone, each one dict per epoch
             with `"epoch"` from 0. Training is dashed, validation solid; after one epoch training
             is a cross. What a loss does not train is thin.
         path: The PNG file to write.
@@ -168,6 +123,9 @@ def plot_curves(
     plot_curves({"clce": [checkpoint.history]}, Path("curves.png"), "digits, small_resnet")
     ```
     """
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
+
     runs = [
         (name, run if isinstance(run, Curves) else Curves(run))
         for name, of_name in histories.items()
@@ -177,7 +135,7 @@ def plot_curves(
     few_shot = any("val_few_shot" in row for _, run in runs for row in run.history)
     panels = (*PANELS, FEW_SHOT_PANEL) if few_shot else PANELS
     over_chance = any(run.chance for _, run in runs)
-    figure = Figure(figsize=(4.2 * len(panels), 3.8), layout="constrained")
+    figure = new_figure(figsize=(4.2 * len(panels), 3.8), layout="constrained")
     legend, any_thin = {}, False
     for axes, (key, heading) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         shifted = key == "contrastive" and over_chance
@@ -214,8 +172,7 @@ def plot_curves(
     figure.suptitle(title)
     columns = min(4, max(1, len(legend)))
     figure.legend([*legend.values()], [*legend], loc="outside lower center", ncols=columns)
-    verbatim(figure)
-    write_atomically(path, lambda to: figure.savefig(to, dpi=120))
+    save_figure(figure, path, dpi=120)
 
 
 def _is_count(value):

@@ -1,42 +1,49 @@
 """A picture of images beside their two views, to see what a policy does."""
 
 import pathlib
+from typing import TYPE_CHECKING
 
-import matplotlib.figure
 import numpy as np
-import tensorflow as tf
 
-from keras_clce.data.dataset import ImageDataset, ImageSplit
-from keras_clce.files import printable_text, write_atomically
+from keras_clce.checks import import_module
+from keras_clce.report.pictures import new_figure, save_figure
+
+if TYPE_CHECKING:
+    from keras_clce.data import ImageDataset, ImageSplit
 
 
 def show_views(
-    data: ImageSplit | ImageDataset,
+    data: "ImageSplit | ImageDataset",
     policy: str,
     n: int,
     path: str | pathlib.Path,
     seed: int = 0,
 ) -> pathlib.Path:
-    """Write a PNG of `n` images, spread over the data, each with two views, one image a column.
+    """Write a PNG of images, spread over the data, each with two views, one image per column.
 
     Args:
-        data: a split, or a data set whose training split is meant.
-        policy: one of `VIEW_POLICIES`.
-        n: number of images, at most the split's.
-        path: the file to write; its folder is made where it is not there.
-        seed: seed of the views.
+        data: A split, or a data set whose training split is meant.
+        policy: One of `VIEW_POLICIES`.
+        n: Number of images, at most the split's.
+        path: The file to write. Its folder is made where it is not there.
+        seed: Seed of the views. Defaults to 0.
 
     Returns:
         The path of the picture.
 
     Raises:
-        ValueError: if `n` is not between 1 and the number of examples, or the policy is unknown.
+        ValueError: If `n` is not between 1 and the number of examples, or the policy is unknown.
+        ImportError: If Matplotlib or TensorFlow is not installed.
 
     Example:
-        >>> split = ImageSplit(np.zeros((5, 10, 10, 3), np.uint8), np.arange(5), image_size=8)
-        >>> show_views(split, "light", 2, "/tmp/views.png").name
-        'views.png'
+    ```python
+    show_views(load_dataset("digits"), "light", n=4, path="views.png")
+    ```
     """
+    # The pipeline of views is TensorFlow's, which nothing else of this package needs.
+    tf = import_module("tensorflow", "A picture of views", "tensorflow")
+    from keras_clce.data import ImageDataset
+
     split = data.train if isinstance(data, ImageDataset) else data
     names = data.class_names if isinstance(data, ImageDataset) else None
     if not 1 <= n <= split.num_examples:
@@ -51,7 +58,7 @@ def show_views(
     draw = tf.function(split.view(policy))
     pair = [draw(stored, aspects, tf.constant([seed, number])) for number in range(2)]
 
-    figure = matplotlib.figure.Figure(figsize=(1.6 * n + 0.5, 5.4), layout="constrained")
+    figure = new_figure(figsize=(1.6 * n + 0.5, 5.4), layout="constrained")
     axes = figure.subplots(3, n, squeeze=False)
     for row, (title, images) in enumerate(
         zip(("image", "view 1", "view 2"), (stored, *pair), strict=True)
@@ -63,11 +70,9 @@ def show_views(
             axes[row, column].set(xticks=[], yticks=[])
         axes[row, 0].set_ylabel(title)
     for column, label in enumerate(labels.numpy()):
-        # Names of folders may hold $, which starts a formula, and bytes that are no characters.
-        name = printable_text(str(names[label] if names else label)[:18])
-        axes[0, column].set_title(name, fontsize=8, parse_math=False, usetex=False)
+        axes[0, column].set_title(str(names[label] if names else label)[:18], fontsize=8)
     figure.suptitle(f"policy {policy}, seed {seed}")
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, lambda to: figure.savefig(to, dpi=100, format="png"))
+    save_figure(figure, path, dpi=100)
     return path

@@ -1,0 +1,165 @@
+"""What runs are called in tables, pictures and sentences."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from keras_clce.runs.record import Record, run_name
+
+# A record, or the content of a run's `metrics.json` alone.
+Run = Record | Mapping[str, Any]
+
+
+class Name(NamedTuple):
+    """Name of a run without its seed, in parts.
+
+    Args:
+        loss: Name of its loss.
+        variant: What else tells it from others: the label of its settings, or what differs in them.
+        quick: Whether it was a quick run.
+
+    Example:
+    ```python
+    str(Name("clce", "tuned", False))  # "clce, tuned"
+    ```
+    """
+
+    loss: str
+    variant: str
+    quick: bool
+
+    def __str__(self) -> str:
+        return run_name({"loss": self.loss, "label": self.variant, "quick": self.quick})
+
+
+def as_record(run: Run, home: Path = Path()) -> Record:
+    """Bring a run to a record.
+
+    Args:
+        run: A record, or the content of a run's `metrics.json`.
+        home: Folder that the run's own folder stands in. Defaults to the current one.
+
+    Returns:
+        The record; of metrics alone, one without history.
+
+    Example:
+    ```python
+    as_record({"loss": "ce", "seed": 0}).name
+    ```
+    """
+    if isinstance(run, Record):
+        return run
+    folder = (home / str(run.get("accuracies", "."))).parent
+    return Record(folder, run.get("settings", {}), dict(run), [])
+
+
+def by_name(records: Iterable[Record]) -> dict[Name, list[Record]]:
+    """Group records that differ in their seed alone.
+
+    Two of one loss, label and seed differ in something else, which their names then say.
+
+    Args:
+        records: The records of one table or picture.
+
+    Returns:
+        Name to its records, in the order of the first of each.
+
+    Example:
+    ```python
+    {str(name): [record.seed for record in group] for name, group in by_name(records).items()}
+    ```
+    """
+    groups: dict[Name, list[Record]] = {}
+    for record in records:
+        groups.setdefault(Name(record.loss, record.label or "", record.quick), []).append(record)
+    named: dict[Name, list[Record]] = {}
+    for name, group in groups.items():
+        differing = _differing(group)
+        for record in group:
+            values = (f"{key}={record.settings.get(key)}" for key in differing)
+            variant = ", ".join(filter(None, (name.variant, *values)))
+            named.setdefault(name._replace(variant=variant), []).append(record)
+    return named
+
+
+def baseline_of(name: Name, names: Iterable[Name], baseline: str) -> Name | None:
+    """Find what a run is compared with: the baseline without label, else that of its own label.
+
+    Args:
+        name: Name of the run.
+        names: All names of the table.
+        baseline: Loss of the baseline.
+
+    Returns:
+        Name of the baseline, of a quick run for a quick one; `None` where there is none, or the
+        run is the baseline itself.
+
+    Example:
+    ```python
+    baseline_of(Name("clce", "tuned", False), names, "ce")
+    ```
+    """
+    for variant in ("", name.variant):
+        found = Name(baseline, variant, name.quick)
+        if found in names:
+            return None if found == name else found
+    return None
+
+
+def run_title(*runs: Run) -> str:
+    """Title of pictures of a run, and of others beside it: its data set and its encoder.
+
+    Args:
+        *runs: The runs, all of one data set and encoder.
+
+    Returns:
+        The title, such as `"digits, small_resnet"`, with `"quick run"` after it where one was;
+        of an encoder from a file, the file's name.
+
+    Example:
+    ```python
+    run_title({"dataset": "digits", "backbone": "encoders/tiny.keras"})  # digits, tiny.keras
+    ```
+    """
+    # Names in the picture say which runs were quick, where not all were.
+    metrics = [run.metrics if isinstance(run, Record) else run for run in runs]
+    encoder = metrics[0].get("backbone") or ""
+    encoder = Path(encoder).name if encoder.endswith(".keras") else encoder
+    are_quick = sum(bool(run.get("quick")) for run in metrics)
+    quick = count_of(are_quick, "quick run") if 0 < are_quick < len(runs) else ""
+    if are_quick and are_quick == len(runs):
+        quick = "quick run" if are_quick == 1 else "quick runs"
+    return ", ".join(filter(None, (metrics[0].get("dataset"), encoder, quick)))
+
+
+def count_of(number: int, thing: str, things: str | None = None) -> str:
+    """A number of things in words.
+
+    Args:
+        number: How many.
+        thing: What one is called.
+        things: What several are called. Defaults to `thing` with an s.
+
+    Returns:
+        Such as `"1 task"` or `"3 tasks"`.
+
+    Example:
+    ```python
+    count_of(15, "query", "queries")  # "15 queries"
+    ```
+    """
+    return f"{number} {thing if number == 1 else things or thing + 's'}"
+
+
+def _differing(group: Sequence[Record]) -> list[str]:
+    """Settings in which records of one seed differ."""
+    by_seed: dict[int, list[Record]] = {}
+    for record in group:
+        by_seed.setdefault(record.seed, []).append(record)
+    together = [records for records in by_seed.values() if len(records) > 1]
+    keys = dict.fromkeys(key for record in group for key in record.settings)
+    return [
+        key
+        for key in keys
+        if any(len({str(one.settings.get(key)) for one in records}) > 1 for records in together)
+    ]

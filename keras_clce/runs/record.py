@@ -1,0 +1,187 @@
+"""The record of a finished run: what it was asked to do, and what came out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_clce.runs.damage import how_to_make_again
+
+_NUMBER = (int, float)
+_TRANSFER_METRICS = {
+    "loss": str,
+    "seed": int,
+    "seconds": _NUMBER,
+    "validation": {"best_epoch": int},
+    "test": {
+        "top1": _NUMBER,
+        "top5": _NUMBER,
+        "nearest_neighbor": (*_NUMBER, type(None)),
+        "examples": int,
+    },
+}
+_FEW_SHOT_RESULT = {
+    "mean": _NUMBER,
+    "ci95": _NUMBER,
+    "tasks": int,
+    "queries": int,
+    "classifier": str,
+    "features": str,
+    "transform": str,
+    "drawn_from": str,
+}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a finished run has left behind, read and checked.
+
+    Args:
+        folder: Its folder.
+        settings: All that decides the result.
+        metrics: The content of `metrics.json`.
+        history: One dict of logs per epoch, `"epoch"` from 0. Empty where nothing was trained.
+
+    Example:
+    ```python
+    record = RunFolder(Path("runs/transfer/digits/small_resnet/clce-seed0")).record()
+    record.name, record.seed, record.metrics["test"]["top1"]
+    ```
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    metrics: dict[str, Any]
+    history: list[dict[str, float]]
+
+    @property
+    def loss(self) -> str:
+        """Name of the loss; `"frozen"` for the encoder as it was before training."""
+        return self.metrics["loss"]
+
+    @property
+    def seed(self) -> int:
+        """Seed of weights, order and views."""
+        return self.metrics["seed"]
+
+    @property
+    def label(self) -> str | None:
+        """Name that was given to the settings."""
+        return self.metrics.get("label")
+
+    @property
+    def quick(self) -> bool:
+        """Whether the run saw a few batches alone, which says nothing about a loss."""
+        return bool(self.metrics.get("quick"))
+
+    @property
+    def dataset(self) -> str | None:
+        """Name of the data set."""
+        return self.metrics.get("dataset")
+
+    @property
+    def backbone(self) -> str | None:
+        """Name of the encoder, or its file."""
+        return self.metrics.get("backbone")
+
+    @property
+    def data(self) -> str:
+        """One sentence on the data that was really used."""
+        return self.metrics.get("data") or ""
+
+    @property
+    def is_few_shot(self) -> bool:
+        """Whether the run was tested on few-shot tasks."""
+        return "few_shot" in self.metrics
+
+    @property
+    def name(self) -> str:
+        """Name of the run in tables and pictures, as `run_name` gives it."""
+        return run_name(self.metrics)
+
+    def task_accuracies(self, kind: str) -> np.ndarray:
+        """Read the accuracy on each few-shot task.
+
+        Args:
+            kind: Kind of task, as in `metrics["few_shot"]`.
+
+        Returns:
+            Accuracies `(tasks,)`.
+
+        Raises:
+            ValueError: If their file is missing or damaged.
+
+        Example:
+        ```python
+        record.task_accuracies("5w1s").mean()
+        ```
+        """
+        # Relative to the run, so that a folder may be renamed.
+        return read_accuracies(self.folder / Path(self.metrics["accuracies"]).name, kind)
+
+
+def run_name(metrics: Mapping[str, Any]) -> str:
+    """Name of a run in tables and pictures: its loss, and the label of its settings if any.
+
+    Args:
+        metrics: Its `metrics.json`.
+
+    Returns:
+        The name, such as `"clce"` or `"clce, tuned"`, with `" (quick)"` after a quick run.
+
+    Example:
+    ```python
+    run_name({"loss": "clce", "label": "tuned"})
+    ```
+    """
+    labelled = ", ".join(filter(None, (metrics["loss"], metrics.get("label"))))
+    return f"{labelled} (quick)" if metrics.get("quick") else labelled
+
+
+def read_accuracies(path: Path, name: str) -> np.ndarray:
+    """Read the accuracy on each task from a run's `few_shot.npz`.
+
+    Args:
+        path: The file.
+        name: Kind of task, as in `metrics.json`.
+
+    Returns:
+        Accuracies `(tasks,)`.
+
+    Raises:
+        ValueError: If the file is missing or damaged.
+
+    Example:
+    ```python
+    read_accuracies(Path("runs/few_shot/cifar_fs/vit_tiny/ce-seed0/few_shot.npz"), "5w1s").mean()
+    ```
+    """
+    try:
+        with np.load(path) as file:
+            accuracies = file[name]
+        # NumPy gives the bytes of a member that does not begin as an array.
+        if np.ndim(accuracies) != 1 or not np.isfinite(accuracies).all():
+            raise ValueError("it does not hold one number per task")
+        return accuracies
+    except Exception as error:  # NumPy, archives and their compression raise many kinds of errors
+        raise ValueError(
+            f"{path} is damaged ({type(error).__name__}: {error}). "
+            + how_to_make_again(path.parent, with_metrics=True)
+        ) from error
+
+
+def kinds_of_config(config: dict) -> dict[str, Any]:
+    """Types of the entries that every `config.json` has, for `read_object`."""
+    return {"settings": dict, "data": str}
+
+
+def kinds_of_metrics(metrics: dict) -> dict[str, Any]:
+    """Types of the entries that a `metrics.json` has, for `read_object`."""
+    # Earlier versions wrote the settings to config.json alone.
+    settings = {"settings": dict} if "settings" in metrics else {}
+    if "few_shot" not in metrics:
+        return settings | _TRANSFER_METRICS
+    results = {name: _FEW_SHOT_RESULT for name in metrics["few_shot"]}
+    return settings | {"loss": str, "seed": int, "accuracies": str, "few_shot": results}
