@@ -90,6 +90,24 @@ def number_array(name: str, values: Any, ndim: int) -> np.ndarray:
     return values
 
 
+def is_whole_number(value: Any, least: int) -> bool:
+    """Tell whether a value is a whole number, of Python or NumPy, and large enough.
+
+    Args:
+        value: Anything; a boolean is no number.
+        least: The smallest number that counts.
+
+    Returns:
+        Whether it is.
+
+    Example:
+    ```python
+    is_whole_number(np.int64(3), least=1)  # True
+    ```
+    """
+    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+
+
 def check_at_least(name: str, value: Any, least: int) -> None:
     """Refuse what is no whole number or is too small.
 
@@ -106,18 +124,19 @@ def check_at_least(name: str, value: Any, least: int) -> None:
     check_at_least("shots", 5, 1)
     ```
     """
-    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+    if not is_whole_number(value, least):
         raise ValueError(
             f"`{name}` must be a whole number of at least {least}. Received: {name}={value!r}"
         )
 
 
-def check_whole_number(name: str, value: int | None) -> int | None:
-    """Return a number as Python's own; refuse what is neither None nor a whole one above 0.
+def check_whole_number(name: str, value: Any, optional: bool = False) -> int | None:
+    """Return a whole number above 0 as Python's own; refuse anything else.
 
     Args:
         name: Name of the argument, for the message.
         value: The argument.
+        optional: Whether it may be `None`. Defaults to `False`.
 
     Returns:
         A Python integer, or `None`.
@@ -130,12 +149,12 @@ def check_whole_number(name: str, value: int | None) -> int | None:
     check_whole_number("chunk_size", np.int64(128))  # 128
     ```
     """
-    whole = isinstance(value, Integral) and not isinstance(value, bool) and value > 0
-    if value is not None and not whole:
-        raise ValueError(
-            f"`{name}` must be None or a whole number above 0. Received: {name}={value!r}"
-        )
-    return None if value is None else int(value)
+    if optional and value is None:
+        return None
+    if not is_whole_number(value, 1):
+        expected = "None or a whole number" if optional else "a whole number"
+        raise ValueError(f"`{name}` must be {expected} above 0. Received: {name}={value!r}")
+    return int(value)
 
 
 def import_module(name: str, purpose: str, requirement: str) -> ModuleType:

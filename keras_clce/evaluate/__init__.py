@@ -1,30 +1,38 @@
-"""Evaluation: accuracies of outputs and embeddings, intervals and tests."""
+"""Evaluation: accuracies of outputs and embeddings, few-shot tasks, intervals and tests."""
 
-from keras_clce.evaluate.embedding_geometry import CosineSimilarities, cosine_similarities, isotropy_score
-from keras_clce.evaluate.tasks import Tasks, draw_tasks
-from keras_clce.evaluate.classification import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
-from keras_clce.evaluate.few_shot_metrics import (
-    FewShotComparison,
-    FewShotResult,
-    classify_tasks,
-    compare,
-    few_shot_accuracy,
+from keras_clce.evaluate.classification import (
+    linear_probe,
+    nearest_neighbor_accuracy,
+    top_k_accuracy,
 )
+from keras_clce.evaluate.embedding_geometry import (
+    CosineSimilarities,
+    cosine_similarities,
+    isotropy_score,
+)
+from keras_clce.evaluate.feature_transforms import TRANSFORMS
 from keras_clce.evaluate.few_shot_callback import FewShotCallback
+from keras_clce.evaluate.few_shot_metrics import classify_tasks, few_shot_accuracy
+from keras_clce.evaluate.few_shot_results import FewShotComparison, FewShotResult, compare
 from keras_clce.evaluate.statistics import (
     PairedTTest,
     confidence_interval,
     paired_t_test,
     sign_flip_p_value,
 )
+from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
+from keras_clce.evaluate.tasks import Tasks, check_tasks, draw_tasks
 
 __all__ = [
+    "TASK_CLASSIFIERS",
+    "TRANSFORMS",
     "CosineSimilarities",
     "FewShotCallback",
     "FewShotComparison",
     "FewShotResult",
     "PairedTTest",
     "Tasks",
+    "check_tasks",
     "classify_tasks",
     "compare",
     "confidence_interval",

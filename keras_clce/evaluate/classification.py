@@ -1,13 +1,11 @@
-"""What a trained encoder's outputs are worth: top-k, nearest neighbour and linear probe."""
+"""How well a trained encoder classifies: top-k, nearest neighbour and linear probe."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
 
-from keras_clce.checks import as_array, check_at_least
+from keras_clce.checks import as_array, check_at_least, import_module
 
 
 def top_k_accuracy(labels: np.ndarray, scores: np.ndarray, k: int = 1) -> float:
@@ -32,7 +30,7 @@ def top_k_accuracy(labels: np.ndarray, scores: np.ndarray, k: int = 1) -> float:
     labels, scores = as_array(labels), as_array(scores)
     if not labels.size or scores.ndim != 2 or scores.shape[:1] != labels.shape:
         raise ValueError(
-            "`scores` must have shape (examples, classes) with one row a label. "
+            "`scores` must have shape (examples, classes) with one row per label. "
             f"Received: scores of shape {scores.shape}, labels of shape {labels.shape}"
         )
     if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < scores.shape[1]:
@@ -69,7 +67,8 @@ def nearest_neighbor_accuracy(
     nearest_neighbor_accuracy(np.eye(2), np.array([0, 1]), np.eye(2), np.array([0, 0]))  # 0.5
     ```
     """
-    search = KNeighborsClassifier(n_neighbors=1, metric="cosine", algorithm="brute")
+    neighbors = import_module("sklearn.neighbors", "Nearest-neighbour accuracy", "scikit-learn")
+    search = neighbors.KNeighborsClassifier(n_neighbors=1, metric="cosine", algorithm="brute")
     return float(search.fit(train_embeddings, train_labels).score(embeddings, labels))
 
 
@@ -104,8 +103,11 @@ def linear_probe(
     """
     if not len(strengths):
         raise ValueError(f"`strengths` must hold at least one. Received: strengths={strengths!r}")
+    linear_model = import_module("sklearn.linear_model", "A linear probe", "scikit-learn")
     probes = [
-        LogisticRegression(C=strength, max_iter=2000).fit(train_embeddings, train_labels)
+        linear_model.LogisticRegression(C=strength, max_iter=2000).fit(
+            train_embeddings, train_labels
+        )
         for strength in strengths
     ]
     return max(probes, key=lambda probe: probe.score(validation_embeddings, validation_labels))

@@ -1,102 +1,22 @@
-"""Few-shot accuracy of anybody's features, over thousands of tasks, with intervals that hold."""
+"""Few-shot accuracy of any features, over thousands of tasks."""
 
 import collections
-import functools
 import hashlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy import stats
-from threadpoolctl import threadpool_limits
 
-from keras_clce.checks import as_array, number_array
-from keras_clce.evaluate.tasks import Tasks, draw_tasks
-from keras_clce.evaluate.statistics import (
-    PairedTTest,
-    confidence_interval,
-    paired_t_test,
-    sign_flip_p_value,
-)
-from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
+from keras_clce.checks import as_array, import_module, number_array
 from keras_clce.evaluate.feature_transforms import transform_features
+from keras_clce.evaluate.few_shot_results import FewShotResult
+from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
+from keras_clce.evaluate.tasks import Tasks, draw_tasks
 
-_RESAMPLES = 2000
 _TASKS_TOGETHER = 32
-
-
-# Equal where they are one: arrays have no truth value, and no hash.
-@dataclass(frozen=True, eq=False)
-class FewShotResult:
-    """Accuracies of few-shot tasks.
-
-    Attributes:
-        accuracies: Accuracy of each task `(tasks,)`, fractions.
-        ways: Classes a task.
-        shots: Labelled examples a class.
-        queries: Classified examples a class.
-        classifier: Name of the classifier.
-        transform: Name of the transform of the features.
-        seed: Seed of the tasks.
-        drawn_from: Fingerprint of the labels and numbers that the tasks were drawn from, and of the
-            first of them; equal fingerprints mean equal tasks.
-    """
-
-    accuracies: np.ndarray = field(repr=False)
-    ways: int
-    shots: int
-    queries: int
-    classifier: str
-    transform: str | None
-    seed: int
-    drawn_from: str = field(repr=False)
-
-    @property
-    def mean(self) -> float:
-        """Mean over the tasks."""
-        return float(self.accuracies.mean())
-
-    @property
-    def median(self) -> float:
-        """Median over the tasks."""
-        return float(np.median(self.accuracies))
-
-    @property
-    def ci95(self) -> float:
-        """Half width of the 95 % interval of the mean, Student's t over the tasks."""
-        return confidence_interval(self.accuracies)
-
-    @functools.cached_property
-    def median_ci95(self) -> tuple[float, float]:
-        """The 95 % interval of the median, by percentiles of a seeded bootstrap."""
-        if len(self.accuracies) < 2:
-            return float("nan"), float("nan")
-        interval = stats.bootstrap(
-            (self.accuracies,),
-            np.median,
-            n_resamples=_RESAMPLES,
-            method="percentile",
-            batch=100,
-            rng=np.random.default_rng(0),
-        ).confidence_interval
-        return float(interval.low), float(interval.high)
-
-    def as_dict(self) -> dict[str, Any]:
-        """All but the single tasks, as JSON values."""
-        values = asdict(self)
-        del values["accuracies"]
-        return {
-            "mean": self.mean,
-            "ci95": self.ci95,
-            "median": self.median,
-            "median_ci95": list(self.median_ci95),
-            "tasks": len(self.accuracies),
-            **values,
-        }
 
 
 def few_shot_accuracy(
@@ -116,9 +36,9 @@ def few_shot_accuracy(
     Args:
         features: Finite features `(examples, dim)`, of any framework.
         labels: Integer classes `(examples,)`.
-        ways: Classes a task. Defaults to 5.
-        shots: Labelled examples a class. Defaults to 1.
-        queries: Classified examples a class. Defaults to 15.
+        ways: Classes per task. Defaults to 5.
+        shots: Labelled examples per class. Defaults to 1.
+        queries: Classified examples per class. Defaults to 15.
         tasks: Number of tasks. Defaults to 3000.
         classifier: `"logistic"`, multinomial logistic regression with C = 1, as RFS has it;
             `"nearest_centroid"` or `"cosine"`. Defaults to `"logistic"`.
@@ -221,8 +141,11 @@ def classify_tasks(
         predicted = classify(features[support], features[rows])
         return predicted.reshape(queries.shape)
 
+    limit_threads = import_module(
+        "threadpoolctl", "Classifying few-shot tasks", "threadpoolctl"
+    ).threadpool_limits
     # The tasks are divided between threads, and BLAS's own would only get in their way.
-    with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with limit_threads(1), ThreadPoolExecutor(os.cpu_count()) as pool:
         ahead = collections.deque()
         for drawn in tasks:
             # Few at a time: what was gathered is still in the processor's cache when it is used.
@@ -233,53 +156,3 @@ def classify_tasks(
             if len(ahead) > 1:
                 yield np.concatenate(list(ahead.popleft()))
         yield from (np.concatenate(list(parts)) for parts in ahead)
-
-
-@dataclass(frozen=True)
-class FewShotComparison(PairedTTest):
-    """Paired comparison of two results on the same tasks.
-
-    Attributes:
-        statistic: Student's t of the differences; NaN where all are equal.
-        p_value: Two-sided p-value of the paired t-test; NaN where all differences are equal.
-        mean_difference: Mean over the tasks of `a - b`.
-        ci95: Half width of the 95 % interval of the mean difference.
-        permutation_p_value: Two-sided p-value of the sign-flip permutation test of the mean.
-    """
-
-    permutation_p_value: float
-
-
-def compare(a: FewShotResult, b: FewShotResult) -> FewShotComparison:
-    """Compare two results task by task.
-
-    It says whether two sets of features differ on tasks like these; training again with another
-    seed is another source of chance, for which `paired_t_test` over seeds is the test.
-
-    Args:
-        a: A result.
-        b: Another on the same tasks.
-
-    Returns:
-        A `FewShotComparison` of `a - b`.
-
-    Raises:
-        ValueError: If they are no such results, or the tasks are not the same.
-
-    Example:
-    ```python
-    compare(few_shot_accuracy(clce, labels), few_shot_accuracy(ce, labels)).mean_difference
-    ```
-    """
-    for name, result in (("a", a), ("b", b)):
-        if not isinstance(result, FewShotResult):
-            kind = type(result).__name__
-            raise ValueError(f"`{name}` must be a FewShotResult. Received: {name} of type {kind}")
-    if a.drawn_from != b.drawn_from:
-        raise ValueError(
-            "`a` and `b` must be results on the same tasks: equal labels, ways, shots, queries, "
-            f"tasks and seed. Received: a={a}, b={b}"
-        )
-    test = paired_t_test(a.accuracies, b.accuracies)
-    flipped = sign_flip_p_value(a.accuracies - b.accuracies)
-    return FewShotComparison(**asdict(test), permutation_p_value=flipped)

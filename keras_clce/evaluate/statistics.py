@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
-from keras_clce.checks import check_at_least
+from keras_clce.checks import check_at_least, import_module
 
 _FLIPPED_TOGETHER = 333
 
@@ -35,6 +34,7 @@ def confidence_interval(values: Sequence[float], confidence: float = 0.95) -> fl
         raise ValueError(f"`confidence` must be within (0, 1). Received: confidence={confidence}")
     if len(values) == 1:
         return float("nan")
+    stats = import_module("scipy.stats", "Student's t interval", "scipy")
     return float(stats.t.ppf((1 + confidence) / 2, len(values) - 1) * stats.sem(values))
 
 
@@ -85,6 +85,7 @@ def paired_t_test(a: Sequence[float], b: Sequence[float]) -> PairedTTest:
     if np.ptp(differences) <= 1e-14 * np.abs([a, b]).max():
         statistic = p_value = float("nan")
     else:
+        stats = import_module("scipy.stats", "The paired t-test", "scipy")
         statistic, p_value = (float(value) for value in stats.ttest_rel(a, b))
     return PairedTTest(
         statistic, p_value, float(differences.mean()), confidence_interval(differences)

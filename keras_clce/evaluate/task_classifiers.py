@@ -1,7 +1,8 @@
 """Classifiers of few-shot tasks that solve many tasks at once."""
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+
+from keras_clce.checks import import_module
 
 _TOLERANCE = 1e-5
 # Any curvature above 1/4 converges, 1/2 bounds it from above; the true one is mostly below 1/4.
@@ -92,11 +93,20 @@ def logistic(support: np.ndarray, queries: np.ndarray) -> np.ndarray:
         scores = queries @ weights.swapaxes(1, 2) + bias.astype(rows.dtype)
     predicted = scores.argmax(axis=-1)
     for task in np.flatnonzero(~solved):
-        basis, _ = np.linalg.qr(rows[task].T.astype("float64"))
-        model = LogisticRegression(C=1, solver="newton-cholesky", tol=_TOLERANCE, max_iter=1000)
-        model.fit(rows[task] @ basis, np.repeat(np.arange(ways), shots))
-        predicted[task] = model.predict(queries[task] @ basis)
+        predicted[task] = _classes_by_scikit_learn(rows[task], queries[task], ways, shots)
     return predicted
+
+
+def _classes_by_scikit_learn(rows, queries, ways, shots):
+    linear_model = import_module(
+        "sklearn.linear_model", "Logistic regression of long features", "scikit-learn"
+    )
+    basis, _ = np.linalg.qr(rows.T.astype("float64"))
+    model = linear_model.LogisticRegression(
+        C=1, solver="newton-cholesky", tol=_TOLERANCE, max_iter=1000
+    )
+    model.fit(rows @ basis, np.repeat(np.arange(ways), shots))
+    return model.predict(queries @ basis)
 
 
 def _fit(gram, targets):

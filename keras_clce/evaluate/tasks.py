@@ -36,9 +36,9 @@ def draw_tasks(
 
     Args:
         labels: Integer classes `(examples,)`.
-        ways: Classes a task, at least 2.
-        shots: Labelled examples a class, at least 1.
-        queries: Examples to classify a class, at least 1.
+        ways: Classes per task, at least 2.
+        shots: Labelled examples per class, at least 1.
+        queries: Examples to classify per class, at least 1.
         tasks: Number of tasks, at least 1.
         seed: Seed of the drawing. Defaults to 0.
 
@@ -83,9 +83,9 @@ def check_tasks(
 
     Args:
         labels: As in `draw_tasks`, and so are all numbers.
-        ways: Classes a task.
-        shots: Labelled examples a class.
-        queries: Examples to classify a class.
+        ways: Classes per task.
+        shots: Labelled examples per class.
+        queries: Examples to classify per class.
         tasks: Number of tasks.
         seed: Seed of the drawing. Defaults to 0.
         class_names: Names of the labels from 0 on, for the message. Defaults to `None`: the labels

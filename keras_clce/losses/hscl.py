@@ -174,7 +174,7 @@ def hscl(
         labels,
         embeddings,
         temperature,
-        check_whole_number("chunk_size", chunk_size),
+        check_whole_number("chunk_size", chunk_size, optional=True),
         functools.partial(
             hscl_of_pairs, temperature=temperature, hardness=hardness, threshold=threshold
         ),
@@ -235,7 +235,7 @@ class HSCLLoss(ContrastiveLoss):
         check_temperature(temperature)
         check_hardness(hardness)
         check_threshold(threshold)
-        chunk_size = check_whole_number("chunk_size", chunk_size)
+        chunk_size = check_whole_number("chunk_size", chunk_size, optional=True)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.hardness = hardness

@@ -73,7 +73,7 @@ def classes_and_validity(labels, batch_size):
         raise ValueError(f"{expected}. Received: labels of shape {shape}")
     if batch_size is not None and shape[0] is not None and shape[0] != batch_size:
         raise ValueError(
-            f"{expected}, one row an embedding ({batch_size}). Received: labels of shape {shape}"
+            f"{expected}, one row per embedding ({batch_size}). Received: labels of shape {shape}"
         )
     if len(shape) == 2 and shape[1] == 1:
         labels = ops.squeeze(labels, axis=1)

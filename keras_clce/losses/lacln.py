@@ -158,7 +158,7 @@ def lacln(
         labels,
         embeddings,
         temperature,
-        check_whole_number("chunk_size", chunk_size),
+        check_whole_number("chunk_size", chunk_size, optional=True),
         functools.partial(
             lacln_of_pairs, temperature=temperature, hardness=hardness, positive_sum=positive_sum
         ),
@@ -217,7 +217,7 @@ class LACLNLoss(ContrastiveLoss):
         check_temperature(temperature)
         check_hardness(hardness)
         check_positive_sum(positive_sum)
-        chunk_size = check_whole_number("chunk_size", chunk_size)
+        chunk_size = check_whole_number("chunk_size", chunk_size, optional=True)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.hardness = hardness

@@ -9,7 +9,7 @@ def reduce_anchors(values: Any, counted: Any, sample_weight: Any, reduction: str
     """Reduce the values of the anchors that count, by Keras's rules for reduction and weights.
 
     Args:
-        values: Float tensor `[batch]`, one value an anchor.
+        values: Float tensor `[batch]`, one value per anchor.
         counted: Float tensor `[batch]`, 1 for an anchor that counts and 0 for one that does not;
             NaN hides behind neither a 0 nor a weight of 0.
         sample_weight: Float tensor `[batch]` or `[batch, 1]`, a number, or `None` for 1 each.

@@ -55,7 +55,7 @@ class SupConLoss(ContrastiveLoss):
     ) -> None:
         check_temperature(temperature)
         check_positive_sum(positive_sum)
-        chunk_size = check_whole_number("chunk_size", chunk_size)
+        chunk_size = check_whole_number("chunk_size", chunk_size, optional=True)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.positive_sum = positive_sum

@@ -86,7 +86,9 @@ class TwoViewTraining(keras.Model):
                 "`loss_weights` must be None: CLCELoss(contrastive_weight=…) weights the parts. "
                 f"Received: loss_weights={kwargs['loss_weights']!r}"
             )
-        gradient_cache_size = check_whole_number("gradient_cache_size", gradient_cache_size)
+        gradient_cache_size = check_whole_number(
+            "gradient_cache_size", gradient_cache_size, optional=True
+        )
         chunked = gradient_cache_size is not None
         if chunked and kwargs.get("jit_compile") is True and not backend.xla_has_loop_gradients():
             raise ValueError(
