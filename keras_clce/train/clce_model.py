@@ -15,8 +15,10 @@ from keras_clce.models.heads import EmbeddingAndLogits
 from keras_clce.models.quantization import quantize_layers, quantized_layers
 from keras_clce.train import inputs
 from keras_clce.train.gradient_cache import call_in_chunks
+from keras_clce.train.model_description import check_class_names, check_preprocessing
 from keras_clce.train.saved_augmenter import saved_augmenter
 from keras_clce.train.two_view_training import TwoViewTraining
+from keras_clce.views.preprocessing import Preprocessing
 
 
 @keras.saving.register_keras_serializable(package="keras_clce")
@@ -43,6 +45,12 @@ class CLCEModel(TwoViewTraining):
             `"layer"`, `"batch"`, `"unit"` or `None`, as in
             `keras_clce.models.heads.EmbeddingAndLogits`. `None` is the paper's. Defaults to
             `"layer"`.
+        class_names: `num_classes` different strings, in the order of the labels. They are saved
+            with the model; `fit` and `evaluate` warn of a data set whose `class_names` differ.
+            Defaults to `None`: not known.
+        preprocessing: `keras_clce.views.Preprocessing`, how an image file becomes the encoder's
+            input. It is saved with the model for those that predict on image files; `fit` and
+            `predict` take images that are prepared already. Defaults to `None`: not known.
         **kwargs: As in `keras.Model`.
 
     Call arguments:
@@ -84,6 +92,8 @@ class CLCEModel(TwoViewTraining):
         augmenter: keras.layers.Layer | None = None,
         embedding_dim: int | None = None,
         feature_normalization: str | None = "layer",
+        class_names: Sequence[str] | None = None,
+        preprocessing: Preprocessing | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -94,6 +104,9 @@ class CLCEModel(TwoViewTraining):
                 f"Received: augmenter={augmenter!r}"
             )
         heads = EmbeddingAndLogits(num_classes, embedding_dim, feature_normalization, name="heads")
+        check_preprocessing(preprocessing, backbone.input_shape[1:])
+        self.class_names = check_class_names(class_names, num_classes)
+        self.preprocessing = preprocessing
         self.backbone = backbone
         self.heads = heads
         self.num_classes = num_classes
@@ -115,6 +128,8 @@ class CLCEModel(TwoViewTraining):
         stochastic_depth: float = 0.0,
         remat: bool = False,
         feature_normalization: str | None = "layer",
+        class_names: Sequence[str] | None = None,
+        preprocessing: Preprocessing | None = None,
     ) -> "CLCEModel":
         """Build the model on a named encoder.
 
@@ -132,6 +147,8 @@ class CLCEModel(TwoViewTraining):
             remat: Whether blocks are computed anew in the backward pass, which saves memory, for
                 transformers. Defaults to `False`.
             feature_normalization: As in the constructor. Defaults to `"layer"`.
+            class_names: As in the constructor. Defaults to `None`.
+            preprocessing: As in the constructor. Defaults to `None`.
 
         Returns:
             A `CLCEModel` that takes RGB images in 0..255; the encoder's own scaling is inside.
@@ -151,6 +168,8 @@ class CLCEModel(TwoViewTraining):
             augmenter=augmenter,
             embedding_dim=embedding_dim,
             feature_normalization=feature_normalization,
+            class_names=class_names,
+            preprocessing=preprocessing,
         )
 
     def build(self, input_shape: tuple | Sequence[tuple]) -> None:
@@ -271,6 +290,8 @@ class CLCEModel(TwoViewTraining):
             "augmenter": None if self.augmenter is None else serialize(self.augmenter),
             "embedding_dim": self.embedding_dim,
             "feature_normalization": self.feature_normalization,
+            "class_names": None if self.class_names is None else list(self.class_names),
+            "preprocessing": serialize(self.preprocessing),
             "quantized_heads": quantized_layers(self.heads),
         }
 
@@ -283,6 +304,7 @@ class CLCEModel(TwoViewTraining):
         parts = {
             "backbone": keras.saving.deserialize_keras_object(config["backbone"]),
             "augmenter": saved_augmenter(config["augmenter"]),
+            "preprocessing": keras.saving.deserialize_keras_object(config.get("preprocessing")),
         }
         model = cls(**{**config, **parts})
         quantize_layers(model.heads, quantized)

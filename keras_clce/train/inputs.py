@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import math
+import warnings
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from keras_clce import backend
 from keras_clce.models.graphs import takes_pixels
 from keras_clce.train.array_checks import check_arrays, check_image_shape
 from keras_clce.train.batch_warnings import look_at_batch
+from keras_clce.train.model_description import different_class_names
 from keras_clce.train.watch import TrainingWatch
 
 _ARRAYS = ("x", "y", "sample_weight")
@@ -37,6 +39,7 @@ def for_fit(model: keras.Model, arguments: dict[str, Any]) -> dict[str, Any]:
     """
     x, y = arguments.get("x"), arguments.get("y")
     _check(model, x, y)
+    _warn_of_other_classes(model, x)
     arguments = _split(arguments)
     validation = arguments.get("validation_data")
     size = arguments.get("validation_batch_size") or arguments.get("batch_size")
@@ -49,6 +52,7 @@ def for_fit(model: keras.Model, arguments: dict[str, Any]) -> dict[str, Any]:
             (images, labels) if weights is None else (images, labels, weights)
         )
     elif validation is not None:
+        _warn_of_other_classes(model, validation)
         arguments["validation_data"] = _looked_at(model, validation, evaluates=True)
     callbacks = arguments.get("callbacks")
     if not isinstance(callbacks, keras.callbacks.CallbackList):
@@ -75,6 +79,7 @@ def for_evaluate(model: keras.Model, arguments: dict[str, Any]) -> dict[str, Any
     if arguments.get("_use_cached_eval_dataset"):
         return arguments
     _check(model, arguments.get("x"), arguments.get("y"))
+    _warn_of_other_classes(model, arguments.get("x"))
     arguments["x"] = _looked_at(model, arguments.get("x"), evaluates=True)
     if arguments.get("steps") is None:
         arrays = [arguments.get(name) for name in _ARRAYS]
@@ -160,6 +165,16 @@ def _rows(parts, rows):
 
 def _check(model, x, y):
     check_arrays(x, y, image_shape(model), model.num_classes)
+
+
+def _warn_of_other_classes(model, data):
+    difference = different_class_names(data, model.class_names)
+    if difference:
+        warnings.warn(
+            f"{difference} Labels mean other classes than `class_names`, unless these are other "
+            "words for the same.",
+            stacklevel=2,
+        )
 
 
 def _split(arguments):

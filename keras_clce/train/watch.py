@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_clce import backend
 from keras_clce.train.first_failure import FirstFailure
+from keras_clce.train.model_description import class_names_of
 
 _READ_AGAIN = 20  # batches
 _COLLAPSED = 0.01
@@ -87,7 +88,7 @@ class TrainingWatch(keras.callbacks.Callback):
 
     def _label_causes(self):
         expected = f"the model has classes 0 to {self.num_classes - 1} (num_classes)"
-        names = _class_names(self.data)
+        names = class_names_of(self.data)
         if names is not None and len(names) != self.num_classes:
             yield f"the data set names {len(names)} classes, where {expected}"
         labels = [
@@ -106,15 +107,6 @@ class TrainingWatch(keras.callbacks.Callback):
             )
         elif not np.array_equal(found, np.floor(found)):
             yield f"labels that are no whole numbers, such as {found[found % 1 != 0][0]:g}"
-
-
-def _class_names(data):
-    """Names of classes that a data set of Keras or torchvision brings."""
-    for owner, name in ((data, "class_names"), (getattr(data, "dataset", None), "classes")):
-        names = getattr(owner, name, None)
-        if isinstance(names, (list, tuple)):
-            return names
-    return None
 
 
 def _classes(labels):
