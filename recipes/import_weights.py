@@ -25,11 +25,11 @@ import keras
 import numpy as np
 import recipe_flags
 from absl import app, flags, logging
+from keras_clce.models.checkpoints.download import local_weights
+from keras_clce.models.checkpoints.loading import LoadReport
 
 from keras_clce.files import write_atomically
 from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
-from keras_clce.models.checkpoints.layouts import LoadReport
-from keras_clce.models.checkpoints.preprocessing import local_weights
 from keras_clce.models.timm_reference import timm_features
 
 FLAGS = flags.FLAGS

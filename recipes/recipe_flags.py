@@ -28,7 +28,7 @@ from keras_clce.data.catalog import get_spec
 from keras_clce.losses import LOSSES, POSITIVE_SUMS, CLCELoss, arguments_of
 from keras_clce.models.backbones import backbone_spec
 from keras_clce.models.heads import FEATURE_NORMALIZATIONS
-from keras_clce.models.sources.applications import brings_weights, is_external
+from keras_clce.models.registry import brings_weights, is_external
 from keras_clce.train.optimization import OPTIMIZERS
 
 PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from keras_clce import backend
-from keras_clce.models.graphs import takes_pixels
+from keras_clce.models.pixels import takes_pixels
 from keras_clce.train.array_checks import check_arrays, check_image_shape
 from keras_clce.train.batch_warnings import look_at_batch
 from keras_clce.train.model_description import different_class_names
