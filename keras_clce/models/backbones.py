@@ -1,33 +1,17 @@
-"""The one registry of backbones: every encoder by name, on RGB pixels from 0 to 255."""
+"""Encoders by name, on RGB pixels from 0 to 255: list, look up, check, build, load weights."""
 
 import dataclasses
 import difflib
-import functools
-import re
 from pathlib import Path
 
 import keras
 
-from keras_clce.models.checkpoints.layouts import LoadReport
-from keras_clce.models.checkpoints.preprocessing import (
-    HUB,
-    KERAS_SUFFIX,
-    local_weights,
-    published_preprocessing,
-)
-from keras_clce.models.checkpoints.tensors import checkpoint_file
+from keras_clce.models.checkpoints.download import HUB, local_weights
+from keras_clce.models.checkpoints.loading import LoadReport, load_checkpoint
+from keras_clce.models.checkpoints.preprocessing import published_preprocessing
 from keras_clce.models.fast_operations import use_fast_operations
-from keras_clce.models.graphs import AS_PUBLISHED
-from keras_clce.models.registry import REGISTRY, TENSORS, BackboneSpec
-from keras_clce.models.sources.applications import (
-    EXTERNAL_FORMS,
-    EXTERNAL_PREFIXES,
-    build_external,
-    check_external_weights,
-    external_pixels,
-    is_external,
-)
-from keras_clce.models.sources.saved import saved_interpolation, saved_names
+from keras_clce.models.registry import SOURCES, find_row, find_source, named_rows
+from keras_clce.models.spec import BackboneSpec
 
 _MIN_IMAGE_SIZE = 8
 
@@ -42,7 +26,7 @@ def list_backbones() -> tuple[BackboneSpec, ...]:
         >>> [spec.name for spec in list_backbones()][:2]
         ['small_resnet', 'efficientnet_lite0']
     """
-    return tuple(row.spec for row in REGISTRY.values())
+    return tuple(row.spec for row in named_rows().values())
 
 
 def backbone_spec(name: str, weights: str | Path | None = None) -> BackboneSpec:
@@ -67,33 +51,15 @@ def backbone_spec(name: str, weights: str | Path | None = None) -> BackboneSpec:
         >>> backbone_spec("efficientnet_lite0").mean
         (127.0, 127.0, 127.0)
     """
-    if isinstance(name, str) and is_external(name):
-        mean, std = external_pixels(name)
-        names = [] if name.startswith(EXTERNAL_PREFIXES) else saved_names(Path(name))
-        return BackboneSpec(
-            name=name,
-            family=name.partition(":")[0] if ":" in name else "file",
-            mean=mean,
-            std=std,
-            interpolation=saved_interpolation(names),
-            image_size=224,
-            parameters=None,
-            weights="its own",
-            licence=_saved_licence(names),
-        )
-    spec = _row(name).spec
-    source = spec.weights if weights == "imagenet" else weights
-    if source is None or (weights == "imagenet" and not source.startswith(HUB)):
-        return spec
-    return dataclasses.replace(spec, **published_preprocessing(local_weights(source)))
-
-
-def _saved_licence(names):
-    rows = (_find_row(name.removesuffix(AS_PUBLISHED)) for name in names)
-    spec = next((row.spec for row in rows if row), None)
-    if spec is None:
-        return "its own"
-    return f"its own; {spec.licence} if it was made from the published weights of {spec.name}"
+    source = find_source(name)
+    if source:
+        return source.spec(name, find_row)
+    row = _row(name)
+    public = row.weights.imagenet
+    address = public.address if public and weights == "imagenet" else weights
+    if address is None or (weights == "imagenet" and not address.startswith(HUB)):
+        return row.spec
+    return dataclasses.replace(row.spec, **published_preprocessing(local_weights(address)))
 
 
 def build_backbone(
@@ -146,12 +112,12 @@ def build_backbone(
     _check_image_size(image_size)
     check_weights(name, weights)
     check_options(name, stochastic_depth, remat)
-    if is_external(name):
-        return use_fast_operations(build_external(name, image_size, weights))
-    row = _row(name)
+    source = find_source(name)
+    if source:
+        return use_fast_operations(source.build(name, image_size, weights))
     options = {"stochastic_depth": stochastic_depth, "remat": remat}
-    options = {name: value for name, value in options.items() if value}
-    return use_fast_operations(row.build(row.spec, image_size, weights, **options))
+    options = {option: value for option, value in options.items() if value}
+    return use_fast_operations(_row(name).create(image_size, weights, **options))
 
 
 def check_options(
@@ -176,14 +142,14 @@ def check_options(
             "`stochastic_depth` must be within [0, 1). "
             f"Received: stochastic_depth={stochastic_depth}"
         )
-    row = None if is_external(name) else _row(name)
-    for option, value, attribute in (
-        ("stochastic_depth", stochastic_depth, "stochastic_depth"),
-        ("remat", remat, "transformer"),
-        ("layer_decay", layer_decay, "transformer"),
+    row = None if find_source(name) else _row(name)
+    for option, value, takes in (
+        ("stochastic_depth", stochastic_depth, lambda row: "stochastic_depth" in row.options),
+        ("remat", remat, lambda row: "remat" in row.options),
+        ("layer_decay", layer_decay, lambda row: row.depth_groups is not None),
     ):
-        if value and not (row and getattr(row, attribute)):
-            have = [other for other, row in REGISTRY.items() if getattr(row, attribute)]
+        if value and not (row and takes(row)):
+            have = [other for other, row in named_rows().items() if takes(row)]
             raise ValueError(
                 f"`{option}` is for {', '.join(have)}. Received: {option}={value!r}, name={name!r}"
             )
@@ -210,35 +176,25 @@ def load_weights(model: keras.Model, name: str, weights: str | Path) -> LoadRepo
         ['mask_token']
     """
     check_weights(name, weights)
-    row = None if is_external(name) else _row(name)
-    if row is None or row.load is None:
-        have = [other for other, row in REGISTRY.items() if row.load]
+    row = None if find_source(name) else _row(name)
+    if row is None or not row.layouts:
+        have = [other for other, row in named_rows().items() if row.layouts]
         raise ValueError(
             f"`name` must be an encoder that reads files of tensors: {', '.join(have)}. "
             f"Received: name={name!r}"
         )
-    return row.load(model, weights)
-
-
-def _find_row(name):
-    if isinstance(name, str) and name in REGISTRY:
-        return REGISTRY[name]
-    patched = re.fullmatch(r"(.+)_patch([1-9]\d*)", str(name))
-    if patched and patched[1] in REGISTRY and REGISTRY[patched[1]].transformer:
-        row = REGISTRY[patched[1]]
-        spec = dataclasses.replace(row.spec, name=name, weights="a local file or folder")
-        build = functools.partial(row.build, patch_size=int(patched[2]))
-        return dataclasses.replace(row, spec=spec, build=build, imagenet=None)
-    return None
+    return load_checkpoint(model, weights, row.layouts)
 
 
 def _row(name):
-    row = _find_row(name)
+    row = find_row(name)
     if row:
         return row
-    near = difflib.get_close_matches(str(name), REGISTRY, n=1, cutoff=0.4)
+    names = list(named_rows())
+    forms = ", ".join(source.form for source in SOURCES)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
     raise ValueError(
-        f"`name` must be a backbone, one of {', '.join(REGISTRY)}; or {EXTERNAL_FORMS}."
+        f"`name` must be a backbone, one of {', '.join(names)}; or {forms}."
         + (f" Did you mean {near[0]!r}?" if near else "")
         + f" Received: name={name!r}"
     )
@@ -270,48 +226,18 @@ def check_weights(name: str, weights: str | Path | None) -> None:
     Example:
         >>> check_weights("efficientnet_lite0", "imagenet")
     """
-    if isinstance(name, str) and is_external(name):
-        check_external_weights(name, weights)
+    source = find_source(name)
+    if source:
+        source.check(name, weights)
         return
     row = _row(name)
     if weights is None:
         return
-    if weights == "imagenet":
-        if row.imagenet is None:
-            have = [name for name, other in REGISTRY.items() if other.imagenet]
-            raise ValueError(
-                f"There are no public ImageNet weights for {row.spec.name}; they exist for "
-                f"{', '.join(have)}. Received: weights={weights!r}"
-            )
-        return
-    if row.local is None:
+    if weights != "imagenet":
+        row.weights.check(row.spec.name, weights)
+    elif row.weights.imagenet is None:
+        have = [name for name, other in named_rows().items() if other.weights.imagenet]
         raise ValueError(
-            f"{row.spec.name} reads no weights; to go on from a saved model give its `.keras` "
-            f"path as the backbone. Received: weights={weights!r}"
-        )
-    if not isinstance(weights, (str, Path)):
-        raise ValueError(
-            f"`weights` must be None, 'imagenet' or a path. Received: weights={weights!r}"
-        )
-    address = re.match(r"\w+://", str(weights))
-    if address and any(form.startswith(address[0]) for form in row.addresses):
-        return
-    if address:
-        forms = "".join(f"{form}, " for form in row.addresses)
-        raise ValueError(
-            f"`weights` must be None, 'imagenet' or, for {row.spec.name}, {forms}or the path of a "
-            f"{row.local}; presets of keras-hub are backbones of their own, `hub:ADDRESS`. "
-            f"Received: weights={weights!r}"
-        )
-    path = Path(weights)
-    if row.local is TENSORS:
-        if path.is_file() and path.name.endswith(KERAS_SUFFIX):
-            return
-        checkpoint_file(path)
-        return
-    allowed = (path.is_file() and "file" in row.local) or (path.is_dir() and "folder" in row.local)
-    if not allowed:
-        raise FileNotFoundError(
-            f"`weights` must be None, 'imagenet' or, for {row.spec.name}, the path of a "
-            f"{row.local}. Received: weights={str(weights)!r}"
+            f"There are no public ImageNet weights for {row.spec.name}; they exist for "
+            f"{', '.join(have)}. Received: weights={weights!r}"
         )

@@ -9,28 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from keras_clce.models.checkpoints.google_npz import GOOGLE_VIT
-from keras_clce.models.checkpoints.hugging_face_vit import HUGGING_FACE_EPSILON, HUGGING_FACE_VIT
+from keras_clce.checks import import_module
 from keras_clce.models.checkpoints.layouts import find_layout
-from keras_clce.models.checkpoints.official_beit3 import OFFICIAL_BEIT3
 from keras_clce.models.checkpoints.tensors import checkpoint_file, folder_config, read_tensors
-from keras_clce.models.checkpoints.timm_bit import TIMM_BIT
-from keras_clce.models.checkpoints.timm_resnet import TIMM_RESNET
-from keras_clce.models.checkpoints.timm_vit import TIMM_VIT
+from keras_clce.models.families import beit3, vit
+from keras_clce.models.registry import find_row
 
-TIMM_NAMES = {
-    "vit_tiny": "vit_tiny_patch16_224",
-    "vit_small": "vit_small_patch16_224",
-    "vit_base": "vit_base_patch16_224",
-    "vit_large": "vit_large_patch16_224",
-    "mae_base": "vit_base_patch16_224.mae",
-    "mae_large": "vit_large_patch16_224.mae",
-    "beit3_base": "beit3_base_patch16_224",
-    "beit3_large": "beit3_large_patch16_224",
-    "resnet101": "resnet101",
-    "resnet101_in21k": "resnetv2_101x1_bit",
-}
-_LAYOUTS = (TIMM_VIT, HUGGING_FACE_VIT, GOOGLE_VIT, OFFICIAL_BEIT3, TIMM_BIT, TIMM_RESNET)
 _FROM_HUGGING_FACE = (
     ("vit.embeddings.cls_token", "cls_token"),
     ("vit.embeddings.position_embeddings", "pos_embed"),
@@ -66,8 +50,7 @@ def import_timm() -> ModuleType:
     if sys.modules.get("timm"):
         return sys.modules["timm"]
     try:
-        import torch
-
+        torch = import_module("torch", "timm", "torch")
         register = torch.library.register_fake
 
         def without_torchvision(operator, *arguments, **options):
@@ -77,7 +60,7 @@ def import_timm() -> ModuleType:
 
         torch.library.register_fake = without_torchvision
         try:
-            import timm
+            timm = import_module("timm", "The reference", "timm")
         finally:
             torch.library.register_fake = register
     except (ImportError, RuntimeError) as error:
@@ -89,7 +72,7 @@ def timm_features(name: str, weights: str | Path, images: np.ndarray) -> np.ndar
     """Compute an encoder's features by timm.
 
     Args:
-        name: One of `TIMM_NAMES`; a Vision Transformer's may end in a patch size.
+        name: A named backbone.
         weights: The file or folder of weights, of any source that the encoder reads.
         images: Scaled images `(batch, side, side, 3)`.
 
@@ -106,31 +89,28 @@ def timm_features(name: str, weights: str | Path, images: np.ndarray) -> np.ndar
     timm_features("mae_base", "mae_pretrain_vit_base.pth", images).shape  # (2, 768)
     ```
     """
-    base, _, patch_size = name.partition("_patch")
-    if base not in TIMM_NAMES:
+    row = find_row(name)
+    if row is None or row.timm_name is None:
         raise NotImplementedError(f"timm, the reference, has no {name}")
-    timm = import_timm()
-    import torch
-
+    timm, torch = import_timm(), import_module("torch", "The reference", "torch")
     tensors = read_tensors(weights)
-    layout = find_layout(tensors, _LAYOUTS, str(weights), name)
+    layout = find_layout(tensors, row.layouts, str(weights), name)
     kept = {
         key: torch.from_numpy(value)
         for key, value in tensors.items()
         if not re.fullmatch(layout.dropped, key)
     }
-    build = functools.partial(timm.create_model, TIMM_NAMES[base], num_classes=0)
-    if layout in (TIMM_RESNET, TIMM_BIT):
+    build = functools.partial(timm.create_model, row.timm_name, num_classes=0)
+    if "patch_size" not in row.sizes:
         model = build()
     else:
-        build = functools.partial(build, **_vit_options(base, kept, layout, weights))
-        if patch_size:
-            build = functools.partial(build, patch_size=int(patch_size))
-        if layout is HUGGING_FACE_VIT:
-            kept = _from_hugging_face(kept)
-        elif layout is GOOGLE_VIT:
+        options = _vit_options(row, kept, layout, weights, torch)
+        build = functools.partial(build, patch_size=row.sizes["patch_size"], **options)
+        if layout is vit.HUGGING_FACE:
+            kept = _from_hugging_face(kept, torch)
+        elif layout is vit.GOOGLE:
             kept = _from_google(build, checkpoint_file(weights), kept)
-        elif layout is OFFICIAL_BEIT3:
+        elif layout is beit3.OFFICIAL:
             # timm renames the rest itself, but knows the files without this norm alone.
             norm = "beit3.encoder.layer_norm.A."
             kept = {key.replace(norm, "norm."): value for key, value in kept.items()}
@@ -141,7 +121,7 @@ def timm_features(name: str, weights: str | Path, images: np.ndarray) -> np.ndar
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]
     if missing or unexpected:
         raise ValueError(
-            f"`weights` must fit timm's {TIMM_NAMES[base]}; missing: {missing}, unexpected: "
+            f"`weights` must fit timm's {row.timm_name}; missing: {missing}, unexpected: "
             f"{unexpected}. Received: weights={str(weights)!r}"
         )
     channels_first = np.ascontiguousarray(images.transpose(0, 3, 1, 2), "float32")
@@ -150,21 +130,17 @@ def timm_features(name: str, weights: str | Path, images: np.ndarray) -> np.ndar
         return model.forward_head(features, pre_logits=True).numpy()
 
 
-def _vit_options(base, tensors, layout, weights) -> dict[str, Any]:
+def _vit_options(row, tensors, layout, weights, torch) -> dict[str, Any]:
     pooled = "fc_norm.weight" in tensors
-    by_mean = pooled or base.startswith("beit3")
+    by_mean = pooled or beit3.OFFICIAL in row.layouts
     options = {"global_pool": "avg" if by_mean else "token", "fc_norm": pooled}
-    if layout is HUGGING_FACE_VIT:
-        from torch.nn import LayerNorm
-
-        epsilon = folder_config(weights).get("layer_norm_eps", HUGGING_FACE_EPSILON)
-        options["norm_layer"] = functools.partial(LayerNorm, eps=epsilon)
+    if layout is vit.HUGGING_FACE:
+        epsilon = folder_config(weights).get("layer_norm_eps", vit.HUGGING_FACE_EPSILON)
+        options["norm_layer"] = functools.partial(torch.nn.LayerNorm, eps=epsilon)
     return options
 
 
-def _from_hugging_face(tensors):
-    import torch
-
+def _from_hugging_face(tensors, torch):
     parts = ("query", "key", "value")
     renamed = {}
     for key, value in tensors.items():

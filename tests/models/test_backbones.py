@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from backbone_checks import assert_close, perturb, random_pixels
 
-from keras_clce.models import builders
 from keras_clce.models.backbones import BackboneSpec, backbone_spec, build_backbone, list_backbones
+from keras_clce.models.families import keras_cv as keras_cv_family
 from keras_clce.models.graphs import plain_model
 
 # Millions of trainable parameters without a classifier, as timm and keras-cv publish them.
@@ -67,7 +67,8 @@ def test_parameter_counts_of_large_models(name, monkeypatch):
     def traced(inputs, outputs, name):
         return keras.Model(inputs, outputs, name=name)
 
-    monkeypatch.setattr(builders, "plain_model", traced)  # without the second copy of the weights
+    # Without the second copy of the weights.
+    monkeypatch.setattr(keras_cv_family, "plain_model", traced)
     model = build_backbone(name, 32)
     assert sum(w.value.shape.num_elements() for w in model.trainable_weights) == round(
         LARGE_PARAMETERS[name] * 1e6

@@ -1,7 +1,6 @@
 """Reading published files: every layout and format against timm."""
 
 import dataclasses
-import functools
 import json
 
 import keras
@@ -15,14 +14,12 @@ from backbone_checks import assert_close, random_pixels, scaled
 from safetensors.torch import save_file
 from tiny_vit import SIZE, vit
 
-from keras_clce.models import builders, registry
+from keras_clce.models import registry
 from keras_clce.models.architectures.vit import vision_transformer
 from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
-from keras_clce.models.builders import vit_backbone
-from keras_clce.models.checkpoints.layouts import resample_positions
+from keras_clce.models.checkpoints.positions import resample_positions
 from keras_clce.models.checkpoints.preprocessing import published_preprocessing
 from keras_clce.models.checkpoints.tensors import read_tensors
-from keras_clce.models.registry import REGISTRY
 from keras_clce.models.timm_reference import timm_features
 
 
@@ -181,9 +178,8 @@ def test_the_reference_refuses_what_it_cannot_take_whole(tiny, tmp_path):
 @pytest.mark.any_backend
 def test_bits_npz_equals_timms_own_loader(tmp_path, monkeypatch):
     blocks = (10, 2, 1, 1)
-    build = functools.partial(builders.bit_backbone, blocks=blocks)
-    row = dataclasses.replace(registry.REGISTRY["resnet101_in21k"], build=build)
-    monkeypatch.setitem(registry.REGISTRY, "resnet101_in21k", row)
+    row = dataclasses.replace(registry.find_row("resnet101_in21k"), sizes={"blocks": blocks})
+    monkeypatch.setitem(registry.FAMILIES, "bit", (row,))
     generator = np.random.default_rng(0)
     draw = lambda *shape: generator.normal(0, 0.1, shape).astype("float32")  # noqa: E731
     arrays = {"resnet/root_block/standardized_conv2d/kernel": draw(7, 7, 3, 64)}
@@ -303,13 +299,11 @@ def test_keras_weights_file_of_a_model_with_other_settings_is_refused(tiny, tmp_
 @pytest.mark.any_backend
 def test_keras_weights_file_of_beit3_with_a_final_norm_is_refused(tmp_path, monkeypatch):
     """The official pre-trained layout against the usual one, which ends in `fc_norm`."""
-    small = {"patch_size": 16, "hidden_dim": 16, "num_layers": 1, "num_heads": 2, "beit3": True}
-    row = REGISTRY["beit3_base"]
-    small = dataclasses.replace(row, build=functools.partial(vit_backbone, **small))
-    monkeypatch.setitem(REGISTRY, "beit3_base", small)
+    sizes = {"patch_size": 16, "hidden_dim": 16, "num_layers": 1, "num_heads": 2}
+    small = dataclasses.replace(registry.find_row("beit3_base"), sizes=sizes)
+    monkeypatch.setitem(registry.FAMILIES, "beit3", (small,))
     pixels = keras.Input((SIZE, SIZE, 3))
     flags = {"epsilon": 1e-5, "sub_norm": True, "pool": "mean"}
-    sizes = {"patch_size": 16, "hidden_dim": 16, "num_layers": 1, "num_heads": 2}
     model = keras.Model(pixels, vision_transformer(pixels, **sizes, **flags), name="beit3_base")
     model.save_weights(tmp_path / "pretrained.weights.h5")
     with pytest.raises(ValueError, match=r"differs in fc_norm.* norm.*Received: weights="):

@@ -13,7 +13,7 @@ pytest.importorskip("torch", reason="the checkpoints and their oracle, timm, are
 import timm_helper
 import torch
 
-from keras_clce.models.backbones import build_backbone
+from keras_clce.models.backbones import build_backbone, load_weights
 from keras_clce.models.families import efficientnet_lite
 
 MEAN, STD = 127.0, 128.0
@@ -75,7 +75,7 @@ def test_checkpoint_of_another_size_is_refused_and_changes_nothing():
     model = build_backbone("efficientnet_lite0", 32)
     before = [np.array(w) for w in model.get_weights()]
     with pytest.raises(ValueError, match=r"mismatches.*_blocks\.3\._.*Received: weights="):
-        efficientnet_lite.load_efficientnet_lite(model, checkpoint)
+        load_weights(model, "efficientnet_lite0", checkpoint)
     for old, new in zip(before, model.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 

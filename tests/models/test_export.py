@@ -1,6 +1,6 @@
 """Exported files against the models that they were made from."""
 
-import functools
+import dataclasses
 
 import keras
 import numpy as np
@@ -9,36 +9,29 @@ from backbone_checks import assert_close, perturb, random_pixels
 
 from keras_clce import CLCEModel, backend
 from keras_clce.data import two_view_augmenter
-from keras_clce.models import backbone_spec, build_backbone, builders
+from keras_clce.models import build_backbone
+from keras_clce.models.families.efficientnetv2 import Stages
 from keras_clce.models.fast_operations import use_fast_operations
+from keras_clce.models.registry import find_row
 
 SIZE = 32
 CLASSES = 3
 
 # Each family of encoders in a size that exports quickly.
-_VIT = functools.partial(
-    builders.vit_backbone, patch_size=8, hidden_dim=8, num_layers=2, num_heads=2
-)
-_RESNET = {"blocks": [1, 1, 1, 1], "preset": None}
-_RESNET_CV = functools.partial(
-    builders.resnet_backbone, blocks=[2] * 4, block_type="block", preset=None
-)
-_V2 = builders.Stages(8, [8] * 6, [1] * 6)
+_VIT = {"patch_size": 8, "hidden_dim": 8, "num_layers": 2, "num_heads": 2}
+_RESNET = {"blocks": [2] * 4, "block_type": "block"}
+_V2 = Stages(8, [8] * 6, [1] * 6)
 FAMILIES = {
-    "small_resnet": builders.small_resnet_backbone,
-    "efficientnet_lite0": functools.partial(
-        builders.efficientnet_lite_backbone, width=0.3, depth=0.3
-    ),
-    "efficientnetv2_b0": functools.partial(
-        builders.efficientnetv2_backbone, stages=_V2, width=1.0, depth=1.0, preset=None
-    ),
-    "resnet50": functools.partial(_RESNET_CV, version=1),
-    "resnet50_v2": functools.partial(_RESNET_CV, version=2),
-    "resnet101": functools.partial(builders.hub_resnet_backbone, **_RESNET),
-    "resnet101_in21k": functools.partial(builders.bit_backbone, blocks=[1, 1]),
+    "small_resnet": {},
+    "efficientnet_lite0": {"width": 0.3, "depth": 0.3},
+    "efficientnetv2_b0": {"stages": _V2, "width": 1.0, "depth": 1.0},
+    "resnet50": {"version": 1, **_RESNET},
+    "resnet50_v2": {"version": 2, **_RESNET},
+    "resnet101": {"blocks": [1, 1, 1, 1]},
+    "resnet101_in21k": {"blocks": [1, 1]},
     "vit_tiny": _VIT,
     "mae_base": _VIT,
-    "beit3_base": functools.partial(_VIT, beit3=True),
+    "beit3_base": _VIT,
     "app:MobileNetV2": None,
 }
 # What Keras writes from a backend with nothing but what the tests install.
@@ -54,7 +47,8 @@ def encoder(name):
     if FAMILIES.get(name) is None:
         model = build_backbone(name, SIZE)
     else:
-        model = use_fast_operations(FAMILIES[name](backbone_spec(name), SIZE, None))
+        row = dataclasses.replace(find_row(name), sizes=FAMILIES[name])
+        model = use_fast_operations(row.create(SIZE, None))
     perturb(model)
     return model
 

@@ -10,7 +10,7 @@ from backbone_checks import assert_close, perturb, random_pixels
 
 from keras_clce.models.architectures.vit import vision_transformer
 from keras_clce.models.backbones import backbone_spec, build_backbone
-from keras_clce.models.graphs import pixel_input
+from keras_clce.models.pixels import pixel_input
 
 
 def _hub_preset(folder):

@@ -1,14 +1,13 @@
 """keras-hub's presets: of which encoders, from which addresses, at any size."""
 
 import dataclasses
-import functools
 
 import keras
 import numpy as np
 import pytest
 from backbone_checks import assert_close, perturb, random_pixels
 
-from keras_clce.models import builders, registry
+from keras_clce.models import registry
 from keras_clce.models.backbones import build_backbone
 
 SIZE = 32
@@ -85,10 +84,8 @@ def short_resnet(monkeypatch):
     """`resnet101` with one block a stage, and keras-hub's backbone of the same size."""
     from keras_hub.models import ResNetBackbone
 
-    row = registry.REGISTRY["resnet101"]
-    options = {"blocks": [1, 1, 1, 1], "preset": ""}
-    build = functools.partial(builders.hub_resnet_backbone, **options)
-    monkeypatch.setitem(registry.REGISTRY, "resnet101", dataclasses.replace(row, build=build))
+    row = dataclasses.replace(registry.find_row("resnet101"), sizes={"blocks": [1, 1, 1, 1]})
+    monkeypatch.setitem(registry.FAMILIES, "resnet", (row,))
     backbone = ResNetBackbone(
         input_conv_filters=[64],
         input_conv_kernel_sizes=[7],

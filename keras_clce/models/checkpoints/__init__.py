@@ -1,1 +1,1 @@
-"""Readers of published checkpoints, one module a source."""
+"""The engine that reads files of weights; it knows no architecture."""

