@@ -1,0 +1,102 @@
+"""A study as a command: flags in, runs, tables and pictures out."""
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from absl import flags as absl_flags
+
+from keras_clce.experiments import flags
+from keras_clce.experiments.errors import in_one_line
+
+if TYPE_CHECKING:
+    from keras_clce.experiments.study import Study
+
+
+def study_command(
+    name: str,
+    doc: str,
+    arguments: Sequence[str] | None = None,
+    protocol: str = "transfer",
+    defaults: Mapping[str, Any] | None = None,
+) -> None:
+    """Run a study as its flags say, and end with one line where something is wrong.
+
+    Args:
+        name: Name of the recipe, which becomes a folder.
+        doc: Its docstring, which `--help` shows.
+        arguments: The command line, the program's name first. Defaults to `None`, `sys.argv`.
+        protocol: Name of the protocol. Defaults to `"transfer"`.
+        defaults: Defaults of settings that differ from those of `Settings`. Defaults to `None`.
+
+    Raises:
+        SystemExit: Where flags, data or results are wrong, with what to do in one line.
+
+    Example:
+    ```python
+    study_command("transfer", "Compares losses.", ["transfer", "--quick"])
+    ```
+    """
+    arguments = list(sys.argv if arguments is None else arguments)
+    values = flags.define(defaults or {}, protocol)
+    # Before TensorFlow is imported, which would report on the processor at every start.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with in_one_line(absl_flags.Error):
+        try:
+            study, asked = parse(name, values, arguments, protocol)
+        except flags.HelpRequested:
+            print(flags.help_text(values, doc))
+            return
+    try:
+        with in_one_line():
+            study.run(asked.resume, asked.show_views, _paper(asked.named))
+    except KeyboardInterrupt:
+        print("\nStopped; every epoch that was reported is saved.", file=sys.stderr)
+        again = [argument for argument in arguments[1:] if argument != "--resume"]
+        command = shlex.join(["python", arguments[0], *again, "--resume"])
+        sys.exit(f"Go on with: {command}")
+
+
+def parse(
+    name: str, values: absl_flags.FlagValues, arguments: Sequence[str], protocol: str
+) -> tuple["Study", flags.StudyFlags]:
+    """The study that flags ask for.
+
+    Args:
+        name: Name of the recipe.
+        values: What `flags.define` gave.
+        arguments: The command line, the program's name first.
+        protocol: Name of the protocol.
+
+    Returns:
+        The study, and what else the flags ask for.
+
+    Raises:
+        absl.flags.Error: If a flag is wrong.
+    """
+    asked = flags.parse(values, arguments)
+    from keras_clce.experiments.study import Study
+
+    try:
+        study = Study(
+            name,
+            None if asked.losses is None else {"loss": asked.losses},
+            asked.seeds,
+            asked.settings,
+            protocol,
+            asked.frozen,
+            asked.given,
+        )
+    except ValueError as error:
+        raise absl_flags.ValidationError(str(error)) from None
+    return study, asked
+
+
+def _paper(names):
+    if not names:
+        return ""
+    from keras_clce.experiments.paper_settings import paper_in_words
+
+    return paper_in_words(names)

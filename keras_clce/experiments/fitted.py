@@ -1,0 +1,160 @@
+"""Settings that follow others, the data and a run that goes on; what was given stays."""
+
+import contextlib
+import dataclasses
+import math
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from keras_clce.experiments.rules import can_train
+from keras_clce.experiments.setting import check_value
+from keras_clce.experiments.settings import Settings, fields, unchecked
+
+LOSSES = ("ce", "clce")
+BATCH_SIZE, WARMUP_EPOCHS = 64, 3.0
+
+
+def fit_losses(settings: Settings) -> tuple[str, ...]:
+    """The losses to compare where none are named: those that find something to train.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        Names of losses.
+
+    Example:
+    ```python
+    fit_losses(Settings(freeze_backbone=True))  # ("ce",)
+    ```
+    """
+    return tuple(loss for loss in LOSSES if can_train(dataclasses.replace(settings, loss=loss)))
+
+
+def take_over(
+    settings: Settings, begun: Sequence[Mapping[str, Any]], given: Collection[str]
+) -> Settings:
+    """Take batch size, warm-up and the heads' normalization from the runs that go on.
+
+    Args:
+        settings: The settings.
+        begun: Settings of these runs, from their `config.json`.
+        given: Names of settings that must stay as they are.
+
+    Returns:
+        The settings.
+
+    Example:
+    ```python
+    take_over(Settings(), [{"batch_size": 32}], given=()).batch_size  # 32
+    ```
+    """
+    # Runs from before there was a choice of normalization have none.
+    begun = [{"feature_normalization": None, **values} for values in begun]
+    for name in ("batch_size", "warmup_epochs", "feature_normalization"):
+        found = [values[name] for values in begun if name in values]
+        if found and name not in given:
+            field = fields()[name]
+            # What the setting could not be is refused where settings are compared.
+            with contextlib.suppress(ValueError):
+                check_value(name, found[0], field.kind, field.about)
+                settings = unchecked({**vars(settings), name: found[0]})
+    return settings
+
+
+def fit_warmup(settings: Settings) -> Settings:
+    """Warm up in a tenth of the epochs, where that is less than the default.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        The settings.
+
+    Example:
+    ```python
+    fit_warmup(Settings(epochs=2)).warmup_epochs  # 0.2
+    ```
+    """
+    if settings.warmup_epochs is not None:
+        return settings
+    most = math.inf if settings.quick else settings.epochs / 10
+    return dataclasses.replace(settings, warmup_epochs=min(WARMUP_EPOCHS, most))
+
+
+def fit_batch_size(settings: Settings, images: int, classes: int) -> Settings:
+    """Make a batch of at most a fourth of the images that all devices can share.
+
+    Args:
+        settings: The settings.
+        images: Number of training images.
+        classes: Number of training classes, which limit batches with `images_per_class`.
+
+    Returns:
+        The settings.
+
+    Example:
+    ```python
+    fit_batch_size(Settings(), images=40, classes=2).batch_size  # 10
+    ```
+    """
+    if settings.batch_size is not None:
+        return settings
+    each = settings.images_per_class
+    step = math.lcm(num_devices(settings), each or 1)
+    most = min(BATCH_SIZE, images // 4, classes * (each or images))
+    # Of a single class there would be nothing to compare.
+    least = math.lcm(step, 2 * each) if each else max(step, 2)
+    return dataclasses.replace(settings, batch_size=max(most // step * step, least))
+
+
+def fits_in_words(
+    asked: Settings, fitted: Settings, losses: Sequence[str] | None, images: int
+) -> str:
+    """What took the place of defaults, for the plan; nothing where all fitted.
+
+    Args:
+        asked: The settings as they were given.
+        fitted: The settings that are used.
+        losses: The losses, where they followed the settings; else `None`.
+        images: Number of training images.
+
+    Returns:
+        The flags with their values, and what each is for.
+
+    Example:
+    ```python
+    fits_in_words(Settings(epochs=2), fit_warmup(Settings(epochs=2)), None, 1259)
+    # "--warmup_epochs=0.2 for 2 epochs"
+    ```
+    """
+    batches = f"{images:,} training images"
+    if fitted.images_per_class:
+        batches += f", {fitted.images_per_class} of each class in a batch"
+    if num_devices(fitted) > 1:
+        batches += f", {num_devices(fitted)} devices"
+    parts = []
+    if losses is not None and tuple(losses) != LOSSES:
+        parts.append(f"--losses={','.join(losses)} for a frozen encoder")
+    if asked.warmup_epochs is None and fitted.warmup_epochs not in (None, WARMUP_EPOCHS):
+        parts.append(f"--warmup_epochs={fitted.warmup_epochs:g} for {fitted.epochs} epochs")
+    if asked.batch_size is None and fitted.batch_size not in (None, BATCH_SIZE):
+        parts.append(f"--batch_size={fitted.batch_size} for {batches}")
+    return "; ".join(parts)
+
+
+def num_devices(settings: Settings) -> int:
+    """Number of devices of all processes.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        The number.
+
+    Example:
+    ```python
+    num_devices(Settings(num_devices=2))  # 2
+    ```
+    """
+    return settings.num_devices * settings.num_processes

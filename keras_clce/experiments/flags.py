@@ -1,0 +1,298 @@
+"""Flags of the studies, made from the fields of `Settings`; nothing else knows absl."""
+
+import dataclasses
+import textwrap
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from keras_clce.experiments.choices import read_choices
+from keras_clce.experiments.setting import SettingError
+from keras_clce.experiments.settings import Field, Settings, fields
+
+_STUDY = "What is compared"
+_HELP = ("help", "helpshort", "helpfull", "h", "?")
+_WIDTH = 100
+
+
+class _NoneOrString(flags.ArgumentParser):
+    """Takes the word none for None, so that a flag file's value can be unset."""
+
+    def parse(self, argument: str | None) -> str | None:
+        return None if str(argument).lower() == "none" else argument
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyFlags:
+    """What flags ask for.
+
+    Args:
+        settings: The settings of all runs.
+        given: Names of the settings that were given.
+        losses: The losses to compare, or `None` where none were named.
+        seeds: The seeds.
+        resume: Whether runs go on.
+        show_views: How many images to draw with their views.
+        frozen: Whether to test the encoder as it is.
+        named: Names of `--settings`.
+    """
+
+    settings: Settings
+    given: frozenset[str]
+    losses: tuple[str, ...] | None
+    seeds: tuple[int, ...]
+    resume: bool
+    show_views: int
+    frozen: bool
+    named: tuple[str, ...]
+
+
+class HelpRequested(Exception):
+    """Help was asked for in place of a run."""
+
+
+def define(defaults: Mapping[str, Any], protocol: str) -> flags.FlagValues:
+    """Define the flags of a study.
+
+    Args:
+        defaults: Defaults of settings that differ from those of `Settings`, by name.
+        protocol: Name of the protocol; settings of others get no flag.
+
+    Returns:
+        The flags, apart from absl's own `FLAGS`.
+
+    Example:
+    ```python
+    define({"dataset": "cifar_fs"}, "few_shot")(["few_shot", "--epochs=2"])
+    ```
+    """
+    values = flags.FlagValues()
+    options = {"flag_values": values, "module_name": _STUDY}
+    losses = ", ".join(read_choices()["loss"])
+    flags.DEFINE_list(
+        "losses",
+        None,
+        f"Losses to compare, of {losses}. If not given ce and clce, or those that a frozen encoder "
+        "leaves something to train.",
+        **options,
+    )
+    flags.DEFINE_list("seeds", ["0"], "Seeds, each one run per loss.", **options)
+    flags.DEFINE_list("settings", None, "Settings by name, as beit3_base,cub200.", **options)
+    if protocol == "few_shot":
+        flags.DEFINE_bool(
+            "frozen", False, "Also test the encoder as it was before training.", **options
+        )
+    flags.DEFINE_bool(
+        "resume", False, "Go on with runs that were interrupted, keep finished ones.", **options
+    )
+    flags.DEFINE_integer("show_views", 0, "Draw that many images with their views.", 0, **options)
+    for field in fields().values():
+        if field.name in ("loss", "seed") or field.about.protocol not in (None, protocol):
+            continue
+        _define(field, defaults.get(field.name, field.default), values)
+    return values
+
+
+def parse(values: flags.FlagValues, arguments: Sequence[str]) -> StudyFlags:
+    """Read flags, and refuse wrong ones; names and paths before Keras is imported.
+
+    Args:
+        values: What `define` gave.
+        arguments: The command line, the program's name first.
+
+    Returns:
+        What they ask for.
+
+    Raises:
+        absl.flags.Error: If a flag is unknown or has a value that it cannot have.
+        HelpRequested: If they ask for help.
+
+    Example:
+    ```python
+    parse(define({}, "transfer"), ["transfer", "--losses=ce,clce", "--seeds=0,1,2"]).seeds
+    # (0, 1, 2)
+    ```
+    """
+    if any(argument.lstrip("-") in _HELP for argument in arguments[1:] if argument[:1] == "-"):
+        raise HelpRequested
+    rest = values(arguments)[1:]
+    if rest:
+        raise flags.Error(f"Unexpected arguments: {' '.join(rest)}")
+    given = {name for name in values if values[name].present}
+    asked = {name: values[name].value for name in values}
+    named = tuple(asked["settings"] or ())
+    if named:
+        from keras_clce.experiments.paper_settings import named_settings
+
+        try:
+            found = named_settings(named)
+        except ValueError as error:
+            raise flags.IllegalFlagValueError(
+                f"flag --settings={','.join(named)}: {error}"
+            ) from None
+        for name, value in found.items():
+            if name not in given:
+                asked[name] = value
+        given |= set(found)
+    _check_paths(asked)
+    seeds = _seeds(asked["seeds"])
+    names = set(fields()) & set(asked)
+    try:
+        settings = Settings(
+            **{name: _value(fields()[name], asked[name]) for name in names if name in asked}
+        )
+        losses = asked["losses"] and _losses(asked["losses"])
+    except SettingError as error:
+        raise flags.IllegalFlagValueError(_flag_error(error)) from None
+    except ValueError as error:
+        raise flags.ValidationError(str(error)) from None
+    return StudyFlags(
+        settings,
+        frozenset(given & names),
+        losses,
+        seeds,
+        asked["resume"],
+        asked["show_views"],
+        asked.get("frozen", False),
+        named,
+    )
+
+
+def help_text(values: flags.FlagValues, doc: str) -> str:
+    """What `--help` prints: the command's own words, then the flags in groups.
+
+    Args:
+        values: What `define` gave.
+        doc: Docstring of the command.
+
+    Returns:
+        The text, in lines of at most 100 columns.
+
+    Example:
+    ```python
+    print(help_text(define({}, "transfer"), "Compares losses."))
+    ```
+    """
+    parts = [doc.strip()]
+    groups = dict.fromkeys([_STUDY, *(field.about.group for field in fields().values())])
+    for group in groups:
+        known = values.flags_by_module_dict().get(group, [])
+        if not known:
+            continue
+        parts.append(f"\n{group}:")
+        for flag in known:
+            default = "" if flag.default in (None, False) else f" [{_default_in_words(flag)}]"
+            name = f"--{'[no]' if flag.boolean else ''}{flag.name}"
+            parts.append(
+                textwrap.fill(
+                    f"{name}  {flag.help}{default}",
+                    _WIDTH,
+                    initial_indent="  ",
+                    subsequent_indent=" " * 8,
+                    break_on_hyphens=False,
+                )
+            )
+    parts.append("\n  --flagfile  File with one flag per line.")
+    return "\n".join(parts)
+
+
+def _define(field: Field, default: Any, values: flags.FlagValues) -> None:
+    options = {"flag_values": values, "module_name": field.about.group}
+    about, kind, text = field.about, field.kind, field.help_in_words(read_choices())
+    limits = {"lower_bound": about.least, "upper_bound": about.most}
+    if kind.is_tuple or kind.may_be_mapping:
+        default = None if default is None else [str(item) for item in default]
+        flags.DEFINE_list(field.name, default, text, **options)
+    elif kind.type is bool:
+        flags.DEFINE_bool(field.name, default, text, **options)
+    elif kind.type is int:
+        flags.DEFINE_integer(field.name, default, text, **limits, **options)
+    elif kind.type is float:
+        flags.DEFINE_float(field.name, default, text, **limits, **options)
+    elif kind.may_be_none and about.part == "model":
+        flags.DEFINE(_NoneOrString(), field.name, default, text, **options)
+    else:
+        flags.DEFINE_string(field.name, default, text, **options)
+
+
+def _value(field: Field, value: Any) -> Any:
+    """The value of a setting from that of its flag."""
+    if value is None or isinstance(value, (tuple, Mapping)):
+        return value
+    if field.kind.may_be_mapping and isinstance(value, list):
+        return _rates(field, value)
+    if not field.kind.is_tuple:
+        return value
+    if field.kind.type is int:
+        if not all(item.isdecimal() for item in value):
+            raise SettingError(field.name, field.about.checks[0][1], ",".join(value))
+        return tuple(int(item) for item in value)
+    return tuple(value)
+
+
+def _rates(field: Field, items: Sequence[str]) -> float | dict[str, float]:
+    """A learning rate, or one for each loss."""
+    rates = {}
+    wrong = SettingError(field.name, field.about.checks[0][1], ",".join(items))
+    for item in items:
+        name, separator, value = item.rpartition("=")
+        try:
+            rates[name if separator else None] = float(value)
+        except ValueError:
+            raise wrong from None
+    if len(rates) != len(items) or not rates or (None in rates and len(rates) > 1):
+        raise wrong
+    return rates[None] if None in rates else rates
+
+
+def _seeds(seeds: Sequence[str]) -> tuple[int, ...]:
+    if not seeds or not all(s.isdecimal() for s in seeds) or len(set(seeds)) != len(seeds):
+        raise flags.IllegalFlagValueError(
+            f"flag --seeds={','.join(seeds or ())}: must be different whole numbers of at least 0, "
+            "such as 0,1,2"
+        )
+    return tuple(int(seed) for seed in seeds)
+
+
+def _losses(names: Sequence[str]) -> tuple[str, ...]:
+    known = fields()["loss"].about.names()
+    if not set(names) <= set(known) or len(set(names)) != len(names):
+        must = f"must be different names of: {', '.join(known)}"
+        raise SettingError("losses", must, ",".join(names))
+    return tuple(names)
+
+
+def _flag_error(error: SettingError) -> str:
+    value = error.value
+    if isinstance(value, (tuple, list)):
+        value = ",".join(map(str, value))
+    return f"flag --{error.name}={value}: {error.must}"
+
+
+def _check_paths(asked: Mapping[str, Any]) -> None:
+    """Refuse paths that are not there, which needs no framework."""
+    paths = {"data_dir": asked["data_dir"]}
+    if asked["backbone"].endswith(".keras"):
+        paths["backbone"] = asked["backbone"]
+    weights = asked["weights"]
+    if weights and "://" not in weights and ("/" in weights or Path(weights).suffix):
+        paths["weights"] = weights
+    for name, path in paths.items():
+        if path and "://" not in path and not _exists(path):
+            raise flags.IllegalFlagValueError(
+                f"flag --{name}={path}: there is no such file or folder"
+            )
+
+
+def _exists(path: str) -> bool:
+    try:
+        return Path(path).expanduser().exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _default_in_words(flag: flags.Flag) -> str:
+    default = flag.default
+    return ",".join(default) if isinstance(default, list) else str(default)

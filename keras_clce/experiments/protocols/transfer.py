@@ -1,0 +1,136 @@
+"""Fine-tuning on the classes that are tested: validation and test accuracy of one data set."""
+
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+
+from keras_clce.data import ImageDataset, ImageSplit, load_dataset
+from keras_clce.evaluate import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
+from keras_clce.experiments.protocols.base import Evaluation, Protocol, loading_options
+from keras_clce.experiments.resolved import build_loss
+from keras_clce.experiments.settings import Settings
+from keras_clce.experiments.training import batches, num_evaluated
+from keras_clce.report import Curves, drawing, plot_curves, run_title, summary_table
+from keras_clce.train import CLCEModel
+
+# Searching every training image for each test image takes memory in proportion to both.
+NEAREST_NEIGHBOR_LIMIT = 60_000
+# (labels, outputs of the model) of a split.
+Predictions = tuple[np.ndarray, dict[str, np.ndarray]]
+
+
+class Transfer(Protocol):
+    """The validation split picks the epoch; the test split is read once, at the end."""
+
+    name = "transfer"
+
+    def load(self, settings: Settings) -> ImageDataset:
+        """Load the data."""
+        return load_dataset(settings.dataset, **loading_options(settings))
+
+    def check_data(self, settings: Settings, dataset: ImageDataset) -> None:
+        """Nothing more is asked of the data than loading asks."""
+
+    def monitor(self, settings: Settings) -> str | None:
+        """The validation loss, or the last epoch where no classifier learns."""
+        # On a few hundred images accuracy moves by chance from epoch to epoch, the loss does less.
+        # The classifier learns nothing from a contrastive loss alone, which the last epoch stands
+        # for.
+        return "val_loss" if build_loss(settings).trains_classifier else None
+
+    def validation_split(self, dataset: ImageDataset) -> ImageSplit:
+        """The validation split."""
+        return dataset.validation
+
+    def evaluate(self, model, run, dataset, checkpoint) -> Evaluation:
+        """Accuracies on the test split."""
+        settings = run.settings
+        probed = not build_loss(settings).trains_classifier
+        top1 = checkpoint.history[checkpoint.best_epoch]["val_accuracy"]
+        train, probe = None, None
+        if probed or dataset.train.num_examples <= NEAREST_NEIGHBOR_LIMIT:
+            train = _predict(model, dataset.train, settings)
+        if probed:
+            # The model's own classifier has learned nothing from a contrastive loss alone.
+            probe, top1 = _fit_probe(model, dataset, train, settings)
+            run.folder.write_probe(probe)
+        return Evaluation(
+            {
+                "validation": {
+                    "top1": top1,
+                    "best_epoch": checkpoint.best_epoch + 1,
+                    "examples": num_evaluated(dataset.validation, settings),
+                },
+                "test": _test_accuracy(model, dataset, train, probe, settings),
+            }
+        )
+
+    def line(self, record) -> str:
+        """Test accuracies, and the epoch that they are of."""
+        test, validation = record.metrics["test"], record.metrics["validation"]
+        probed = ", by a linear probe" if (record.folder / "probe.npz").is_file() else ""
+        return (
+            f"test: top-1 {test['top1']:.4f}  top-5 {test['top5']:.4f}  on {test['examples']} "
+            f"images, epoch {validation['best_epoch']}{probed}"
+        )
+
+    def tables(self, records) -> str:
+        """One table, with the accuracies of each loss."""
+        return f"Test accuracy in %, {records[0].data}\n{summary_table(records)}"
+
+    def draw(self, records, home, suffix):
+        """Draw the curves of all runs."""
+        path = home / f"curves{suffix}.png"
+        with drawing(path):
+            histories = defaultdict(list)
+            for record in records:
+                histories[record.name].append(
+                    Curves.of(record.history, record.settings, record.metrics)
+                )
+            plot_curves(histories, path, run_title(records[0]))
+        return path
+
+
+def _fit_probe(
+    model: CLCEModel, dataset: ImageDataset, train: Predictions, settings: Settings
+) -> tuple[Any, float]:
+    """A linear classifier of the embeddings, and its validation accuracy."""
+    train_labels, outputs = train
+    labels, validation = _predict(model, dataset.validation, settings)
+    probe = linear_probe(outputs["embedding"], train_labels, validation["embedding"], labels)
+    return probe, float(probe.score(validation["embedding"], labels))
+
+
+def _test_accuracy(
+    model: CLCEModel,
+    dataset: ImageDataset,
+    train: Predictions | None,
+    probe: Any,
+    settings: Settings,
+) -> dict:
+    """Accuracy on the test split of the classifier, or of a linear probe, and of 1-NN."""
+    labels, outputs = _predict(model, dataset.test, settings)
+    scores = outputs["probabilities"]
+    nearest = None
+    if dataset.train.num_examples <= NEAREST_NEIGHBOR_LIMIT:
+        train_labels, train_outputs = train
+        nearest = nearest_neighbor_accuracy(
+            train_outputs["embedding"], train_labels, outputs["embedding"], labels
+        )
+    if probe is not None:
+        scores = np.zeros_like(scores)
+        scores[:, probe.classes_] = probe.predict_proba(outputs["embedding"])
+    return {
+        "top1": top_k_accuracy(labels, scores),
+        "top5": top_k_accuracy(labels, scores, k=5),
+        "nearest_neighbor": nearest,
+        "examples": len(labels),
+    }
+
+
+def _predict(model: CLCEModel, split: ImageSplit, settings: Settings) -> Predictions:
+    """Labels and outputs of a split's images."""
+    data = batches(split, settings)
+    labels = np.concatenate([np.asarray(batch) for _, batch in data])
+    return labels, model.predict(data.map(lambda images, _: images), verbose=0)

@@ -1,0 +1,121 @@
+"""What settings that follow others come to."""
+
+from typing import Any
+
+from keras_clce import losses
+from keras_clce.backend import backend_name
+from keras_clce.data.catalog import get_spec
+from keras_clce.experiments.settings import Settings, settings_as_json
+from keras_clce.losses import CLCELoss
+from keras_clce.losses.registry import arguments_of
+from keras_clce.models.backbones import backbone_spec
+from keras_clce.models.registry import brings_weights, is_external
+from keras_clce.views.preprocessing import Preprocessing
+
+PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
+
+
+def build_loss(settings: Settings) -> CLCELoss:
+    """The loss of some settings, with its weight and temperatures.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        A `CLCELoss`.
+
+    Example:
+    ```python
+    build_loss(Settings(loss="clce", temperature=0.1)).contrastive.temperature  # 0.1
+    ```
+    """
+    names = [name for name in arguments_of(settings.loss) if hasattr(settings, name)]
+    return losses.get(settings.loss, **{name: getattr(settings, name) for name in names})
+
+
+def learning_rate(settings: Settings) -> float:
+    """The highest learning rate of the loss of some settings.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        The rate.
+
+    Example:
+    ```python
+    learning_rate(Settings(loss="ce", learning_rate={"ce": 1e-3, "clce": 2e-3}))  # 1e-3
+    ```
+    """
+    rates = settings.learning_rate
+    if rates is None:
+        return RANDOM_RATE if weights_in_words(settings) == "random" else PRETRAINED_RATE
+    return rates if isinstance(rates, (int, float)) else rates[settings.loss]
+
+
+def weights_in_words(settings: Settings) -> str:
+    """What the encoder starts from, `"random"` if from nothing.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        A few words.
+
+    Example:
+    ```python
+    weights_in_words(Settings(backbone="small_resnet"))  # "random"
+    ```
+    """
+    own = is_external(settings.backbone) and brings_weights(settings.backbone)
+    return settings.weights or ("its own" if own else "random")
+
+
+def preprocessing(settings: Settings) -> Preprocessing:
+    """How images come to the encoder where they are not augmented.
+
+    The size is the setting, or the data set's, or the encoder's usual one; what is resized is
+    resized as the weights were trained.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        A `Preprocessing`.
+
+    Example:
+    ```python
+    preprocessing(Settings(dataset="digits", image_size=16)).image_size  # 16
+    ```
+    """
+    spec = get_spec(settings.dataset)
+    encoder = backbone_spec(settings.backbone, settings.weights)
+    return Preprocessing(
+        settings.image_size or spec.image_size or encoder.image_size,
+        crop_fraction=spec.crop_fraction,
+        interpolation=encoder.interpolation,
+    )
+
+
+def run_settings(settings: Settings, protocol: str) -> dict[str, Any]:
+    """All that decides the result of one run, as JSON values, for `config.json`.
+
+    Args:
+        settings: The settings.
+        protocol: Name of the protocol.
+
+    Returns:
+        A dict.
+
+    Example:
+    ```python
+    run_settings(Settings(loss="ce"), "transfer")["learning_rate"]  # 3e-3
+    ```
+    """
+    return settings_as_json(
+        settings,
+        protocol,
+        learning_rate=learning_rate(settings),
+        image_size=preprocessing(settings).image_size,
+        backend=backend_name(),
+    )

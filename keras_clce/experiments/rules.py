@@ -1,0 +1,165 @@
+"""What settings must be together, checked before any data is read."""
+
+from collections.abc import Callable
+
+from keras_clce.data.catalog import get_spec
+from keras_clce.experiments.resolved import build_loss
+from keras_clce.experiments.settings import Settings
+from keras_clce.losses import LOSSES
+from keras_clce.models.backbones import backbone_spec, check_options, check_weights
+
+
+class RuleError(ValueError):
+    """Settings do not fit together, or a name is not known.
+
+    Args:
+        text: What is wrong.
+    """
+
+
+def _dataset(settings):
+    get_spec(settings.dataset)
+
+
+def _backbone(settings):
+    backbone_spec(settings.backbone)
+
+
+def _weights(settings):
+    check_weights(settings.backbone, settings.weights)
+
+
+def _options(settings):
+    check_options(settings.backbone, settings.stochastic_depth, settings.remat)
+    if settings.layer_decay != 1 and not settings.backbone.endswith(".keras"):
+        check_options(settings.backbone, layer_decay=True)
+
+
+def _frozen_layers(settings):
+    if settings.freeze_backbone and settings.unfreeze_last:
+        raise ValueError("--freeze_backbone and --unfreeze_last exclude each other")
+
+
+def _losses_of_rates(settings):
+    rates = settings.learning_rate
+    if rates is not None and not isinstance(rates, (int, float)) and not set(rates) <= set(LOSSES):
+        raise ValueError(
+            "--learning_rate must be a number above 0, or one for each loss, such as "
+            f"ce=1e-3,clce=2e-3. Received: learning_rate={dict(rates)}"
+        )
+
+
+def _warmup(settings):
+    warmup = settings.warmup_epochs
+    if warmup is not None and not settings.quick and warmup >= settings.epochs:
+        raise ValueError(
+            "--warmup_epochs must be below --epochs. Received: "
+            f"warmup_epochs={warmup}, epochs={settings.epochs}"
+        )
+
+
+def _devices(settings):
+    count, process = settings.num_processes, settings.process_id
+    if process >= count or (count > 1) != (settings.coordinator_address is not None):
+        raise ValueError(
+            "several processes need --coordinator_address, the same --num_processes and each its "
+            f"own --process_id below it. Received: num_processes={count}, process_id={process}, "
+            f"coordinator_address={settings.coordinator_address}"
+        )
+    devices = settings.num_devices * count
+    if settings.batch_size is not None and settings.batch_size % devices:
+        raise ValueError(
+            f"--batch_size must divide by the number of devices of all processes, {devices}. "
+            f"Received: batch_size={settings.batch_size}"
+        )
+
+
+def _something_to_train(settings):
+    if not can_train(settings):
+        raise ValueError(
+            "--freeze_backbone leaves a contrastive loss nothing to train: take --losses=ce, or "
+            "give the embedding a projection with --embedding_dim"
+        )
+
+
+def _rate_of_the_loss(settings):
+    rates = settings.learning_rate
+    if rates is not None and not isinstance(rates, (int, float)) and settings.loss not in rates:
+        raise ValueError(
+            "--learning_rate names some losses but not all of --losses. Received: "
+            f"learning_rate={dict(rates)}, loss={settings.loss}"
+        )
+
+
+_OF_SETTINGS = (
+    _dataset,
+    _backbone,
+    _weights,
+    _options,
+    _frozen_layers,
+    _losses_of_rates,
+    _warmup,
+    _devices,
+)
+_OF_RUNS = (_something_to_train, _rate_of_the_loss)
+
+
+def can_train(settings: Settings) -> bool:
+    """Whether the loss finds something to train: not the embedding of a frozen encoder.
+
+    Args:
+        settings: Settings with a loss.
+
+    Returns:
+        A bool.
+
+    Example:
+    ```python
+    can_train(Settings(freeze_backbone=True, loss="clce"))  # False
+    ```
+    """
+    if not settings.freeze_backbone or settings.embedding_dim:
+        return True
+    return not build_loss(settings).trains_embedding
+
+
+def check_settings(settings: Settings) -> None:
+    """Refuse settings that do not fit together, whatever the loss.
+
+    Args:
+        settings: The settings.
+
+    Raises:
+        RuleError: If they do not.
+
+    Example:
+    ```python
+    check_settings(Settings(epochs=10, warmup_epochs=1))
+    ```
+    """
+    _check(_OF_SETTINGS, settings)
+
+
+def check_run(settings: Settings) -> None:
+    """Refuse settings that cannot become a run with their loss.
+
+    Args:
+        settings: The settings.
+
+    Raises:
+        RuleError: If they cannot.
+
+    Example:
+    ```python
+    check_run(Settings(loss="ce", freeze_backbone=True))
+    ```
+    """
+    _check(_OF_RUNS, settings)
+
+
+def _check(rules: tuple[Callable[[Settings], None], ...], settings: Settings) -> None:
+    for rule in rules:
+        try:
+            rule(settings)
+        except (ValueError, OSError, ImportError) as error:
+            raise RuleError(str(error)) from None

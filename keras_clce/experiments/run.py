@@ -1,0 +1,113 @@
+"""One run: trained, tested, and written to its folder."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from keras_clce.experiments.devices import Devices
+from keras_clce.experiments.errors import told
+from keras_clce.experiments.protocols import Protocol
+from keras_clce.experiments.settings import Settings
+from keras_clce.experiments.training import Run, build_model, train
+from keras_clce.report import Curves, drawing, plot_curves, run_title
+from keras_clce.runs import Record
+
+
+def run_one(settings: Settings, resume: bool = False) -> Record:
+    """Train and test one loss with one seed.
+
+    Args:
+        settings: The settings, whose `loss` and `seed` are used; those that follow the data are
+            fitted.
+        resume: Whether a run that was interrupted goes on, and a finished one is read. Defaults to
+            `False`.
+
+    Returns:
+        The record: settings, metrics and history of the run.
+
+    Raises:
+        ValueError: If the settings do not fit the data, or the folder holds a run already.
+
+    Example:
+    ```python
+    run_one(Settings(dataset="digits", loss="ce", epochs=2)).metrics["test"]["top1"]
+    ```
+    """
+    from keras_clce.experiments.study import Study
+
+    study = Study("runs", {"loss": [settings.loss]}, [settings.seed], settings)
+    return study.run(resume=resume)[0]
+
+
+def make_run(run: Run, protocol: Protocol, dataset: Any, devices: Devices) -> Record:
+    """Train and test a run, and write its folder; a run that was interrupted goes on.
+
+    Args:
+        run: The run.
+        protocol: How it is validated and tested.
+        dataset: The data.
+        devices: The devices that share its batches.
+
+    Returns:
+        Its record.
+
+    Raises:
+        OSError: If another process is at work in the folder, or it cannot be written.
+        FloatingPointError: If the loss becomes NaN or infinite.
+    """
+    settings, folder = run.settings, run.folder
+    with told(OSError), folder.lock(), devices.scope(), _dtype_policy(settings.mixed_precision):
+        checkpoint = None
+        if run.is_frozen:
+            keras.utils.set_random_seed(settings.seed)
+            with told(ValueError, OSError):
+                model = build_model(settings, dataset)
+            folder.start(run.recorded, dataset.split_note)
+        else:
+            model, checkpoint = train(
+                run,
+                dataset,
+                devices,
+                protocol.monitor(settings),
+                protocol.validation_split(dataset),
+                protocol.callbacks(settings, dataset),
+            )
+        evaluation = protocol.evaluate(model, run, dataset, checkpoint)
+        metrics = {
+            "seed": settings.seed,
+            "loss": run.loss,
+            "label": run.label,
+            "dataset": settings.dataset,
+            "backbone": settings.backbone,
+            "data": dataset.split_note,
+            "quick": settings.quick,
+            **evaluation.metrics,
+        }
+        if checkpoint is not None:
+            metrics |= {
+                "epochs": settings.trained_epochs,
+                "seconds": round(sum(row["seconds"] for row in checkpoint.history), 1),
+            }
+        folder.write_metrics(metrics, run.recorded)
+        record = folder.record()
+        evaluation.draw()
+        if checkpoint is not None:
+            with drawing(folder.curves):
+                curves = Curves.of(record.history, record.settings, record.metrics)
+                plot_curves({record.name: [curves]}, folder.curves, run_title(record))
+        if not settings.keep_checkpoint:
+            folder.remove_checkpoint()
+    return record
+
+
+@contextlib.contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    """Use a dtype policy, and give the process its own back."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)

@@ -1,0 +1,192 @@
+"""One setting of a run: its default, help and checks, kept with the field that holds it."""
+
+import dataclasses
+import importlib
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+# What a setting decides. An untrained encoder shares "data", "model" and "evaluation" with trained
+# ones; "place" says only where to run and what to keep.
+PARTS = ("data", "model", "training", "evaluation", "place")
+
+
+class SettingError(ValueError):
+    """A setting has a value that it cannot have.
+
+    Args:
+        name: Name of the setting.
+        must: What it must be, as "must be above 0".
+        value: The value.
+
+    Example:
+    ```python
+    raise SettingError("temperature", "must be above 0", -1.0)
+    ```
+    """
+
+    def __init__(self, name: str, must: str, value: Any) -> None:
+        super().__init__(f"`{name}` {must}. Received: {name}={value!r}")
+        self.name, self.must, self.value = name, must, value
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """What is known of a setting beside its default.
+
+    Args:
+        help: One sentence.
+        part: One of `PARTS`.
+        group: Heading that it stands under in `--help`.
+        least: Smallest number. Defaults to `None`, no limit.
+        most: Largest number. Defaults to `None`, no limit.
+        choices: Names that it may be, or `"module:NAME"` of a table of them, which is read when it
+            is needed. Defaults to `None`, any.
+        checks: Pairs of a test and what the value must be. Defaults to none.
+        protocol: The protocol that it is for. Defaults to `None`, all.
+
+    Example:
+    ```python
+    Setting("Passes over the training images.", "training", "Training", least=1)
+    ```
+    """
+
+    help: str
+    part: str
+    group: str
+    least: float | None = None
+    most: float | None = None
+    choices: str | tuple[str, ...] | None = None
+    checks: tuple[tuple[Callable[[Any], bool], str], ...] = ()
+    protocol: str | None = None
+
+    def names(self) -> tuple[str, ...] | None:
+        """The names that it may be, or `None`."""
+        if not isinstance(self.choices, str):
+            return self.choices
+        module, _, table = self.choices.partition(":")
+        return tuple(getattr(importlib.import_module(module), table))
+
+
+def setting(default: Any, help: str, part: str, group: str, **options: Any) -> Any:
+    """Declare a field of `Settings`.
+
+    Args:
+        default: Its default.
+        help: As in `Setting`, like all that follow.
+        part: One of `PARTS`.
+        group: Heading.
+        **options: Further arguments of `Setting`.
+
+    Returns:
+        A field of a dataclass.
+
+    Example:
+    ```python
+    epochs: int = setting(30, "Passes over the training images.", "training", "Training", least=1)
+    ```
+    """
+    return dataclasses.field(
+        default=default, metadata={"setting": Setting(help, part, group, **options)}
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """The type of a setting, read from the annotation of its field.
+
+    Args:
+        type: `str`, `int`, `float` or `bool`; of a tuple, that of its items.
+        is_tuple: Whether it is a tuple of them.
+        may_be_none: Whether it may be `None`.
+        may_be_mapping: Whether it may be a dict of them, one for each loss.
+    """
+
+    type: type
+    is_tuple: bool = False
+    may_be_none: bool = False
+    may_be_mapping: bool = False
+
+    @classmethod
+    def of(cls, annotation: Any) -> "Kind":
+        """The kind of an annotation such as `int | None` or `tuple[str, ...]`."""
+        members = (
+            typing.get_args(annotation)
+            if typing.get_origin(annotation) in (typing.Union, types.UnionType)
+            else (annotation,)
+        )
+        (member,) = (m for m in members if m is not type(None) and not _is_mapping(m))
+        is_tuple = typing.get_origin(member) is tuple
+        return cls(
+            typing.get_args(member)[0] if is_tuple else member,
+            is_tuple,
+            type(None) in members,
+            any(_is_mapping(m) for m in members),
+        )
+
+    def holds(self, value: Any) -> bool:
+        """Whether a value is of this kind; a whole number serves as a `float`."""
+        if value is None:
+            return self.may_be_none
+        if self.may_be_mapping and isinstance(value, Mapping):
+            return all(self._is_one(item) for item in value.values())
+        if self.is_tuple:
+            return isinstance(value, Sequence) and all(self._is_one(item) for item in value)
+        return self._is_one(value)
+
+    def in_words(self) -> str:
+        """As "a whole number or None"."""
+        one, many = {
+            str: ("a string", "strings"),
+            int: ("a whole number", "whole numbers"),
+            float: ("a number", "numbers"),
+            bool: ("True or False", "True or False"),
+        }[self.type]
+        return (f"a sequence of {many}" if self.is_tuple else one) + (
+            " or None" if self.may_be_none else ""
+        )
+
+    def _is_one(self, value):
+        if self.type is float:
+            return isinstance(value, (int, float)) and not isinstance(value, bool)
+        if self.type is int:
+            return hasattr(value, "__index__") and not isinstance(value, bool)
+        return isinstance(value, self.type)
+
+
+def check_value(name: str, value: Any, kind: Kind, about: Setting) -> None:
+    """Refuse a value that a setting cannot have.
+
+    Args:
+        name: Name of the setting.
+        value: Its value.
+        kind: Its type.
+        about: Its checks.
+
+    Raises:
+        SettingError: If it is of another type, out of range, not finite or none of the choices.
+    """
+    if not kind.holds(value):
+        raise SettingError(name, f"must be {kind.in_words()}", value)
+    if value is None:
+        return
+    items = value.values() if isinstance(value, Mapping) else value if kind.is_tuple else [value]
+    for item in items:
+        if kind.type is float and not math.isfinite(item):
+            raise SettingError(name, "must be a finite number", value)
+        if about.least is not None and item < about.least:
+            raise SettingError(name, f"must be at least {about.least}", value)
+        if about.most is not None and item > about.most:
+            raise SettingError(name, f"must be at most {about.most}", value)
+        choices = about.names()
+        if choices is not None and item not in choices:
+            raise SettingError(name, f"must be one of: {', '.join(choices)}", value)
+    for holds, must in about.checks:
+        if not holds(value):
+            raise SettingError(name, must, value)
+
+
+def _is_mapping(annotation):
+    return typing.get_origin(annotation) is Mapping

@@ -1,0 +1,444 @@
+"""All settings of a run, as one value that cannot be changed."""
+
+import dataclasses
+import functools
+import re
+import typing
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from keras_clce.experiments.setting import Kind, Setting, check_value, setting
+
+_DATA = "What is trained on"
+_ENCODER = "The encoder and its heads"
+_LOSS = "The loss"
+_TRAINING = "Training"
+_MEMORY = "Memory and precision"
+_TASKS = "Few-shot tasks"
+_PLACE = "Where it runs, and what it leaves behind"
+_DEVICES = "Several devices"
+
+_ABOVE_0 = (lambda value: value > 0, "must be above 0")
+_BELOW_1 = (lambda value: value < 1, "must be below 1")
+_EACH_ONCE = (lambda value: len(value) and len(set(value)) == len(value), "must be different ones")
+
+
+def _rates_are_valid(rates):
+    rates = rates.values() if isinstance(rates, Mapping) else [rates]
+    return all(0 < rate < 1e3 for rate in rates)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The settings of one run; each field is a flag of the recipes with the same name.
+
+    `Settings.describe()` lists fields with their help. Fields that are `None` follow the others
+    and the data: `learning_rate`, `warmup_epochs`, `batch_size` and `image_size`.
+
+    Raises:
+        ValueError: If a setting has a value that it cannot have, or two do not fit together.
+
+    Example:
+    ```python
+    settings = Settings(dataset="digits", loss="clce", epochs=10)
+    dataclasses.replace(settings, temperature=0.1)
+    ```
+    """
+
+    dataset: str = setting("digits", "Data set: {names}; or its name in TFDS.", "data", _DATA)
+    data_dir: str | None = setting(
+        None, "Folder of the prepared data, or of your own images.", "place", _DATA
+    )
+    image_size: int | None = setting(
+        None,
+        "Pixels per side; the data set's if it prescribes one, else the encoder's, if not given.",
+        "data",
+        _DATA,
+        least=8,
+    )
+    limit_examples: int | None = setting(
+        None, "Use that many training images, balanced.", "data", _DATA, least=1
+    )
+    drop_small_classes: int | None = setting(
+        None, "Leave out classes with fewer images than that.", "data", _DATA, least=1
+    )
+    split_seed: int = setting(
+        0, "Seed of splits that the data set does not bring.", "data", _DATA, least=0
+    )
+    strict: bool = setting(
+        False, "Stop at an unreadable image instead of skipping it.", "data", _DATA
+    )
+    augmentation: str = setting(
+        "light",
+        "Policy that makes the two views.",
+        "training",
+        _DATA,
+        choices="keras_clce.views:VIEW_POLICIES",
+    )
+
+    backbone: str = setting(
+        "small_resnet",
+        "Encoder: a name, app:NAME, hub:PRESET, zero:NAME or file.",
+        "model",
+        _ENCODER,
+    )
+    weights: str | None = setting(
+        None,
+        "Encoder's weights: imagenet, a path, hf://… or kaggle://…, or none (random).",
+        "model",
+        _ENCODER,
+    )
+    embedding_dim: int | None = setting(
+        None,
+        "Size of a linear projection before the embedding, if any.",
+        "model",
+        _ENCODER,
+        least=1,
+    )
+    feature_normalization: str | None = setting(
+        "layer",
+        "What is done to the pooled features before both heads read them: {names} or none.",
+        "model",
+        _ENCODER,
+        choices="keras_clce.models.heads:FEATURE_NORMALIZATIONS",
+    )
+    stochastic_depth: float = setting(
+        0.0, "Share of skipped residual branches, at the last block.", "model", _ENCODER
+    )
+    freeze_backbone: bool = setting(False, "Train the heads alone.", "training", _ENCODER)
+    unfreeze_last: int | None = setting(
+        None,
+        "Train the heads and that many last blocks or layers alone.",
+        "training",
+        _ENCODER,
+        least=1,
+    )
+
+    loss: str = setting(
+        "clce", "Loss of the run.", "training", _LOSS, choices="keras_clce.losses:LOSSES"
+    )
+    contrastive_weight: float = setting(
+        0.9, "Weight of the contrastive part (λ).", "training", _LOSS, least=0, most=1
+    )
+    temperature: float = setting(
+        0.5, "Temperature of the contrastive part (τ).", "training", _LOSS, checks=(_ABOVE_0,)
+    )
+    hardness: float = setting(
+        1.0, "Concentration on hard negatives (β).", "training", _LOSS, least=0
+    )
+    positive_sum: str = setting(
+        "outside",
+        "Where the mean over positives stands, outside the logarithm or inside it; not for hscl.",
+        "training",
+        _LOSS,
+        choices="keras_clce.losses:POSITIVE_SUMS",
+    )
+    label_smoothing: float = setting(
+        0.0,
+        "Share of a label spread over all classes.",
+        "training",
+        _LOSS,
+        least=0,
+        most=1,
+        checks=(_BELOW_1,),
+    )
+
+    seed: int = setting(0, "Seed of weights, order and views.", "training", _TRAINING, least=0)
+    epochs: int = setting(30, "Passes over the training images.", "training", _TRAINING, least=1)
+    batch_size: int | None = setting(
+        None,
+        "Images per step, each in two views. If not given 64, or a fourth of the training images "
+        "where that is less.",
+        "training",
+        _TRAINING,
+        least=2,
+    )
+    images_per_class: int | None = setting(
+        None,
+        "Images of each class in a batch; shuffled if not given.",
+        "training",
+        _TRAINING,
+        least=2,
+    )
+    optimizer: str = setting(
+        "adamw",
+        "Optimizer.",
+        "training",
+        _TRAINING,
+        choices="keras_clce.train.optimization:OPTIMIZERS",
+    )
+    learning_rate: float | Mapping[str, float] | None = setting(
+        None,
+        "Highest learning rate, or one per loss: ce=1e-3,clce=2e-3. If not given 1e-3 for "
+        "pretrained weights, 3e-3 for random ones.",
+        "training",
+        _TRAINING,
+        checks=(
+            (
+                _rates_are_valid,
+                "must be a number above 0, or one for each loss, such as ce=1e-3,clce=2e-3",
+            ),
+        ),
+    )
+    weight_decay: float = setting(
+        0.01, "Decoupled weight decay, off biases and norms.", "training", _TRAINING, least=0
+    )
+    warmup_epochs: float | None = setting(
+        None,
+        "Epochs of linear warm-up before cosine decay. If not given 3, or a tenth of --epochs "
+        "where that is less.",
+        "training",
+        _TRAINING,
+        least=0,
+    )
+    layer_decay: float = setting(
+        1.0,
+        "Factor of the learning rate from block to block, for transformers.",
+        "training",
+        _TRAINING,
+        checks=((lambda value: 0 < value <= 1, "must be within (0, 1]"),),
+    )
+    clip_norm: float | None = setting(
+        None, "Largest norm of all gradients together.", "training", _TRAINING, checks=(_ABOVE_0,)
+    )
+    ema_momentum: float | None = setting(
+        None,
+        "Momentum of a moving average of the weights, as 0.999.",
+        "training",
+        _TRAINING,
+        least=0,
+        checks=(_BELOW_1,),
+    )
+
+    mixed_precision: str = setting(
+        "float32",
+        "Keras dtype policy; a .keras encoder keeps its own.",
+        "model",
+        _MEMORY,
+        choices=("float32", "mixed_float16", "mixed_bfloat16"),
+    )
+    gradient_cache_size: int | None = setting(
+        None,
+        "Views that go through the encoder at a time on each device, to save memory.",
+        "training",
+        _MEMORY,
+        least=1,
+    )
+    remat: bool = setting(
+        False, "Save memory by computing blocks twice, for transformers.", "training", _MEMORY
+    )
+
+    ways: int = setting(5, "Classes per task.", "evaluation", _TASKS, least=2, protocol="few_shot")
+    shots: tuple[int, ...] = setting(
+        (1, 5),
+        "Labelled images per class; one set of tasks each.",
+        "evaluation",
+        _TASKS,
+        least=1,
+        checks=((_EACH_ONCE[0], "must be different whole numbers above 0, such as 1,5"),),
+        protocol="few_shot",
+    )
+    queries: int = setting(
+        15, "Classified images per class.", "evaluation", _TASKS, least=1, protocol="few_shot"
+    )
+    tasks: int = setting(
+        3000, "Tasks on the novel classes.", "evaluation", _TASKS, least=2, protocol="few_shot"
+    )
+    classifier: str = setting(
+        "logistic",
+        "Classifier of a task.",
+        "evaluation",
+        _TASKS,
+        choices="keras_clce.evaluate.task_classifiers:TASK_CLASSIFIERS",
+        protocol="few_shot",
+    )
+    features: tuple[str, ...] = setting(
+        ("pooled", "embedding"),
+        "What is classified: pooled, embedding or both.",
+        "evaluation",
+        _TASKS,
+        choices=("pooled", "embedding"),
+        checks=((_EACH_ONCE[0], "must be of: pooled, embedding, each once"),),
+        protocol="few_shot",
+    )
+
+    quick: bool = setting(
+        False,
+        "One epoch on a few batches, to see that all works, in a folder of its own.",
+        "evaluation",
+        _PLACE,
+    )
+    label: str | None = setting(
+        None,
+        "Name of these settings, after the loss in folders and tables.",
+        "place",
+        _PLACE,
+        checks=(
+            (
+                lambda label: re.fullmatch(r"[\w.+=-]+", label),
+                "must be of letters, digits and _ . + = -, without spaces",
+            ),
+        ),
+    )
+    output_dir: str = setting("runs", "Where run folders go.", "place", _PLACE)
+    keep_checkpoint: bool = setting(
+        False,
+        "Keep the checkpoints of finished runs, which are larger than the model.",
+        "place",
+        _PLACE,
+    )
+    num_devices: int = setting(
+        1, "Devices of each process, which share a batch.", "place", _DEVICES, least=1
+    )
+    coordinator_address: str | None = setting(
+        None, "host:port of process 0, for several processes (JAX).", "place", _DEVICES
+    )
+    num_processes: int = setting(
+        1, "Processes that share a batch (JAX).", "place", _DEVICES, least=1
+    )
+    process_id: int = setting(0, "Number of this process, from 0.", "place", _DEVICES, least=0)
+
+    def __post_init__(self) -> None:
+        for name, field in fields().items():
+            value = getattr(self, name)
+            if field.kind.is_tuple and isinstance(value, list):
+                object.__setattr__(self, name, tuple(value))
+            check_value(name, value, field.kind, field.about)
+        # Here, since rules ask the encoders, which need Keras, and `--help` does not.
+        from keras_clce.experiments.rules import check_settings
+
+        check_settings(self)
+
+    @property
+    def trained_epochs(self) -> int:
+        """Epochs that are really trained: one where it is a quick run."""
+        return 1 if self.quick else self.epochs
+
+    @classmethod
+    def describe(cls) -> str:
+        """All settings with their defaults and help, one line each."""
+        from keras_clce.experiments.choices import find_choices
+
+        choices = find_choices()
+        return "\n".join(
+            f"{name} ({field.default!r}): {field.help_in_words(choices)}"
+            for name, field in fields().items()
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """A field of `Settings`.
+
+    Args:
+        name: Its name, which is that of the flag.
+        default: Its default.
+        kind: Its type.
+        about: What else is known of it.
+    """
+
+    name: str
+    default: Any
+    kind: Kind
+    about: Setting
+
+    def help_in_words(self, choices: Mapping[str, Sequence[str]]) -> str:
+        """The help, with the names that it may be.
+
+        Args:
+            choices: Names by setting.
+
+        Returns:
+            A sentence or two.
+        """
+        names = ", ".join(choices.get(self.name, ()))
+        if "{names}" in self.about.help:
+            return self.about.help.format(names=names)
+        return f"{self.about.help} One of: {names}." if names else self.about.help
+
+
+@functools.cache
+def fields() -> Mapping[str, Field]:
+    """The fields of `Settings` by their names.
+
+    Example:
+    ```python
+    fields()["epochs"].default  # 30
+    ```
+    """
+    hints = typing.get_type_hints(Settings)
+    return {
+        field.name: Field(
+            field.name, field.default, Kind.of(hints[field.name]), field.metadata["setting"]
+        )
+        for field in dataclasses.fields(Settings)
+    }
+
+
+def settings_as_json(settings: Settings, protocol: str, **resolved: Any) -> dict[str, Any]:
+    """All that decides the result of a run, as JSON values.
+
+    Args:
+        settings: The settings.
+        protocol: Name of the protocol, whose own settings belong to it.
+        **resolved: What stands for settings that follow others, and what else decides.
+
+    Returns:
+        A dict for `config.json`, which `--resume` compares.
+
+    Example:
+    ```python
+    settings_as_json(Settings(), "transfer", learning_rate=3e-3, image_size=32, backend="jax")
+    ```
+    """
+    values = {}
+    for name, field in fields().items():
+        if field.about.part == "place" or field.about.protocol not in (None, protocol):
+            continue
+        value = getattr(settings, name)
+        # Numbers in lists stand as strings, as the flags of earlier versions had them.
+        values[name] = [str(item) for item in value] if field.kind.is_tuple else value
+    return {**values, **resolved}
+
+
+def settings_from_json(values: Mapping[str, Any]) -> Settings:
+    """Settings from what `settings_as_json` gave, now or in an earlier version.
+
+    Args:
+        values: The dict; what is no setting, such as `"backend"`, is left out.
+
+    Returns:
+        The settings, with defaults for what is missing.
+
+    Example:
+    ```python
+    settings_from_json(json.loads(folder.config.read_text())["settings"])
+    ```
+    """
+    known = {name: value for name, value in values.items() if name in fields()}
+    for name, value in known.items():
+        field = fields()[name]
+        if field.kind.is_tuple:
+            known[name] = tuple(field.kind.type(item) for item in value)
+    # Not checked again: what was trained stays readable where weights have moved away since.
+    return unchecked(known)
+
+
+def unchecked(values: Mapping[str, Any]) -> Settings:
+    """Settings whose values are not checked, for those that are checked later or were before.
+
+    Args:
+        values: Values by name; defaults stand for what is missing.
+
+    Returns:
+        The settings.
+
+    Example:
+    ```python
+    unchecked({"batch_size": 32}).batch_size  # 32
+    ```
+    """
+    settings = object.__new__(Settings)
+    for name, field in fields().items():
+        object.__setattr__(settings, name, values.get(name, field.default))
+    return settings

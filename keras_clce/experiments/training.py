@@ -1,0 +1,218 @@
+"""The training of one run: the model of its settings, trained from the last saved epoch on."""
+
+import dataclasses
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import keras
+
+from keras_clce.data import FewShotDataset, ImageDataset, ImageSplit
+from keras_clce.experiments.devices import Devices
+from keras_clce.experiments.errors import told
+from keras_clce.experiments.resolved import build_loss, learning_rate, preprocessing
+from keras_clce.experiments.settings import Settings
+from keras_clce.files import write_atomically
+from keras_clce.runs import RunFolder
+from keras_clce.train import CLCEModel
+from keras_clce.train.callbacks import EpochReport, RunCheckpoint
+from keras_clce.train.layerwise import unfreeze_last
+from keras_clce.train.optimization import build_optimizer
+
+QUICK_BATCHES = 2
+FROZEN = "frozen"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One loss with one seed, and where it stands.
+
+    Args:
+        settings: Its settings, with all that follows the data.
+        folder: Its folder.
+        name: What tells it from the other runs of its study, as `"clce-temperature=0.1"`.
+        recorded: What `config.json` keeps of the settings.
+        is_frozen: Whether the encoder is tested as it is, without training. Defaults to `False`.
+    """
+
+    settings: Settings
+    folder: RunFolder
+    name: str
+    recorded: dict[str, Any]
+    is_frozen: bool = False
+
+    @property
+    def loss(self) -> str:
+        """Name of the loss; `"frozen"` where nothing is trained."""
+        return FROZEN if self.is_frozen else self.settings.loss
+
+    @property
+    def label(self) -> str | None:
+        """What stands after the loss in the name."""
+        return self.name.removeprefix(self.loss).removeprefix("-") or None
+
+
+def build_model(settings: Settings, dataset: ImageDataset | FewShotDataset) -> CLCEModel:
+    """The model of some settings, its frozen layers frozen, not yet compiled.
+
+    Args:
+        settings: The settings.
+        dataset: What it is to be trained on; gives the names of its classes.
+
+    Returns:
+        A `CLCEModel`.
+
+    Raises:
+        ValueError: If weights do not fit the encoder.
+        OSError: If weights cannot be read.
+
+    Example:
+    ```python
+    build_model(Settings(), load_dataset("digits", image_size=32))
+    ```
+    """
+    shown = preprocessing(settings)
+    model = CLCEModel.from_backbone(
+        settings.backbone,
+        dataset.num_classes,
+        image_size=shown.image_size,
+        weights=settings.weights,
+        embedding_dim=settings.embedding_dim,
+        stochastic_depth=settings.stochastic_depth,
+        remat=settings.remat,
+        feature_normalization=settings.feature_normalization,
+        class_names=_class_names(dataset),
+        preprocessing=shown,
+    )
+    if settings.unfreeze_last:
+        unfreeze_last(model.backbone, settings.unfreeze_last)
+    if settings.freeze_backbone:
+        model.backbone.trainable = False
+    return model
+
+
+def train(
+    run: Run,
+    dataset: ImageDataset | FewShotDataset,
+    devices: Devices,
+    monitor: str | None,
+    validation: ImageSplit | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> tuple[CLCEModel, RunCheckpoint]:
+    """Train a run, from its last saved epoch on, and keep the best epoch.
+
+    Args:
+        run: The run; its folder gets the configuration, checkpoints, history and the model.
+        dataset: What to train on.
+        devices: The devices that share its batches.
+        monitor: The logged value that picks the epoch; `None` takes the last.
+        validation: A split of the same classes. Defaults to `None`.
+        callbacks: Callbacks that run before the checkpoint, so that it sees what they log.
+
+    Returns:
+        The model with the weights of the best epoch, and the checkpoint with its history.
+
+    Raises:
+        FloatingPointError: If the loss becomes NaN or infinite.
+    """
+    settings, folder = run.settings, run.folder
+    keras.utils.set_random_seed(settings.seed)
+    steps = dataset.train.num_examples // settings.batch_size
+    if settings.quick:
+        steps = min(steps, QUICK_BATCHES)
+    epochs = settings.trained_epochs
+    with told(ValueError, OSError):
+        model = build_model(settings, dataset)
+    model.compile(
+        optimizer=build_optimizer(
+            settings.optimizer,
+            learning_rate(settings),
+            settings.weight_decay,
+            total_steps=epochs * steps,
+            warmup_steps=0 if settings.quick else int(settings.warmup_epochs * steps),
+            variables=model.trainable_variables,
+            layer_decay=settings.layer_decay,
+            global_clipnorm=settings.clip_norm,
+            ema_momentum=settings.ema_momentum,
+        ),
+        loss=build_loss(settings),
+        metrics=["accuracy"],
+        gradient_cache_size=settings.gradient_cache_size,
+    )
+    checkpoint = RunCheckpoint(folder.checkpoint, monitor)
+    first_epoch = checkpoint.restore(model)
+    if first_epoch:
+        print(f"going on after epoch {first_epoch}")
+    folder.start(run.recorded, dataset.split_note, dataclasses.asdict(settings))
+    devices.wait(folder.config)
+    write_history = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: folder.write_history(checkpoint.history)
+    )
+    callbacks = [*devices.callbacks(), *callbacks, checkpoint, write_history, EpochReport()]
+    if settings.ema_momentum is not None:
+        callbacks.append(keras.callbacks.SwapEMAWeights())
+    if first_epoch < epochs:
+        views = dataset.train.view_pairs(
+            settings.batch_size,
+            settings.augmentation,
+            settings.seed,
+            initial_epoch=first_epoch,
+            images_per_class=settings.images_per_class,
+            share=devices.share(),
+        )
+        with told(FloatingPointError):
+            model.fit(
+                views,
+                steps_per_epoch=steps,
+                epochs=epochs,
+                initial_epoch=first_epoch,
+                validation_data=None if validation is None else batches(validation, settings),
+                callbacks=callbacks,
+                shuffle=False,
+                verbose=1 if _shows_progress() else 0,
+            )
+    folder.write_history(checkpoint.history)
+    devices.wait(folder.history)
+    checkpoint.load_best(model)
+    if settings.ema_momentum is not None:
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+    write_atomically(folder.model, model.save)
+    return model, checkpoint
+
+
+def num_evaluated(split: ImageSplit, settings: Settings) -> int:
+    """How many of a split's images `batches` gives.
+
+    Args:
+        split: The split.
+        settings: The settings.
+
+    Returns:
+        Their number.
+    """
+    images = split.num_examples
+    return min(images, QUICK_BATCHES * settings.batch_size) if settings.quick else images
+
+
+def batches(split: ImageSplit, settings: Settings) -> Iterable:
+    """Batches of a split, the first few alone in a quick run.
+
+    Args:
+        split: The split.
+        settings: The settings.
+
+    Returns:
+        A `tf.data.Dataset` of images and labels.
+    """
+    data = split.batches(settings.batch_size)
+    return data.take(QUICK_BATCHES) if settings.quick else data
+
+
+def _class_names(dataset):
+    names = dataset.class_names
+    return names["train"] if isinstance(names, dict) else names
+
+
+def _shows_progress():
+    """Whether what is printed can be overwritten: on a terminal, and in a notebook."""
+    return sys.stdout.isatty() or "ipykernel" in sys.modules
