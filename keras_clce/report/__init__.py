@@ -5,14 +5,16 @@ from keras_clce.report.few_shot_pictures import plot_few_shot, plot_task
 from keras_clce.report.few_shot_tables import (
     FEW_SHOT_NOTE,
     FROZEN,
+    few_shot_answer,
     few_shot_table,
     few_shot_tables,
 )
 from keras_clce.report.names import run_title
+from keras_clce.report.page import write_report
 from keras_clce.report.pictures import drawing
 from keras_clce.report.show_views import show_views
 from keras_clce.report.tables import format_table
-from keras_clce.report.transfer_tables import summary_table
+from keras_clce.report.transfer_tables import summary_table, transfer_answer
 from keras_clce.runs import RunFolder, read_accuracies, run_name
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "Curves",
     "RunFolder",
     "drawing",
+    "few_shot_answer",
     "few_shot_table",
     "few_shot_tables",
     "format_table",
@@ -32,4 +35,6 @@ __all__ = [
     "run_title",
     "show_views",
     "summary_table",
+    "transfer_answer",
+    "write_report",
 ]

@@ -1,73 +1,105 @@
 """Pictures of few-shot runs: accuracy of each loss, and one task."""
 
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from keras_clce.evaluate.statistics import confidence_interval
 from keras_clce.files import printable_text
-from keras_clce.report.names import run_title
+from keras_clce.report.few_shot_kinds import KindOfTask, distinct_kinds
+from keras_clce.report.names import Run, as_record, by_name, count_of, run_title
 from keras_clce.report.pictures import new_figure, save_figure
-from keras_clce.runs.record import run_name
+from keras_clce.report.tables import percent
 
 _MOST_CLASSES, _MOST_SUPPORT, _MOST_QUERIES = 10, 5, 8
 
 
-def plot_few_shot(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw the mean accuracy of each loss with its 95 % interval, one panel a kind of task.
+def plot_few_shot(runs: Sequence[Run], path: Path) -> None:
+    """Draw the mean accuracy of each loss with its 95 % interval, one panel per kind of task.
+
+    All panels share their axis. A row of them is one size of tasks; features that gave the same
+    results share a panel.
 
     Args:
-        runs: The `metrics.json` of each few-shot run. With several seeds of a loss the interval is
-            across seeds and the dot filled; with one it is over tasks and the dot hollow.
+        runs: The records of few-shot runs, or their `metrics.json`. With several seeds of a loss
+            the interval is across seeds and the dot filled; with one it is over tasks and the dot
+            hollow.
         path: The PNG file to write.
 
     Example:
     ```python
-    plot_few_shot([json.loads(path.read_text()) for path in found], Path("few_shot.png"))
+    records, _ = find_records(Path("runs/few_shot/cifar_fs/vit_tiny"))
+    plot_few_shot(records, Path("few_shot.png"))
     ```
     """
-    kinds = _kinds(runs)
-    losses = list(dict.fromkeys(map(run_name, runs)))
-    columns = min(4, len(kinds))
-    lines = -(-len(kinds) // columns)
+    records = [as_record(run) for run in runs]
+    groups = by_name(records)
+
+    def dots(key):
+        results = (
+            [run.metrics["few_shot"][key] for run in group if key in run.metrics["few_shot"]]
+            for group in groups.values()
+        )
+        return [_dot(of_loss) if of_loss else None for of_loss in results]
+
+    def printed(key):
+        return tuple(dot and percent(dot[0] / 100, dot[1] / 100) for dot in dots(key))
+
+    rows: dict[str, list[KindOfTask]] = {}
+    for kind, _ in distinct_kinds(records, printed):
+        rows.setdefault(kind.tasks, []).append(kind)
+    columns = max(map(len, rows.values()))
     figure = new_figure(
-        figsize=(3 * columns + 1, (0.28 * len(losses) + 1.1) * lines + 0.3), layout="constrained"
+        figsize=(3.2 * columns + 1, (0.28 * len(groups) + 1.2) * len(rows) + 0.5),
+        layout="constrained",
     )
-    panels = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
-    for axes, kind in zip(panels, kinds, strict=False):
-        for number, loss in enumerate(losses):
-            of_loss = [run["few_shot"] for run in runs if run_name(run) == loss]
-            results = [results[kind] for results in of_loss if kind in results]
-            if not results:
-                continue
-            means = [100 * result["mean"] for result in results]
-            several = len(means) > 1
-            half = confidence_interval(means) if several else 100 * results[0]["ci95"]
-            axes.errorbar(
-                np.mean(means),
-                number,
-                xerr=half,
-                fmt="o",
-                markerfacecolor=None if several else "white",
-                capsize=4,
-                color=f"C{number % 10}",
-            )
-        # Across two seeds an interval may be wider than all that accuracy can be.
-        left, right = axes.get_xlim()
-        axes.set_xlim(max(left, 0), min(right, 100))
-        axes.set_title(kind, fontsize=10)
-        axes.set_xlabel("accuracy, %")
-        axes.grid(alpha=0.3)
-    # The panels share the axis; the first loss stands on top, as in the table.
-    panels[0].set_yticks(range(len(losses)), [*map(printable_text, losses)])
-    panels[0].set_ylim(len(losses) - 0.5, -0.5)
-    for axes in panels[len(kinds) :]:
-        axes.set_axis_off()
+    panels = figure.subplots(len(rows), columns, squeeze=False, sharex=True, sharey=True)
+    for row, of_size in zip(panels, rows.values(), strict=True):
+        for axes, kind in zip(row, of_size, strict=False):
+            _draw_dots(axes, dots(kind.name))
+            axes.set_title(kind.in_words if columns > 1 else kind.tasks, fontsize=10)
+            axes.set_xlabel("accuracy, %")
+            axes.tick_params(labelbottom=True)
+            axes.grid(alpha=0.3)
+        for axes in row[len(of_size) :]:
+            axes.remove()
+    first = panels[0, 0]
+    # Across two seeds an interval may be wider than all that accuracy can be.
+    left, right = first.get_xlim()
+    first.set_xlim(max(left, 0), min(right, 100))
+    # The first loss stands on top, as in the table.
+    first.set_yticks(range(len(groups)), [printable_text(str(name)) for name in groups])
+    first.set_ylim(len(groups) - 0.5, -0.5)
     legend = "mean and 95 % interval: across seeds (filled), over the tasks of one seed (hollow)"
-    figure.suptitle("\n".join(filter(None, (run_title(runs[0]), legend))), fontsize=10)
+    title = run_title(records[0])
+    figure.suptitle("\n".join([*filter(None, [title]), *textwrap.wrap(legend, 42 * columns + 12)]))
     save_figure(figure, path, dpi=120)
+
+
+def _dot(results):
+    """Mean and half width in percent, and whether they are those of several seeds."""
+    means = [100 * result["mean"] for result in results]
+    several = len(means) > 1
+    half = confidence_interval(means) if several else 100 * results[0]["ci95"]
+    return np.mean(means), half, several
+
+
+def _draw_dots(axes, dots):
+    for number, dot in enumerate(dots):
+        if dot is None:
+            continue
+        mean, half, several = dot
+        axes.errorbar(
+            mean,
+            number,
+            xerr=half,
+            fmt="o",
+            markerfacecolor=None if several else "white",
+            capsize=4,
+            color=f"C{number % 10}",
+        )
 
 
 def plot_task(
@@ -78,7 +110,7 @@ def plot_task(
     title: str,
     path: Path,
 ) -> None:
-    """Draw one few-shot task, a class a row: its support, then queries and their predictions.
+    """Draw one few-shot task, one class per row: its support, then queries and their predictions.
 
     A right query has a green frame and a tick, a wrong one a red frame and the class that it was
     taken for. At most 10 classes, 5 support images and 8 queries of each are drawn.
@@ -127,13 +159,10 @@ def plot_task(
                 axes.spines[:].set(color=colour, linewidth=2.5)
                 text = "✓" if good else f"✗ {names[predicted[row, column - shots]]}"
                 axes.set_xlabel(text, color=colour, fontsize=7, labelpad=2)
-    count = f"{right.sum()} of {right.size} queries right in this task"
+    queries = count_of(right.size, "query", "queries")
+    count = f"{right.sum()} of {queries} right in this task"
     figure.suptitle(f"{title}: {count}", fontsize=10, y=1 - 0.08 / figure.get_figheight(), va="top")
     save_figure(figure, path, dpi=100)
-
-
-def _kinds(runs):
-    return list(dict.fromkeys(kind for run in runs for kind in run["few_shot"]))
 
 
 def _margins(figure, left, right, top, bottom):

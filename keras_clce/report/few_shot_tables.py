@@ -1,8 +1,7 @@
-"""Tables and pictures of few-shot runs: each figure says over what its interval is."""
+"""Tables of few-shot runs, and their answer in one sentence: each interval says over what it is."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -11,20 +10,25 @@ from keras_clce.evaluate.statistics import (
     paired_t_test,
     sign_flip_p_value,
 )
-from keras_clce.report.tables import format_table
-from keras_clce.runs.record import read_accuracies, run_name
+from keras_clce.report.answers import Difference, best_in_words, sentence
+from keras_clce.report.few_shot_kinds import IN_WORDS, KindOfTask, distinct_kinds
+from keras_clce.report.names import Name, Run, as_record, baseline_of, by_name, count_of
+from keras_clce.report.tables import TABLE_WIDTH, fold_table, format_table, p_value, percent
+from keras_clce.runs.record import Record
 
 FROZEN = "frozen"
 FEW_SHOT_NOTE = """\
 median ± seeds  the CLCE paper's figure: median over tasks, then mean and interval across seeds;
                 a median moves in steps of one query, so seeds may agree by chance
 mean ± seeds    mean over tasks, then mean and interval across seeds: how training anew varies
-mean ± tasks    the same mean; interval over tasks, each averaged over seeds: it takes the trained
-                models and the novel images as given, and training anew may differ by more
+mean ± tasks    the same mean; interval over tasks, each averaged over seeds: it takes the
+                trained models and the novel images as given, and training anew may differ by more
 minus           difference on the same tasks, or of the same seeds, with its interval
 frozen          the encoder before training: one, beside every seed of the others
 p, t; p, flips  paired t-test; sign-flip permutation test of 9,999 flips, so at least 0.0001
 All intervals are 95 %, Student's t."""
+# Accuracy on each task, by seed; the encoder before training has None in place of a seed.
+_Seeds = Mapping[int | None, np.ndarray]
 
 
 def few_shot_table(
@@ -52,27 +56,21 @@ def few_shot_table(
     by_loss: dict[str, dict[int | None, np.ndarray]] = {}
     for (loss, seed), values in accuracies.items():
         by_loss.setdefault(loss, {})[seed] = np.asarray(values)
-    minus = f"minus {baseline}\n± "
-    header = ["\nloss", "\nseeds", "median\n± seeds", "mean\n± seeds", "mean\n± tasks"]
-    header += [f"{minus}tasks", "\np, t", "\np, flips", f"{minus}seeds", "\np, t"]
-    rows = []
-    for loss, runs in by_loss.items():
-        cells = [loss, "-" if None in runs else str(len(runs))]
-        for statistic in (np.median, np.mean):
-            values = [statistic(run) for run in runs.values()]
-            cells.append(_percent(np.mean(values), confidence_interval(values)))
-        over_tasks = np.mean(list(runs.values()), axis=0)
-        cells.append(_percent(over_tasks.mean(), confidence_interval(over_tasks)))
-        rows.append(cells + _versus(runs, {} if loss == baseline else by_loss.get(baseline, {})))
-    return format_table(header, rows)
+    baselines = {loss: baseline for loss in by_loss if loss != baseline and baseline in by_loss}
+    return format_table(*_cells(by_loss, baselines, baseline))
 
 
-def few_shot_tables(runs: Sequence[Mapping[str, Any]], home: Path) -> str:
-    """Few-shot accuracy of runs on the same tasks, one `few_shot_table` a kind of task.
+def few_shot_tables(runs: Sequence[Run], home: Path = Path(), baseline: str = "ce") -> str:
+    """Few-shot accuracy of runs on the same tasks, one table per kind of task.
+
+    Features that gave the same results share a table. A table too wide for a page has its
+    differences below.
 
     Args:
-        runs: The `metrics.json` of each few-shot run.
-        home: Folder that the run folders stand in.
+        runs: The records of few-shot runs, or their `metrics.json`.
+        home: Folder that the run folders stand in, where `runs` are no records. Defaults to the
+            current one.
+        baseline: Loss that the others are compared with. Defaults to `"ce"`.
 
     Returns:
         The tables as text, each under a line that says what was classified, and how.
@@ -82,62 +80,154 @@ def few_shot_tables(runs: Sequence[Mapping[str, Any]], home: Path) -> str:
 
     Example:
     ```python
-    home = Path("runs/few_shot/cifar_fs/vit_tiny")
-    print(few_shot_tables([json.loads(p.read_text()) for p in home.glob("*/metrics.json")], home))
+    records, _ = find_records(Path("runs/few_shot/cifar_fs/vit_tiny"))
+    print(few_shot_tables(records))
     ```
     """
-    tables = []
-    for kind in _kinds(runs):
-        tested = [run for run in runs if kind in run["few_shot"]]
-        results = [run["few_shot"][kind] for run in tested]
-        other = [
-            f"{run_name(run)}, seed {run['seed']}"
-            for run, result in zip(tested, results, strict=True)
-            if result["drawn_from"] != results[0]["drawn_from"]
-        ]
-        if other:
-            raise ValueError(
-                f"The runs of {home} were not tested on the same tasks. Delete the metrics.json of "
-                "those that differ, and pass --resume to test them anew. Received: "
-                f"{run_name(tested[0])}, seed {tested[0]['seed']}, and on other {kind} tasks "
-                + "; ".join(other)
-            )
-        accuracies = {
-            (run_name(run), None if run["loss"] == FROZEN else run["seed"]): read_accuracies(
-                home / run["accuracies"], kind
-            )
-            for run in tested
-        }
-        of = "{features} features, {transform}; {tasks} tasks, {queries} queries a class, "
-        of = (of + "{classifier}").format(**results[0])
-        tables.append(f"{kind}: {of}\n{few_shot_table(accuracies)}")
-    return "\n\n".join(tables)
+    records = [as_record(run, home) for run in runs]
+
+    def table(kind):
+        by_loss = _by_loss(records, kind)
+        found = {name: baseline_of(name, by_loss, baseline) for name in by_loss}
+        baselines = {str(name): str(other) for name, other in found.items() if other}
+        named = {str(name): seeds for name, seeds in by_loss.items()}
+        return fold_table(*_cells(named, baselines, baseline), at=5, width=TABLE_WIDTH)
+
+    return "\n\n".join(
+        f"{_heading(kind, records)}\n{text}" for kind, text in distinct_kinds(records, table)
+    )
 
 
-def _kinds(runs):
-    return list(dict.fromkeys(kind for run in runs for kind in run["few_shot"]))
+def few_shot_answer(runs: Sequence[Run], home: Path = Path(), baseline: str = "ce") -> str:
+    """Say which loss is best at each number of shots, by how much, and whether that can be told.
+
+    With two seeds or more, the difference is tested across seeds, else over the tasks of one.
+
+    Args:
+        runs: The records of few-shot runs, or their `metrics.json`. Of several kinds of features,
+            the first is judged by.
+        home: As in `few_shot_tables`, and so is the other.
+        baseline: Defaults to `"ce"`.
+
+    Returns:
+        One sentence, in lines of at most 100 characters.
+
+    Raises:
+        ValueError: If a file is missing or damaged, or runs were tested on different tasks.
+
+    Example:
+    ```python
+    print(few_shot_answer(records))
+    ```
+    """
+    records = [as_record(run, home) for run in runs]
+    kinds = [kind for kind, _ in distinct_kinds(records, lambda kind: kind)]
+    first: dict[str, KindOfTask] = {}
+    for kind in kinds:
+        first.setdefault(kind.tasks, kind)
+    clauses = []
+    for tasks, kind in first.items():
+        by_loss = _by_loss(records, kind.name)
+        means = {name: np.mean([*seeds.values()]) for name, seeds in by_loss.items()}
+        best = best_in_words(means, lambda a, b, of=by_loss: _difference(of[a], of[b]), baseline)
+        clauses.append(f"at {tasks}, {best}")
+    of = next(iter(first.values())).classified
+    return sentence("; ".join(clauses) + (f" (by {of})" if len(kinds) > len(first) else ""))
 
 
-def _percent(mean, half, sign=""):
-    return f"{100 * mean:{sign}.2f}" + ("" if np.isnan(half) else f" ± {100 * half:.2f}")
+def _by_loss(records: Sequence[Record], kind: str) -> dict[Name, _Seeds]:
+    """Accuracy on each task of one kind, which must be the same for all runs."""
+    tested = [run for run in records if kind in run.metrics["few_shot"]]
+    drawn_from = [run.metrics["few_shot"][kind]["drawn_from"] for run in tested]
+    other = [
+        f"{run.name}, seed {run.seed}"
+        for run, tasks in zip(tested, drawn_from, strict=True)
+        if tasks != drawn_from[0]
+    ]
+    if other:
+        raise ValueError(
+            f"The runs of {tested[0].folder.parent} were not tested on the same tasks. Delete the "
+            "metrics.json of those that differ, and pass --resume to test them anew. Received: "
+            f"{tested[0].name}, seed {tested[0].seed}, and on other {kind} tasks "
+            + "; ".join(other)
+        )
+    return {
+        name: {None if run.loss == FROZEN else run.seed: run.task_accuracies(kind) for run in group}
+        for name, group in by_name(tested).items()
+    }
 
 
-def _versus(runs, baseline):
-    shared = [seed for seed in baseline if seed in runs or None in runs]
+def _heading(kind: KindOfTask, records: Sequence[Record]) -> str:
+    results = (run.metrics["few_shot"].get(kind.name) for run in records)
+    result = next(filter(None, results))
+    tasks = count_of(result["tasks"], "task")
+    queries = count_of(result["queries"], "query", "queries")
+    said = f"{kind.name}: {kind.classified}; {tasks}, {queries} a class, {result['classifier']}"
+    in_words = IN_WORDS.get(kind.transform)
+    return f"{said}\n{kind.transform}: {in_words}" if in_words else said
+
+
+def _cells(
+    by_loss: Mapping[str, _Seeds], baselines: Mapping[str, str], baseline: str
+) -> tuple[list[str], list[list[str]]]:
+    """Header and rows of a table."""
+    minus = f"minus {baseline}\n± "
+    header = ["\nloss", "\nseeds", "median\n± seeds", "mean\n± seeds", "mean\n± tasks"]
+    header += [f"{minus}tasks", "\np, t", "p,\nflips", f"{minus}seeds", "\np, t"]
+    rows = []
+    for loss, runs in by_loss.items():
+        cells = [loss, "-" if None in runs else str(len(runs))]
+        for statistic in (np.median, np.mean):
+            values = [statistic(run) for run in runs.values()]
+            cells.append(percent(np.mean(values), confidence_interval(values)))
+        over_tasks = np.mean(list(runs.values()), axis=0)
+        cells.append(percent(over_tasks.mean(), confidence_interval(over_tasks)))
+        other = by_loss[baselines[loss]] if loss in baselines else {}
+        rows.append(cells + _versus(runs, other))
+    return header, rows
+
+
+def _shared(runs: _Seeds, baseline: _Seeds) -> tuple[np.ndarray, np.ndarray] | None:
+    """Accuracies `(seeds, tasks)` of both, of the seeds that they share."""
+    shared = [
+        seed
+        for seed in dict.fromkeys((*runs, *baseline))
+        if all(seed in seeds or None in seeds for seeds in (runs, baseline))
+    ]
     if not shared:
+        return None
+    ours, theirs = (
+        np.array([seeds.get(seed, seeds.get(None)) for seed in shared])
+        for seeds in (runs, baseline)
+    )
+    return ours, theirs
+
+
+def _difference(runs: _Seeds, baseline: _Seeds) -> Difference | None:
+    shared = _shared(runs, baseline)
+    if shared is None:
+        return None
+    ours, theirs = shared
+    seeds, tasks = ours.shape
+    if seeds > 1:
+        return Difference.paired(ours.mean(axis=1), theirs.mean(axis=1), f"across {seeds} seeds")
+    return Difference.paired(
+        *(ours[0], theirs[0]),
+        f"over {count_of(tasks, 'task')} of one seed",
+        " for these models, while training anew may differ by more",
+    )
+
+
+def _versus(runs: _Seeds, baseline: _Seeds) -> list[str]:
+    shared = _shared(runs, baseline)
+    if shared is None:
         return ["-"] * 5
-    ours = np.array([runs.get(seed, runs.get(None)) for seed in shared])
-    theirs = np.array([baseline[seed] for seed in shared])
+    ours, theirs = shared
     test = paired_t_test(ours.mean(axis=0), theirs.mean(axis=0))
     flipped = sign_flip_p_value((ours - theirs).mean(axis=0))
-    by_task = [_percent(test.mean_difference, test.ci95, "+"), _p(test.p_value), _p(flipped)]
-    if len(shared) < 2:
-        return [*by_task, _percent(test.mean_difference, np.nan, "+"), "-"]
+    difference = percent(test.mean_difference, test.ci95, "+")
+    by_task = [difference, p_value(test.p_value), p_value(flipped)]
+    if len(ours) < 2:
+        return [*by_task, percent(test.mean_difference, np.nan, "+"), "-"]
     test = paired_t_test(ours.mean(axis=1), theirs.mean(axis=1))
-    return [*by_task, _percent(test.mean_difference, test.ci95, "+"), _p(test.p_value)]
-
-
-def _p(value):
-    if np.isnan(value):
-        return "-"
-    return "<1e-16" if value < 1e-16 else f"{value:.2g}"
+    return [*by_task, percent(test.mean_difference, test.ci95, "+"), p_value(test.p_value)]

@@ -106,14 +106,14 @@ def baseline_of(name: Name, names: Iterable[Name], baseline: str) -> Name | None
     return None
 
 
-def run_title(*runs: Run) -> str:
+def run_title(run: Run) -> str:
     """Title of pictures of a run, and of others beside it: its data set and its encoder.
 
     Args:
-        *runs: The runs, all of one data set and encoder.
+        run: A record, or the content of a run's `metrics.json`.
 
     Returns:
-        The title, such as `"digits, small_resnet"`, with `"quick run"` after it where one was;
+        The title, such as `"digits, small_resnet"`, with `"quick run"` after it where it was one;
         of an encoder from a file, the file's name.
 
     Example:
@@ -121,15 +121,11 @@ def run_title(*runs: Run) -> str:
     run_title({"dataset": "digits", "backbone": "encoders/tiny.keras"})  # digits, tiny.keras
     ```
     """
-    # Names in the picture say which runs were quick, where not all were.
-    metrics = [run.metrics if isinstance(run, Record) else run for run in runs]
-    encoder = metrics[0].get("backbone") or ""
+    metrics = run.metrics if isinstance(run, Record) else run
+    encoder = metrics.get("backbone") or ""
     encoder = Path(encoder).name if encoder.endswith(".keras") else encoder
-    are_quick = sum(bool(run.get("quick")) for run in metrics)
-    quick = count_of(are_quick, "quick run") if 0 < are_quick < len(runs) else ""
-    if are_quick and are_quick == len(runs):
-        quick = "quick run" if are_quick == 1 else "quick runs"
-    return ", ".join(filter(None, (metrics[0].get("dataset"), encoder, quick)))
+    quick = "quick run" if metrics.get("quick") else ""
+    return ", ".join(filter(None, (metrics.get("dataset"), encoder, quick)))
 
 
 def count_of(number: int, thing: str, things: str | None = None) -> str:
@@ -155,7 +151,7 @@ def _differing(group: Sequence[Record]) -> list[str]:
     """Settings in which records of one seed differ."""
     by_seed: dict[int, list[Record]] = {}
     for record in group:
-        by_seed.setdefault(record.seed, []).append(record)
+        by_seed.setdefault(record.metrics.get("seed"), []).append(record)
     together = [records for records in by_seed.values() if len(records) > 1]
     keys = dict.fromkeys(key for record in group for key in record.settings)
     return [

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+# Tables stand four columns in on the page, whose lines have a hundred.
+TABLE_WIDTH = 96
+
 
 def format_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Align columns: the first to the left, the others to the right.

@@ -1,22 +1,23 @@
-"""The table of transfer runs."""
+"""The table of transfer runs, and its answer in one sentence."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from keras_clce.evaluate.statistics import confidence_interval, paired_t_test
-from keras_clce.report.tables import format_table
-from keras_clce.runs.record import run_name
+from keras_clce.report.answers import Difference, best_in_words, sentence
+from keras_clce.report.names import Name, Run, as_record, baseline_of, by_name, count_of
+from keras_clce.report.tables import TABLE_WIDTH, fold_table, percent
+from keras_clce.runs.record import Record
 
 COLUMNS = (("top1", "top-1"), ("top5", "top-5"), ("nearest_neighbor", "1-NN"))
 
 
-def summary_table(runs: Sequence[Mapping[str, Any]], baseline: str = "ce") -> str:
+def summary_table(runs: Sequence[Run], baseline: str = "ce") -> str:
     """Test accuracy of each loss over its seeds, in percent, with the test against a baseline.
 
     Args:
-        runs: The `metrics.json` of each run.
+        runs: The records of the runs, or their `metrics.json`.
         baseline: Loss that the others are compared with, seed by seed. Defaults to `"ce"`.
 
     Returns:
@@ -25,38 +26,73 @@ def summary_table(runs: Sequence[Mapping[str, Any]], baseline: str = "ce") -> st
 
     Example:
     ```python
-    print(summary_table([json.loads(path.read_text()) for path in runs.glob("*/metrics.json")]))
+    records, _ = find_records(Path("runs/transfer/digits/small_resnet"))
+    print(summary_table(records))
     ```
     """
-    by_loss: dict[str, dict[int, Mapping[str, Any]]] = {}
-    for run in runs:
-        by_loss.setdefault(run_name(run), {})[run["seed"]] = run
+    tops = _by_seed(runs)
     header = ["loss", "seeds", *(title for _, title in COLUMNS), "seconds", f"top-1 vs {baseline}"]
     rows = []
-    for loss, seeds in by_loss.items():
-        cells = [loss, str(len(seeds))]
+    for name, seeds in tops.items():
+        cells = [str(name), str(len(seeds))]
         for key, _ in COLUMNS:
-            cells.append(_mean_and_interval([run["test"][key] for run in seeds.values()]))
-        cells.append(f"{np.mean([run['seconds'] for run in seeds.values()]):.0f}")
-        cells.append(_versus(seeds, by_loss.get(baseline), is_baseline=loss == baseline))
+            cells.append(_mean_and_interval([run.metrics["test"][key] for run in seeds.values()]))
+        cells.append(f"{np.mean([run.metrics['seconds'] for run in seeds.values()]):.0f}")
+        other = baseline_of(name, tops, baseline)
+        cells.append("-" if other is None else _versus(seeds, tops[other]))
         rows.append(cells)
-    return format_table(header, rows)
+    return fold_table(header, rows, at=2 + len(COLUMNS), width=TABLE_WIDTH)
+
+
+def transfer_answer(runs: Sequence[Run], baseline: str = "ce") -> str:
+    """Say which loss has the best top-1, by how much, and whether that can be told.
+
+    Args:
+        runs: The records of the runs, or their `metrics.json`.
+        baseline: Loss that the others are compared with, seed by seed. Defaults to `"ce"`.
+
+    Returns:
+        One sentence, in lines of at most 100 characters.
+
+    Example:
+    ```python
+    print(transfer_answer(records))
+    ```
+    """
+    tops = _by_seed(runs)
+
+    def difference(ours, theirs):
+        shared, *pair = _shared_top1(tops[ours], tops[theirs])
+        over = f"over {count_of(len(shared), 'seed')}"
+        return Difference.paired(*pair, over) if shared else None
+
+    means = {
+        name: np.mean([run.metrics["test"]["top1"] for run in seeds.values()])
+        for name, seeds in tops.items()
+    }
+    return sentence(f"by top-1, {best_in_words(means, difference, baseline)}")
+
+
+def _by_seed(runs: Sequence[Run]) -> dict[Name, dict[int, Record]]:
+    groups = by_name(map(as_record, runs))
+    return {name: {run.seed: run for run in group} for name, group in groups.items()}
 
 
 def _mean_and_interval(values):
     if any(value is None for value in values):
         return "-"
-    mean = f"{100 * np.mean(values):.2f}"
-    if len(values) == 1:
-        return mean
-    return f"{mean} ± {100 * confidence_interval(values):.2f}"
+    return percent(np.mean(values), confidence_interval(values))
 
 
-def _versus(seeds, baseline, is_baseline):
-    if is_baseline or baseline is None:
-        return "-"
-    shared = sorted(set(seeds) & set(baseline))
-    ours, theirs = ([runs[seed]["test"]["top1"] for seed in shared] for runs in (seeds, baseline))
+def _shared_top1(ours, theirs):
+    shared = sorted(set(ours) & set(theirs))
+    return shared, *(
+        np.array([runs[seed].metrics["test"]["top1"] for seed in shared]) for runs in (ours, theirs)
+    )
+
+
+def _versus(seeds, baseline):
+    shared, ours, theirs = _shared_top1(seeds, baseline)
     if not shared:
         return "no shared seed"
     if len(shared) == 1:

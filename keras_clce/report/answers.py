@@ -1,0 +1,153 @@
+"""The answer in one sentence: which loss is best, by how much, and whether that can be told."""
+
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from keras_clce.evaluate.statistics import paired_t_test
+from keras_clce.report.names import Name, baseline_of
+from keras_clce.report.tables import p_value, percent
+
+SIGNIFICANT = 0.05
+TEXT_WIDTH = 100
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Difference in accuracy between two losses.
+
+    Args:
+        mean: The mean difference, a fraction.
+        ci95: Half width of its 95 % interval; NaN where nothing bounds it.
+        p_value: Of the paired t-test; NaN where there is none.
+        over: What it was paired over, such as `"over 3 seeds"`.
+        caveat: What the test takes as given, if anything. Defaults to nothing.
+
+    Example:
+    ```python
+    Difference(0.018, 0.005, 0.004, "over 3 seeds")
+    ```
+    """
+
+    mean: float
+    ci95: float
+    p_value: float
+    over: str
+    caveat: str = ""
+
+    @classmethod
+    def paired(
+        cls, ours: np.ndarray, theirs: np.ndarray, over: str, caveat: str = ""
+    ) -> "Difference":
+        """Difference of paired results, without a test where there is one pair alone.
+
+        Args:
+            ours: Results of one loss.
+            theirs: Results of the other in the same order.
+            over: As above, and so is the other.
+            caveat: Defaults to nothing.
+
+        Returns:
+            The difference.
+
+        Example:
+        ```python
+        Difference.paired([0.82, 0.84], [0.80, 0.81], "over 2 seeds")
+        ```
+        """
+        if len(ours) == 1:
+            return cls(float(ours[0] - theirs[0]), np.nan, np.nan, over, caveat)
+        test = paired_t_test(ours, theirs)
+        return cls(test.mean_difference, test.ci95, test.p_value, over, caveat)
+
+
+def best_in_words(
+    means: Mapping[Name, float],
+    difference: Callable[[Name, Name], Difference | None],
+    baseline: str,
+) -> str:
+    """Say which loss is best, and whether its difference is more than chance.
+
+    Picking the best of several and testing it is as good as testing all, so that a p-value must be
+    below 0.05 over the number of losses that are compared (Bonferroni).
+
+    Args:
+        means: Mean accuracy of each loss, a fraction.
+        difference: Gives the difference of the first from the second; `None` where they share no
+            seed.
+        baseline: Loss that the others are compared with.
+
+    Returns:
+        A clause without a capital and a full stop.
+
+    Example:
+    ```python
+    best_in_words({ce: 0.80, clce: 0.82}, lambda a, b: difference, "ce")
+    ```
+    """
+    best = max(means, key=means.get)
+    if len(means) == 1:
+        return f"`{best}` alone was tested ({percent(means[best], np.nan)} %)"
+    baselines = {name: baseline_of(name, means, baseline) for name in means}
+    # The best of all may be the baseline itself, which the next one is then compared with.
+    other = baselines[best]
+    followers = [name for name in means if baselines[name] == (other or best)]
+    if not followers:
+        return (
+            f"`{best}` is highest ({percent(means[best], np.nan)} %), with no `{baseline}` to "
+            "compare it with"
+        )
+    other = other or max(followers, key=means.get)
+    found = difference(best, other)
+    if found is None:
+        return f"`{best}` is highest, but shares no seed with `{other}`"
+    by = f"{percent(found.mean, found.ci95, '+')} points above `{other}`"
+    if np.isnan(found.ci95):
+        return f"no difference can be told from one seed: the best, `{best}`, is {by}"
+    by += f" {found.over}"
+    if np.isnan(found.p_value):
+        return f"no difference can be told: the best, `{best}`, is {by}, the same in each"
+    by, tests = f"{by}, p = {p_value(found.p_value)}", len(followers)
+    by = by.replace("p = <", "p < ")
+    limit = f"0.05 / {tests}, as {tests} losses are compared"
+    if found.p_value < SIGNIFICANT / tests:
+        known = "significant" if tests == 1 else f"significant (below {limit})"
+        return f"`{best}` is best, {by}: {known}{found.caveat}"
+    limit = f" (not below {limit})" if found.p_value < SIGNIFICANT else ""
+    return f"no difference can be told: the best, `{best}`, is {by}{limit}"
+
+
+def sentence(text: str) -> str:
+    """Wrap a sentence, and give it its capital and its full stop.
+
+    Args:
+        text: The sentence without them.
+
+    Returns:
+        Lines of at most 100 characters.
+
+    Example:
+    ```python
+    sentence("by top-1, `clce` is best")
+    ```
+    """
+    return wrapped(f"{text[0].upper()}{text[1:]}.")
+
+
+def wrapped(text: str) -> str:
+    """Wrap a paragraph, words kept whole.
+
+    Args:
+        text: The paragraph.
+
+    Returns:
+        Lines of at most 100 characters, where words allow that.
+
+    Example:
+    ```python
+    wrapped(record.data)
+    ```
+    """
+    return textwrap.fill(text, TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
