@@ -20,9 +20,13 @@ def __getattr__(name: str) -> Any:
 
 
 def _is_imported_by_a_command() -> bool:
-    """Whether the program is `keras-clce` or a recipe."""
-    program = Path(getattr(sys.modules.get("__main__"), "__file__", None) or "python")
-    return program.stem == "keras-clce" or program.parent.name == "recipes"
+    """Whether the program is `keras-clce` or one of its recipes."""
+    program = Path(getattr(sys.modules.get("__main__"), "__file__", None) or "python").resolve()
+    package = Path(__file__).resolve().parent
+    return program.stem == "keras-clce" or (
+        # Beside the package in a clone, and within it where it was installed.
+        program.parent in (package.parent / "recipes", package / "recipes")
+    )
 
 
 # A command answers to `--help` and misspelt flags before Keras is imported. Everywhere else Keras

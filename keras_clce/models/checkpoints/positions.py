@@ -1,7 +1,8 @@
 """Fit learned positions of a Vision Transformer to images of another size."""
 
 import numpy as np
-from PIL import Image
+
+from keras_clce.checks import import_module
 
 
 def resample_positions(positions: np.ndarray, count: int) -> np.ndarray:
@@ -24,9 +25,10 @@ def resample_positions(positions: np.ndarray, count: int) -> np.ndarray:
     old, new = (round((n - 1) ** 0.5) for n in (positions.shape[1], count))
     if old**2 + 1 != positions.shape[1] or positions.shape[1] == count:
         return positions
+    image = import_module("PIL.Image", "Resampling positions", "pillow")
     grid = positions[0, 1:].reshape(old, old, -1)
     planes = [
-        np.asarray(Image.fromarray(plane).resize((new, new), Image.Resampling.BICUBIC))
+        np.asarray(image.fromarray(plane).resize((new, new), image.Resampling.BICUBIC))
         for plane in np.ascontiguousarray(grid.transpose(2, 0, 1))
     ]
     patches = np.stack(planes, axis=-1).reshape(1, new * new, -1)

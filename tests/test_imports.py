@@ -1,0 +1,95 @@
+"""What is not used is not imported, and need not be installed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+TESTS = Path(__file__).resolve().parent
+PACKAGES = [
+    "keras_clce",
+    "keras_clce.losses",
+    "keras_clce.models",
+    "keras_clce.train",
+    "keras_clce.evaluate",
+    "keras_clce.views",
+    "keras_clce.data",
+    "keras_clce.inference",
+]
+OPTIONAL = {
+    "PIL",
+    "keras_cv",
+    "keras_hub",
+    "matplotlib",
+    "sklearn",
+    "tensorflow_datasets",
+    "timm",
+    "torchvision",
+    "zeromodels",
+}
+LIST = """
+import importlib, json, sys
+import keras
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+with open(sys.argv[1], "w") as file:
+    json.dump(sorted(sys.modules), file)
+"""
+
+
+def modules_after(file, *names):
+    subprocess.run([sys.executable, "-c", LIST, file, *names], check=True)
+    return set(json.loads(file.read_text()))
+
+
+def test_imports_bring_nothing_but_the_library(tmp_path):
+    # Keras takes in other backends where they are installed; that is Keras's own.
+    before = modules_after(tmp_path / "before.json")
+    added = modules_after(tmp_path / "after.json", *PACKAGES) - before
+    allowed = {"keras", "keras_clce", *sys.stdlib_module_names}
+    assert {name.partition(".")[0] for name in added} <= allowed
+    assert len([name for name in added if not name.startswith("keras_clce")]) < 30
+
+
+def test_the_core_needs_one_backend_alone(tmp_path):
+    others = {"tensorflow", "jax", "torch"} - {keras.backend.backend()}
+    hidden = ",".join(sorted(OPTIONAL | others))
+    command = [TESTS / "hidden_packages.py", hidden, TESTS / "core_with_one_backend.py", tmp_path]
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "in few-shot tasks" in done.stdout
+
+
+@pytest.mark.any_backend
+def test_hidden_packages_cannot_be_imported(tmp_path):
+    """Else the test of the core would pass whatever it needs."""
+    file = tmp_path / "imports.py"
+    file.write_text("import json, sklearn.neighbors")
+    command = [sys.executable, TESTS / "hidden_packages.py", "sklearn", file]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "ModuleNotFoundError: No module named 'sklearn'" in done.stderr
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("folder", ["scripts", "recipes"])
+def test_layers_are_known_once_the_library_is_imported(folder, tmp_path):
+    """In every program, also of a folder that bears the name of this project's own."""
+    file = tmp_path / folder / "program.py"
+    file.parent.mkdir()
+    file.write_text(
+        "import keras, keras_clce\n"
+        "for name in ('CLCEModel', 'RandomResizedCrop', 'Preprocessing', 'CLCELoss'):\n"
+        "    assert keras.saving.get_registered_object(f'keras_clce>{name}'), name\n"
+    )
+    subprocess.run([sys.executable, file], check=True)
+
+
+@pytest.mark.any_backend
+def test_commands_answer_before_keras_is_imported(tmp_path):
+    file = tmp_path / "keras-clce"
+    file.write_text("import sys, keras_clce.cli\nassert 'keras' not in sys.modules")
+    subprocess.run([sys.executable, file], check=True)
