@@ -29,7 +29,7 @@ def confidence_interval(values: Sequence[float], confidence: float = 0.95) -> fl
     confidence_interval([0.80, 0.82, 0.84])  # 0.0497
     ```
     """
-    values = _checked("values", values)
+    values = _finite_values("values", values)
     if not 0 < confidence < 1:
         raise ValueError(f"`confidence` must be within (0, 1). Received: confidence={confidence}")
     if len(values) == 1:
@@ -74,7 +74,7 @@ def paired_t_test(a: Sequence[float], b: Sequence[float]) -> PairedTTest:
     paired_t_test([0.82, 0.84, 0.83], [0.80, 0.81, 0.81]).p_value  # 0.0198
     ```
     """
-    a, b = _checked("a", a), _checked("b", b)
+    a, b = _finite_values("a", a), _finite_values("b", b)
     if len(a) != len(b) or len(a) < 2:
         raise ValueError(
             "`a` and `b` must hold equally many results, at least two. "
@@ -114,7 +114,7 @@ def sign_flip_p_value(differences: Sequence[float], flips: int = 9999, seed: int
     sign_flip_p_value([0.02, 0.03, 0.02, 0.01, 0.03, 0.02])  # about 2 / 2**6
     ```
     """
-    differences = _checked("differences", differences)
+    differences = _finite_values("differences", differences)
     check_at_least("flips", flips, 1)
     rng = np.random.default_rng(seed)
     # A sum that ties but for rounding counts as extreme.
@@ -127,7 +127,7 @@ def sign_flip_p_value(differences: Sequence[float], flips: int = 9999, seed: int
     return (1 + extreme) / (1 + flips)
 
 
-def _checked(name: str, values: Sequence[float]) -> np.ndarray:
+def _finite_values(name: str, values: Sequence[float]) -> np.ndarray:
     values = np.asarray(values, dtype="float64")
     if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
         raise ValueError(

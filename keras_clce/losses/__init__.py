@@ -1,6 +1,7 @@
 """Losses: CLCE and its contrastive parts."""
 
 from keras_clce.losses.arguments import POSITIVE_SUMS
+from keras_clce.losses.base import ContrastiveLoss
 from keras_clce.losses.clce import CLCELoss
 from keras_clce.losses.hscl import HSCLLoss
 from keras_clce.losses.labels import labels_are_valid
@@ -12,6 +13,7 @@ __all__ = [
     "LOSSES",
     "POSITIVE_SUMS",
     "CLCELoss",
+    "ContrastiveLoss",
     "HSCLLoss",
     "LACLNLoss",
     "SupConLoss",

@@ -6,9 +6,11 @@ import keras
 from keras import ops
 
 from keras_clce import backend
+from keras_clce.losses.arguments import share_descriptions
 from keras_clce.losses.reduction import reduce_anchors
 
 
+@share_descriptions
 class ContrastiveLoss(keras.losses.Loss):
     """Base of the contrastive losses: validation, precision and the mean over counted anchors.
 
@@ -17,10 +19,9 @@ class ContrastiveLoss(keras.losses.Loss):
     NaN.
 
     Args:
-        reduction: As in `keras.losses.Loss`. Defaults to `"sum_over_batch_size"`, the mean over
-            the anchors that have a positive.
         name: Name of the loss. Defaults to `None`.
-        dtype: Dtype of the result. Defaults to `None`, Keras's `floatx`.
+        reduction: {shared}
+        dtype: {shared}
     """
 
     def anchor_values(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:

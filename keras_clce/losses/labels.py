@@ -6,6 +6,10 @@ import numpy as np
 from keras import ops
 from keras.backend import standardize_dtype
 
+_EXPECTED = (
+    "`labels` must hold integers of shape (batch,) or (batch, 1), or one-hot rows (batch, classes)"
+)
+
 
 def class_ids(labels: Any, batch_size: int | None = None) -> Any:
     """Integer classes of any accepted form of labels.
@@ -50,43 +54,42 @@ def labels_are_valid(labels: np.ndarray) -> bool:
     return bool(np.isfinite(labels).all()) and np.array_equal(labels, np.floor(labels))
 
 
-def classes_and_validity(labels, batch_size):
-    """Classes as `class_ids` gives them, and whether each is one, both `[batch]`."""
-    expected = (
-        "`labels` must hold integers of shape (batch,) or (batch, 1), or one-hot rows "
-        "(batch, classes)"
-    )
+def classes_and_validity(labels: Any, batch_size: int | None) -> tuple[Any, Any]:
+    """Classes as `class_ids` gives them, and whether each is one.
+
+    Args:
+        labels: As in `class_ids`.
+        batch_size: The number of rows expected, or `None`.
+
+    Returns:
+        An integer and a boolean tensor, both `[batch]`. The highest classes of 64 bits without a
+        sign are below 0 too, and valid.
+
+    Raises:
+        ValueError: As in `class_ids`.
+
+    Example:
+    ```python
+    classes_and_validity(np.array([3, -1]), None)  # [3, -1], [True, False]
+    ```
+    """
     if isinstance(labels, (list, tuple, np.ndarray)):
-        labels = np.asarray(labels)
-        if labels.dtype.kind not in "biuf":
-            raise ValueError(f"{expected}. Received: labels of dtype {labels.dtype}")
-        if not labels_are_valid(labels):
-            some = np.atleast_1d(labels)[:3].tolist()
-            raise ValueError(f"{expected}. Received: labels with other values, labels[:3]={some}")
-        if labels.dtype.kind in "iu":
-            # 32 bits, which is all that JAX has, would wrap a large class around into a small one.
-            inside = (labels >= 0) & (labels < 2**31)
-            labels = np.where(inside, labels.astype("int64"), -1)
+        labels = _checked_array(labels)
     labels = ops.convert_to_tensor(labels)
     shape = tuple(labels.shape)
     if len(shape) not in (1, 2):
-        raise ValueError(f"{expected}. Received: labels of shape {shape}")
+        raise ValueError(f"{_EXPECTED}. Received: labels of shape {shape}")
     if batch_size is not None and shape[0] is not None and shape[0] != batch_size:
         raise ValueError(
-            f"{expected}, one row per embedding ({batch_size}). Received: labels of shape {shape}"
+            f"{_EXPECTED}, one row per embedding ({batch_size}). Received: labels of shape {shape}"
         )
-    if len(shape) == 2 and shape[1] == 1:
+    if len(shape) == 2 and shape[1] != 1:
+        return _of_one_hot_rows(labels)
+    if len(shape) == 2:
         labels = ops.squeeze(labels, axis=1)
-    elif len(shape) == 2:
-        rows = ops.cast(labels, "float32")
-        one_hot = ops.logical_and(ops.amax(rows, axis=1) == 1, ops.sum(ops.abs(rows), axis=1) == 1)
-        return ops.where(one_hot, ops.cast(ops.argmax(rows, axis=1), "int32"), -1), one_hot
     dtype = standardize_dtype(labels.dtype)
     if "float" in dtype:
-        labels = labels if dtype == "float64" else ops.cast(labels, "float32")
-        inside = ops.logical_and(labels >= 0, labels < 2.0**31)
-        whole = ops.logical_and(inside, labels == ops.floor(labels))
-        return ops.where(whole, ops.cast(labels, "int32"), -1), whole
+        return _of_floats(labels if dtype == "float64" else ops.cast(labels, "float32"))
     # Classes of 64 bits, such as hashes, would run into each other in 32.
     if dtype in ("uint32", "uint64"):
         classes = ops.cast(labels, "int64")
@@ -94,3 +97,29 @@ def classes_and_validity(labels, batch_size):
         return classes, ops.ones_like(classes, dtype="bool")
     classes = labels if dtype in ("int32", "int64") else ops.cast(labels, "int32")
     return classes, classes >= 0
+
+
+def _checked_array(labels):
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "biuf":
+        raise ValueError(f"{_EXPECTED}. Received: labels of dtype {labels.dtype}")
+    if not labels_are_valid(labels):
+        some = np.atleast_1d(labels)[:3].tolist()
+        raise ValueError(f"{_EXPECTED}. Received: labels with other values, labels[:3]={some}")
+    if labels.dtype.kind not in "iu":
+        return labels
+    # 32 bits, which is all that JAX has, would wrap a large class around into a small one.
+    inside = (labels >= 0) & (labels < 2**31)
+    return np.where(inside, labels.astype("int64"), -1)
+
+
+def _of_one_hot_rows(rows):
+    rows = ops.cast(rows, "float32")
+    one_hot = ops.logical_and(ops.amax(rows, axis=1) == 1, ops.sum(ops.abs(rows), axis=1) == 1)
+    return ops.where(one_hot, ops.cast(ops.argmax(rows, axis=1), "int32"), -1), one_hot
+
+
+def _of_floats(labels):
+    inside = ops.logical_and(labels >= 0, labels < 2.0**31)
+    whole = ops.logical_and(inside, labels == ops.floor(labels))
+    return ops.where(whole, ops.cast(labels, "int32"), -1), whole

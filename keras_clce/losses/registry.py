@@ -1,4 +1,4 @@
-"""The losses by their names."""
+"""The losses by their names: one row per loss."""
 
 import inspect
 from collections.abc import Mapping
@@ -46,19 +46,19 @@ def get(identifier: str | Mapping[str, Any] | CLCELoss, **arguments: Any) -> CLC
     ```
     """
     if isinstance(identifier, str) and identifier in _PARTS:
-        return _named(identifier, arguments)
+        return _loss_of_name(identifier, arguments)
     loss = identifier
     if isinstance(identifier, Mapping) and "class_name" in identifier:
         try:
             loss = keras.losses.deserialize(dict(identifier))
         except (KeyError, TypeError) as error:
-            raise ValueError(_expected(identifier)) from error
+            raise ValueError(_wrong_identifier(identifier)) from error
     if not isinstance(loss, CLCELoss):
-        raise ValueError(_expected(identifier))
+        raise ValueError(_wrong_identifier(identifier))
     if arguments:
         raise ValueError(
             "Arguments go with the name of a loss; a loss or its config has its own. "
-            f"Received: {_listed(arguments)} with identifier={identifier!r}"
+            f"Received: {_joined(arguments)} with identifier={identifier!r}"
         )
     return loss
 
@@ -88,7 +88,7 @@ def arguments_of(name: str) -> tuple[str, ...]:
     return (*(["contrastive_weight"] if weight is None else []), *of_part, "label_smoothing")
 
 
-def _named(name, arguments):
+def _loss_of_name(name, arguments):
     part, weight = _PARTS[name]
     known = arguments_of(name)
     others = {key: value for key, value in arguments.items() if key not in known}
@@ -97,7 +97,7 @@ def _named(name, arguments):
         why = f" Its weight is fixed, {weight}." if fixed else ""
         raise ValueError(
             f"{', '.join(f'`{key}`' for key in others)}: the loss {name!r} has no such argument, "
-            f"but {', '.join(known)}.{why} Received: {_listed(others)}"
+            f"but {', '.join(known)}.{why} Received: {_joined(others)}"
         )
     of_whole = {"contrastive_weight": weight} if weight is not None else {}
     of_part = dict(arguments)
@@ -107,12 +107,12 @@ def _named(name, arguments):
     return CLCELoss(contrastive=part(**of_part), **of_whole)
 
 
-def _expected(identifier):
+def _wrong_identifier(identifier):
     return (
         f"`identifier` must be one of {LOSSES}, a CLCELoss, or its config as "
         f"keras.losses.serialize gives it. Received: identifier={identifier!r}"
     )
 
 
-def _listed(arguments):
+def _joined(arguments):
     return ", ".join(f"{key}={value!r}" for key, value in arguments.items())

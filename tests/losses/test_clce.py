@@ -334,3 +334,37 @@ def test_outputs_beyond_the_two_are_ignored():
     labels, x = batch()
     more = {**outputs(x), "probabilities": ops.softmax(x[:, DIM:])}
     assert float(CLCELoss()(labels, more)) == float(CLCELoss()(labels, outputs(x)))
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    ("part", "options"),
+    [
+        ("LACLNLoss", {"hardness": 2.0, "positive_sum": "inside", "chunk_size": None}),
+        ("SupConLoss", {"positive_sum": "outside", "chunk_size": 64}),
+        ("HSCLLoss", {"hardness": 1.0, "threshold": 0.3, "chunk_size": None}),
+    ],
+)
+def test_a_config_that_names_the_module_of_an_earlier_version_is_read(part, options):
+    common = {"reduction": "sum", "name": "part", "temperature": 0.1, **options}
+    config = {
+        "module": "keras_clce.losses.clce",
+        "class_name": "CLCELoss",
+        "registered_name": "keras_clce>CLCELoss",
+        "config": {
+            "name": "clce_loss",
+            "reduction": "sum",
+            "contrastive_weight": 0.5,
+            "label_smoothing": 0.0,
+            "contrastive": {
+                "module": "keras_clce.losses.contrastive",
+                "class_name": part,
+                "registered_name": f"keras_clce>{part}",
+                "config": common,
+            },
+        },
+    }
+    loss = keras.saving.deserialize_keras_object(config)
+    assert type(loss) is CLCELoss and loss.contrastive_weight == 0.5
+    assert type(loss.contrastive).__name__ == part
+    assert loss.contrastive.get_config().items() >= common.items()
