@@ -5,9 +5,9 @@ import math
 import keras
 from keras import ops
 
-from keras_clce.views.policies import check_image_size, check_policy
-
-_VALUE_RANGE = (0, 255)
+from keras_clce.views.changes import Change
+from keras_clce.views.policies import POLICIES, check_image_size, check_policy
+from keras_clce.views.step_changes import OPS, SeededDraws
 
 
 @keras.saving.register_keras_serializable("keras_clce")
@@ -124,8 +124,60 @@ class MiddleSquare(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("keras_clce")
+class RandomChange(keras.layers.Layer):
+    """Change each image at random while training, and leave it as it is otherwise.
+
+    Keras's own layers draw some amounts once for the whole batch, and some of them turn compilation
+    off; here each image has its own, with the same arithmetic as in the `tf.data` pipeline.
+
+    Args:
+        change: What is done, such as `ColorJitter(…)`.
+        seed: Seed of the draws.
+
+    Call arguments:
+        images: (batch, side, side, 3) with values in 0..255.
+        training: Whether images are changed.
+
+    Example:
+    ```python
+    RandomChange(Grayscale(0.2), seed=1)(images, training=True)
+    ```
+    """
+
+    def __init__(self, change: Change, seed: int | None = None, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.change = change
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, images, training=False):
+        """Change each image of the batch in its own way."""
+        images = ops.cast(images, self.compute_dtype)
+        if not training:
+            return images
+        draws = SeededDraws(self.seed_generator)
+        drawn = self.change.draw(draws, ops.shape(images)[0], images.shape[1])
+        return self.change.apply(OPS, images, drawn)
+
+    def compute_output_shape(self, input_shape):
+        """Give the input's shape."""
+        return input_shape
+
+    def get_config(self):
+        """Give the constructor's arguments."""
+        change = keras.saving.serialize_keras_object(self.change)
+        return {**super().get_config(), "change": change, "seed": self.seed}
+
+    @classmethod
+    def from_config(cls, config):
+        """Build the layer from what `get_config` gives."""
+        change = keras.saving.deserialize_keras_object(config.pop("change"))
+        return cls(change, **config)
+
+
+@keras.saving.register_keras_serializable("keras_clce")
 class SeededGrayscale(keras.layers.RandomGrayscale):
-    """`RandomGrayscale` whose config has its seed, which Keras's own leaves out.
+    """`RandomGrayscale` whose config has its seed, for models that were saved with it.
 
     Example:
         >>> SeededGrayscale(0.2, seed=3).get_config()["seed"]
@@ -146,16 +198,10 @@ def two_view_augmenter(
     training step. Each call draws anew from seed states that are part of the model; with
     `training=False` it gives the middle squares, or the images themselves where they have the size.
 
-    | policy | what it does |
-    |---|---|
-    | `none` | the middle square, nothing random |
-    | `light` | random resized crop (area 0.25 to 1), flip, mild colour jitter |
-    | `simclr` | crop (area 0.08 to 1), flip, strong colour jitter, grayscale (0.2), blur (0.5) |
-    | `randaugment` | crop of `light`, flip, two RandAugment operations |
-
-    Keras draws the width of the blur and RandAugment's operations once for the whole batch, and
-    some of RandAugment's layers declare `supports_jit = False`: with that policy pass
-    `jit_compile=True` to `model.compile` on JAX, or the step is not compiled.
+    The policies are those of `ImageSplit.view_pairs`, with the same numbers (`policies.py`): `none`
+    is the middle square and nothing random, `light` a crop, a flip and mild colour jitter, `simclr`
+    a stronger jitter of 80 % of the images, gray (20 %) and blur (50 %), `randaugment` a crop, a
+    flip and two random operations. Every image has its own draws, and all policies compile.
 
     Args:
         image_size: side of the views, in pixels.
@@ -177,45 +223,22 @@ def two_view_augmenter(
     """
     check_image_size(image_size)
     check_policy(policy)
-    layers = [keras.Input((None, None, 3), dtype="float32")]
     # A mixed-precision policy is about the network, not about pixels.
     common = {"dtype": "float32"}
-    if policy == "none":
+    layers = [keras.Input((None, None, 3), dtype="float32")]
+    numbers = POLICIES[policy]
+    if numbers is None:
         layers.append(MiddleSquare(image_size, **common))
     else:
-        area = (0.08 if policy == "simclr" else 0.25, 1.0)
-        layers.append(RandomResizedCrop(area, seed=seed, size=image_size, **common))
-    if policy != "none" and flip:
-        layers.append(keras.layers.RandomFlip("horizontal", seed=seed + 1, **common))
-    if policy == "light":
-        layers += _color_jitter(0.08, 0.15, (0.45, 0.55), seed + 10, common)
-    elif policy == "simclr":
+        crop = (numbers.area, numbers.aspect_ratio)
+        layers.append(RandomResizedCrop(*crop, seed=seed, size=image_size, **common))
         layers += [
-            *_color_jitter(0.2, 0.4, (0.35, 0.6), seed + 10, common),
-            keras.layers.RandomHue((0.0, 0.2), _VALUE_RANGE, seed=seed + 2, **common),
-            SeededGrayscale(0.2, seed=seed + 3, **common),
-            keras.layers.RandomGaussianBlur(
-                (0.5, 0.5),
-                max(3, 2 * (image_size // 20) + 1),
-                (0.1, max(0.2, 2.0 * image_size / 224)),
-                seed=seed + 4,
-                **common,
-            ),
+            RandomChange(change, seed=seed + place, **common)
+            for place, change in enumerate(numbers.changes_with(flip), start=1)
         ]
-    elif policy == "randaugment":
-        layers.append(keras.layers.RandAugment(_VALUE_RANGE, 2, 0.3, seed=seed + 2, **common))
-    # Keras's colour layers may leave the range; this clips to it.
-    layers.append(keras.layers.ReLU(max_value=float(_VALUE_RANGE[1]), **common))
+    # Products with matrices may leave the range by a last bit; this clips to it.
+    layers.append(keras.layers.ReLU(max_value=255.0, **common))
     return keras.Sequential(layers, name="two_view_augmenter")
-
-
-def _color_jitter(brightness, contrast, saturation, seed, common):
-    # Not RandomColorJitter: its inner layers take the global dtype policy, whatever its own is.
-    return [
-        keras.layers.RandomBrightness(brightness, _VALUE_RANGE, seed=seed, **common),
-        keras.layers.RandomContrast(contrast, _VALUE_RANGE, seed=seed + 1, **common),
-        keras.layers.RandomSaturation(saturation, _VALUE_RANGE, seed=seed + 2, **common),
-    ]
 
 
 def _of_size(shape, size):

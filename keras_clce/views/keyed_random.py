@@ -4,10 +4,10 @@ import tensorflow as tf
 
 
 class KeyedRandom:
-    """A stand-in for `tf.random.Generator` whose draws depend on a key alone.
+    """Draws that depend on a key alone.
 
-    keras-cv's layers call `layer._random_generator.uniform(...)`. Here the n-th call of a traced
-    function folds n into the key, so no state is kept and parallel calls cannot disturb each other.
+    The n-th call of a traced function folds n into the key, so no state is kept and parallel calls
+    cannot disturb each other.
 
     Example:
         >>> draws = KeyedRandom()
@@ -39,17 +39,26 @@ class KeyedRandom:
         self._draws += 1
         return tf.random.fold_in(self._key, self._draws)
 
-    def uniform(self, shape, minval=0, maxval=1, dtype=tf.float32) -> tf.Tensor:
-        """Draw uniformly from [minval, maxval)."""
+    def uniform(self, shape: tuple, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
+        """Draw uniformly from [low, high)."""
+        return self._own_rows(tf.random.stateless_uniform, shape, minval=low, maxval=high)
+
+    def integers(self, shape: tuple, count: int) -> tf.Tensor:
+        """Draw from 0, 1, …, count - 1."""
         return self._own_rows(
-            tf.random.stateless_uniform, shape, minval=minval, maxval=maxval, dtype=dtype
+            tf.random.stateless_uniform, shape, minval=0, maxval=count, dtype=tf.int32
         )
 
-    def normal(self, shape, mean=0.0, stddev=1.0, dtype=tf.float32) -> tf.Tensor:
-        """Draw from a normal distribution."""
-        return self._own_rows(
-            tf.random.stateless_normal, shape, mean=mean, stddev=stddev, dtype=dtype
-        )
+    def sign(self, shape: tuple) -> tf.Tensor:
+        """Draw -1 or 1."""
+        return tf.where(self.uniform(shape) > 0.5, -1.0, 1.0)
+
+    def clipped_normal(
+        self, shape: tuple, mean: float, stddev: float, low: float, high: float
+    ) -> tf.Tensor:
+        """Draw from a normal distribution, with values outside [low, high] moved to its ends."""
+        drawn = self._own_rows(tf.random.stateless_normal, shape, mean=mean, stddev=stddev)
+        return tf.clip_by_value(drawn, low, high)
 
     def _own_rows(self, draw, shape, **options):
         index, count = self._share
