@@ -9,53 +9,80 @@ also runs timm's model with the same file on random pixels, where timm is instal
 an error if the features differ by more than 1e-4 of their length. The `.keras` file is an encoder
 on pixels from 0 to 255, which keeps interpolation and licence of the weights:
 `python recipes/transfer.py --backbone mae_base.keras`.
-Its graph is fixed: `--stochastic_depth`, `--remat` and `--layer_decay`, which flag files such as
-`recipes/settings/mae_base.flags` set, are for encoders that are built by name. With such a flag
-file give the published file itself: `--weights mae_pretrain_vit_base.pth`.
+Its graph is fixed: `--stochastic_depth`, `--remat` and `--layer_decay`, which `--settings mae_base`
+sets, are for encoders that are built by name. With such settings give the published file itself:
+`--weights mae_pretrain_vit_base.pth`.
 """
 
 import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
-import numpy as np
-import recipe_flags
-from absl import app, flags, logging
-from keras_clce.models.checkpoints.download import local_weights
-from keras_clce.models.checkpoints.loading import LoadReport
+from absl import flags
 
-from keras_clce.files import write_atomically
-from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
-from keras_clce.models.timm_reference import timm_features
+from keras_clce.experiments.errors import in_one_line
 
-FLAGS = flags.FLAGS
+if TYPE_CHECKING:
+    import keras
+
+    from keras_clce.models.checkpoints.layouts import LoadReport
+
 TOLERANCE = 1e-4
 
 
-def main(argv: list[str]) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Build the encoder, load the file, print the table, save the result."""
-    if argv[1:]:
-        raise app.UsageError(f"Unexpected arguments: {' '.join(argv[1:])}")
-    logging.set_verbosity(logging.WARNING)
-    with recipe_flags.errors_in_one_line(ValueError, OSError, ImportError):
-        spec = backbone_spec(FLAGS.backbone)
-        size = FLAGS.image_size or spec.image_size
-        source = local_weights(FLAGS.source)
-        model = build_backbone(FLAGS.backbone, size, weights=source)
-        report = load_weights(model, FLAGS.backbone, source)
+    with in_one_line(flags.Error):
+        asked = parse(sys.argv if arguments is None else arguments)
+    if asked is None:
+        return
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from keras_clce.files import write_atomically
+    from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
+    from keras_clce.models.checkpoints.preprocessing import local_weights
+
+    with in_one_line(ValueError, OSError, ImportError):
+        spec = backbone_spec(asked.backbone)
+        size = asked.image_size or spec.image_size
+        source = local_weights(asked.source)
+        model = build_backbone(asked.backbone, size, weights=source)
+        report = load_weights(model, asked.backbone, source)
     print_report(report)
     print(f"Licence of the published weights: {spec.licence}")
-    if FLAGS.check:
-        check_features(model, FLAGS.backbone, source, size)
-    write_atomically(Path(FLAGS.output), model.save)
-    print(f"Encoder: {FLAGS.output} ({model.count_params() / 1e6:.1f} million parameters)")
+    if asked.check:
+        check_features(model, asked.backbone, source, size)
+    write_atomically(Path(asked.output), model.save)
+    print(f"Encoder: {asked.output} ({model.count_params() / 1e6:.1f} million parameters)")
 
 
-def print_report(report: LoadReport) -> None:
+def parse(arguments: Sequence[str]) -> flags.FlagValues | None:
+    """The flags; `None` where help was asked for, which is printed."""
+    values = flags.FlagValues()
+    options = {"flag_values": values}
+    flags.DEFINE_string("source", None, "File or folder of published weights.", **options)
+    flags.DEFINE_string("backbone", None, "Name of the encoder.", **options)
+    flags.DEFINE_string("output", None, "Where the .keras file goes.", **options)
+    flags.DEFINE_integer(
+        "image_size", None, "Pixels per side; the usual size if not given.", 8, **options
+    )
+    flags.DEFINE_bool("check", False, "Compare features with timm's.", **options)
+    flags.mark_flags_as_required(["source", "backbone", "output"], values)
+    flags.register_validator(
+        "output", lambda name: name.endswith(".keras"), "must end in .keras", values
+    )
+    if any(argument in ("-h", "--help") for argument in arguments[1:]):
+        print(__doc__.strip())
+        print("\n".join(f"  --{name}  {values[name].help}" for name in values))
+        return None
+    rest = values(arguments)[1:]
+    if rest:
+        raise flags.Error(f"Unexpected arguments: {' '.join(rest)}")
+    return values
+
+
+def print_report(report: "LoadReport") -> None:
     """Print what became of each tensor."""
     names = [name for _, sources in report.matched for name in sources]
     print(f"matched    {len(names)} tensors into {len(report.matched)} weights")
@@ -69,12 +96,17 @@ def print_report(report: LoadReport) -> None:
         print("resampled  none")
 
 
-def check_features(model: keras.Model, name: str, source: Path, size: int) -> None:
+def check_features(model: "keras.Model", name: str, source: Path, size: int) -> None:
     """Compare the encoder's features with timm's, on random pixels; end where they differ."""
+    import keras
+    import numpy as np
+
+    from keras_clce.models.timm_reference import timm_features
+
     pixels = np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype("float32")
     scaled = keras.ops.convert_to_numpy(model.get_layer("scale_pixels")(pixels))
     try:
-        with recipe_flags.errors_in_one_line(ValueError):
+        with in_one_line(ValueError):
             expected = timm_features(name, source, scaled)
     except (ImportError, NotImplementedError) as problem:
         print(f"Features were not compared: {problem}")
@@ -88,10 +120,4 @@ def check_features(model: keras.Model, name: str, source: Path, size: int) -> No
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("source", None, "File or folder of published weights.", required=True)
-    flags.DEFINE_string("backbone", None, "Name of the encoder.", required=True)
-    flags.DEFINE_string("output", None, "Where the .keras file goes.", required=True)
-    flags.DEFINE_integer("image_size", None, "Pixels a side; the usual size if not given.", 8)
-    flags.DEFINE_bool("check", False, "Compare features with timm's.")
-    flags.register_validator("output", lambda name: name.endswith(".keras"), "must end in .keras")
-    app.run(main)
+    main()

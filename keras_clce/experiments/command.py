@@ -1,9 +1,10 @@
 """A study as a command: flags in, runs, tables and pictures out."""
 
+import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import flags as absl_flags
@@ -41,11 +42,11 @@ def study_command(
     """
     arguments = list(sys.argv if arguments is None else arguments)
     values = flags.define(defaults or {}, protocol)
-    # Before TensorFlow is imported, which would report on the processor at every start.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with in_one_line(absl_flags.Error):
         try:
-            study, asked = parse(name, values, arguments, protocol)
+            with _without_start_up_messages():
+                study, asked = parse(name, values, arguments, protocol)
         except flags.HelpRequested:
             print(flags.help_text(values, doc))
             return
@@ -92,6 +93,23 @@ def parse(
     except ValueError as error:
         raise absl_flags.ValidationError(str(error)) from None
     return study, asked
+
+
+@contextlib.contextmanager
+def _without_start_up_messages() -> Iterator[None]:
+    """Hide what frameworks write to the standard error while they are imported."""
+    # TensorFlow's libraries write past Python, whatever level of messages is asked for.
+    sys.stderr.flush()
+    before = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)
 
 
 def _paper(names):

@@ -147,7 +147,9 @@ def parse(values: flags.FlagValues, arguments: Sequence[str]) -> StudyFlags:
     except SettingError as error:
         raise flags.IllegalFlagValueError(_flag_error(error)) from None
     except ValueError as error:
-        raise flags.ValidationError(str(error)) from None
+        name = getattr(error, "name", None)
+        where = f"flag --{name}={error.value}: " if name else ""
+        raise flags.ValidationError(f"{where}{error}") from None
     return StudyFlags(
         settings,
         frozenset(given & names),
@@ -201,16 +203,15 @@ def help_text(values: flags.FlagValues, doc: str) -> str:
 def _define(field: Field, default: Any, values: flags.FlagValues) -> None:
     options = {"flag_values": values, "module_name": field.about.group}
     about, kind, text = field.about, field.kind, field.help_in_words(read_choices())
-    limits = {"lower_bound": about.least, "upper_bound": about.most}
     if kind.is_tuple or kind.may_be_mapping:
         default = None if default is None else [str(item) for item in default]
         flags.DEFINE_list(field.name, default, text, **options)
     elif kind.type is bool:
         flags.DEFINE_bool(field.name, default, text, **options)
     elif kind.type is int:
-        flags.DEFINE_integer(field.name, default, text, **limits, **options)
+        flags.DEFINE_integer(field.name, default, text, **options)
     elif kind.type is float:
-        flags.DEFINE_float(field.name, default, text, **limits, **options)
+        flags.DEFINE_float(field.name, default, text, **options)
     elif kind.may_be_none and about.part == "model":
         flags.DEFINE(_NoneOrString(), field.name, default, text, **options)
     else:

@@ -14,15 +14,13 @@ class RuleError(ValueError):
 
     Args:
         text: What is wrong.
+        name: Name of the setting that alone is wrong. Defaults to `None`.
+        value: Its value.
     """
 
-
-def _dataset(settings):
-    get_spec(settings.dataset)
-
-
-def _backbone(settings):
-    backbone_spec(settings.backbone)
+    def __init__(self, text: str, name: str | None = None, value: str | None = None) -> None:
+        super().__init__(text)
+        self.name, self.value = name, value
 
 
 def _weights(settings):
@@ -92,8 +90,6 @@ def _rate_of_the_loss(settings):
 
 
 _OF_SETTINGS = (
-    _dataset,
-    _backbone,
     _weights,
     _options,
     _frozen_layers,
@@ -137,6 +133,12 @@ def check_settings(settings: Settings) -> None:
     check_settings(Settings(epochs=10, warmup_epochs=1))
     ```
     """
+    for name, find in (("dataset", get_spec), ("backbone", backbone_spec)):
+        value = getattr(settings, name)
+        try:
+            find(value)
+        except (ValueError, OSError, ImportError) as error:
+            raise RuleError(str(error), name, value) from None
     _check(_OF_SETTINGS, settings)
 
 

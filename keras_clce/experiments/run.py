@@ -11,7 +11,7 @@ from keras_clce.experiments.errors import told
 from keras_clce.experiments.protocols import Protocol
 from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.training import Run, build_model, train
-from keras_clce.report import Curves, drawing, plot_curves, run_title
+from keras_clce.report import curves_by_name, drawing, plot_curves, run_title
 from keras_clce.runs import Record
 
 
@@ -95,8 +95,7 @@ def make_run(run: Run, protocol: Protocol, dataset: Any, devices: Devices) -> Re
         evaluation.draw()
         if checkpoint is not None:
             with drawing(folder.curves):
-                curves = Curves.of(record.history, record.settings, record.metrics)
-                plot_curves({record.name: [curves]}, folder.curves, run_title(record))
+                plot_curves(curves_by_name([record]), folder.curves, run_title(record))
         if not settings.keep_checkpoint:
             folder.remove_checkpoint()
     return record

@@ -166,26 +166,47 @@ def check_value(name: str, value: Any, kind: Kind, about: Setting) -> None:
         about: Its checks.
 
     Raises:
-        SettingError: If it is of another type, out of range, not finite or none of the choices.
+        SettingError: If it is of another type, out of range or not finite.
     """
     if not kind.holds(value):
         raise SettingError(name, f"must be {kind.in_words()}", value)
     if value is None:
         return
-    items = value.values() if isinstance(value, Mapping) else value if kind.is_tuple else [value]
-    for item in items:
+    for item in _items(value, kind):
         if kind.type is float and not math.isfinite(item):
             raise SettingError(name, "must be a finite number", value)
         if about.least is not None and item < about.least:
             raise SettingError(name, f"must be at least {about.least}", value)
         if about.most is not None and item > about.most:
             raise SettingError(name, f"must be at most {about.most}", value)
-        choices = about.names()
-        if choices is not None and item not in choices:
-            raise SettingError(name, f"must be one of: {', '.join(choices)}", value)
     for holds, must in about.checks:
         if not holds(value):
             raise SettingError(name, must, value)
+
+
+def check_choice(name: str, value: Any, kind: Kind, about: Setting) -> None:
+    """Refuse a name that a setting cannot have; tables of names may need Keras.
+
+    Args:
+        name: As in `check_value`, and so are the others.
+        value: Its value.
+        kind: Its type.
+        about: Its choices.
+
+    Raises:
+        SettingError: If it is none of the choices.
+    """
+    if value is None or about.choices is None:
+        return
+    choices = about.names()
+    if not set(_items(value, kind)) <= set(choices):
+        raise SettingError(name, f"must be one of: {', '.join(choices)}", value)
+
+
+def _items(value, kind):
+    if isinstance(value, Mapping):
+        return list(value.values())
+    return list(value) if kind.is_tuple else [value]
 
 
 def _is_mapping(annotation):

@@ -7,7 +7,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from keras_clce.experiments.setting import Kind, Setting, check_value, setting
+from keras_clce.experiments.setting import Kind, Setting, check_choice, check_value, setting
 
 _DATA = "What is trained on"
 _ENCODER = "The encoder and its heads"
@@ -304,6 +304,8 @@ class Settings:
             if field.kind.is_tuple and isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
             check_value(name, value, field.kind, field.about)
+        for name, field in fields().items():
+            check_choice(name, getattr(self, name), field.kind, field.about)
         # Here, since rules ask the encoders, which need Keras, and `--help` does not.
         from keras_clce.experiments.rules import check_settings
 

@@ -1,6 +1,7 @@
 """Reports: tables, pictures and the page, from the records of runs."""
 
-from keras_clce.report.curves import Curves, plot_curves
+from keras_clce.report.answers import wrapped
+from keras_clce.report.curves import Curves, curves_by_name, plot_curves
 from keras_clce.report.few_shot_pictures import plot_few_shot, plot_task
 from keras_clce.report.few_shot_tables import (
     FEW_SHOT_NOTE,
@@ -22,6 +23,7 @@ __all__ = [
     "FROZEN",
     "Curves",
     "RunFolder",
+    "curves_by_name",
     "drawing",
     "few_shot_answer",
     "few_shot_table",
@@ -36,5 +38,6 @@ __all__ = [
     "show_views",
     "summary_table",
     "transfer_answer",
+    "wrapped",
     "write_report",
 ]

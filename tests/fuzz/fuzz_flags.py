@@ -4,17 +4,22 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import few_shot
 import keras
 import numpy as np
-import recipe_flags
-import training
 from absl import flags
 from mutations import outcome
 
+from keras_clce.experiments import command
+from keras_clce.experiments.flags import HelpRequested, define
+from keras_clce.experiments.resolved import (
+    build_loss,
+    learning_rate,
+    preprocessing,
+    run_settings,
+)
+from keras_clce.experiments.settings import fields
 from keras_clce.train.optimization import build_optimizer
 
-FLAGS = flags.FLAGS
 NUMBERS = (
     *("0", "1", "2", "5", "16", "64", "-1", "0.5", "0.999", "1.0", "1.5", "1e-3", "-0.0", "1e-400"),
     *("nan", "inf", "-inf", "1e309", "9" * 30, "0x10", "1_000", "٣", "½", "1,2", "1.", ".5", "1e"),
@@ -53,11 +58,9 @@ WORDS = (
 
 def make(folder: Path) -> Callable[[np.random.Generator], str]:
     """The cases of this domain."""
-    recipe_flags.define_training_flags()
-    few_shot.define_flags()
-    modules = FLAGS.flags_by_module_dict()
-    known = [*modules["recipe_flags"], *modules["few_shot"]]
-    enums = {f.name: f.parser.enum_values for f in known if isinstance(f, flags.EnumFlag)}
+    defined = define({"dataset": "cifar_fs"}, "few_shot")
+    known = [defined[name] for name in defined]
+    enums = {n: f.about.names() for n, f in fields().items() if f.about.choices}
     kernel = keras.Variable(np.zeros((2, 2), "float32"), name="kernel")
 
     def value(flag, rng):
@@ -66,9 +69,14 @@ def make(folder: Path) -> Callable[[np.random.Generator], str]:
         takes_numbers = flag.flag_type() in ("int", "float") or flag.name in ("seeds", "shots")
         return str(rng.choice(NUMBERS if (rng.random() < 0.9) == takes_numbers else WORDS))
 
+    def study(arguments):
+        values = define({"dataset": "cifar_fs"}, "few_shot")
+        try:
+            return command.parse("few_shot", values, ["recipe", *arguments], "few_shot")
+        except HelpRequested:
+            raise flags.Error("help") from None
+
     def case(rng: np.random.Generator) -> str:
-        for flag in known:
-            flag.unparse()
         chosen = [known[i] for i in rng.choice(len(known), rng.integers(1, 4), replace=False)]
         arguments = []
         for flag in chosen:
@@ -81,32 +89,30 @@ def make(folder: Path) -> Callable[[np.random.Generator], str]:
             else:
                 arguments.append(f"--no{flag.name}" if form < 0.98 else f"--{flag.name[:-1]}")
         # absl has a line for each flag that it refuses.
-        kind, rest = outcome(lambda: FLAGS(["recipe", *arguments]), flags.Error, lines=len(known))
+        kind, found = outcome(lambda: study(arguments), flags.Error, lines=len(known))
         if kind != "ok":
             return f"refused: {kind}"
         # What was accepted must be usable: no traceback may come out of a run that has begun.
-        for loss in FLAGS.losses:
-            for seed in FLAGS.seeds:
-                settings = few_shot.settings(loss, int(seed))
-                assert json.loads(json.dumps(settings, allow_nan=False)) is not None
-            recipe_flags.build_loss(loss)
-            rate = recipe_flags.learning_rate(loss)
+        for settings, _ in found[0]._points():
+            recorded = run_settings(settings, "few_shot")
+            assert json.loads(json.dumps(recorded, allow_nan=False)) is not None
+            build_loss(settings)
+            rate = learning_rate(settings)
             assert 0 < rate < np.inf
-            steps = 3 * min(training.epochs(), 1000)
+            steps = 3 * min(settings.trained_epochs, 1000)
+            warmup = 0 if settings.quick else int(3 * (settings.warmup_epochs or 0))
             build_optimizer(
-                FLAGS.optimizer,
+                settings.optimizer,
                 rate,
-                FLAGS.weight_decay,
+                settings.weight_decay,
                 total_steps=steps,
-                warmup_steps=0 if FLAGS.quick else min(int(FLAGS.warmup_epochs * 3), steps - 1),
+                warmup_steps=min(warmup, steps - 1),
                 variables=[kernel],
-                global_clipnorm=FLAGS.clip_norm,
-                ema_momentum=FLAGS.ema_momentum,
+                global_clipnorm=settings.clip_norm,
+                ema_momentum=settings.ema_momentum,
             )
-        assert recipe_flags.image_size() >= 8
-        assert [int(shots) > 0 for shots in FLAGS.shots]
-        if rest[1:]:
-            return "accepted, but for words that are no flags"
+            assert preprocessing(settings).image_size >= 8
+            assert [shots > 0 for shots in settings.shots]
         return "accepted"
 
     return case

@@ -11,12 +11,12 @@ import keras
 import numpy as np
 import safetensors.numpy
 import torch
-from keras_clce.models.checkpoints.keras_weights import load_weights_file
-from keras_clce.models.checkpoints.loading import load_checkpoint
 from mutations import mutate, outcome
 
 from keras_clce.models.backbones import build_backbone
+from keras_clce.models.checkpoints.keras_weights import load_weights_file
 from keras_clce.models.checkpoints.layouts import TORCH_LEAVES, Layout
+from keras_clce.models.checkpoints.loading import load_checkpoint
 from keras_clce.models.checkpoints.preprocessing import published_preprocessing
 
 SIZE = 8

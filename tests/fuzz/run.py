@@ -27,7 +27,7 @@ import numpy as np
 from absl import app, flags
 
 ROOT = Path(__file__).resolve().parents[2]
-for folder in (ROOT / "tests" / "fuzz", ROOT / "tests", ROOT / "recipes", ROOT):
+for folder in (ROOT / "tests" / "fuzz", ROOT / "tests", ROOT):
     sys.path.insert(0, str(folder))
 
 # name: (module, cases)

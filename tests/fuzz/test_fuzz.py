@@ -1,8 +1,6 @@
 """Some of the cases of `run.py`, which runs thousands."""
 
-import few_shot
 import pytest
-from absl import flags
 from run import DOMAINS, run_cases
 
 # Cases that pass in seconds, and kinds of outcomes that must be among them.
@@ -15,16 +13,6 @@ SOME = {
 }
 
 
-@pytest.fixture
-def own_flags():
-    """Leaves the flags as the other recipes' tests expect them."""
-    yield
-    if "frozen" in flags.FLAGS:
-        for name in (*few_shot.FEW_SHOT_FLAGS, "frozen"):
-            delattr(flags.FLAGS, name)
-        flags.FLAGS.set_default("dataset", "digits")
-
-
 @pytest.mark.parametrize(
     "domain",
     [
@@ -33,7 +21,7 @@ def own_flags():
     ],
 )
 @pytest.mark.filterwarnings("ignore")
-def test_bad_input_ends_in_a_result_or_one_line(domain, own_flags):
+def test_bad_input_ends_in_a_result_or_one_line(domain):
     cases, kinds = SOME[domain]
     found = run_cases(domain, seed=1, first=0, cases=cases, log=lambda number: None)
     assert not found["findings"], found["findings"][0][1]

@@ -2,15 +2,6 @@
 
 import keras
 import pytest
-import recipe_flags
-from absl import flags
-
-
-@pytest.fixture(scope="session", autouse=True)
-def training_flags():
-    """Define the flags of the training recipes, once for all test files."""
-    recipe_flags.define_training_flags()
-    return flags.FLAGS
 
 
 @pytest.fixture

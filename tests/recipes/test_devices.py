@@ -1,5 +1,6 @@
 """Recipes on several devices, or in several processes, end where one device ends."""
 
+import functools
 import json
 import os
 import signal
@@ -8,15 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import devices
 import keras
 import numpy as np
 import pytest
-import recipe_flags
-import transfer
+import recipe_runs
 from absl import flags
+from keras_clce.recipes import transfer
 
-FLAGS = flags.FLAGS
+from keras_clce.experiments.devices import Devices
+from keras_clce.experiments.resolved import run_settings
+from keras_clce.experiments.settings import Settings
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -32,10 +35,7 @@ def backbone(tmp_path_factory):
     return path
 
 
-def parse(*arguments):
-    for flag in FLAGS.flags_by_module_dict()["recipe_flags"]:
-        flag.unparse()
-    FLAGS(["transfer", *arguments])
+settings = functools.partial(recipe_runs.settings, "transfer")
 
 
 def flags_for(backbone, output, *more):
@@ -48,6 +48,7 @@ def flags_for(backbone, output, *more):
         "--epochs=2",
         "--warmup_epochs=0",
         "--losses=clce",
+        "--keep_checkpoint",
         f"--output_dir={output}",
         *more,
     )
@@ -147,8 +148,7 @@ def test_two_processes_of_jax_write_once_what_one_writes(one_device_of_jax, back
 @pytest.mark.any_backend
 def test_two_devices_of_tensorflow_end_where_one_ends(backbone, tmp_path):
     two = start("tensorflow", backbone, tmp_path / "two", "--num_devices=2")
-    parse(*flags_for(backbone, tmp_path / "one"))
-    transfer.main(["transfer"])
+    transfer.main(["transfer", *flags_for(backbone, tmp_path / "one")])
     finish(two)
     assert_same_result(tmp_path / "two", tmp_path / "one")
     saved = only(tmp_path / "two", "model.keras")
@@ -185,26 +185,20 @@ def test_two_devices_of_tensorflow_end_where_one_ends(backbone, tmp_path):
 )
 def test_bad_numbers_of_devices_are_named(arguments, message):
     with pytest.raises(flags.Error, match=message):
-        parse(*arguments)
-    parse()
+        settings(*arguments)
 
 
 @pytest.mark.any_backend
 def test_the_number_of_devices_is_no_setting():
-    parse()
-    one = recipe_flags.settings("clce", 0)
-    parse("--num_devices=8")
-    assert recipe_flags.settings("clce", 0) == one
-    assert recipe_flags.given()["num_devices"] == 8
-    parse()
+    one, eight = settings(), settings("--num_devices=8")
+    assert run_settings(eight, "transfer") == run_settings(one, "transfer")
+    assert eight.num_devices == 8
 
 
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX takes several processes")
 def test_what_a_backend_does_not_take_is_one_readable_error(tmp_path):
     arguments = ["--num_processes=2", "--coordinator_address=localhost:1"]
     for more in [arguments] + [["--num_devices=2"]] * (keras.backend.backend() == "torch"):
-        parse(f"--output_dir={tmp_path}", *more)
         with pytest.raises(SystemExit, match=r"Error: .*KERAS_BACKEND=jax takes several devices"):
-            transfer.main(["transfer"])
-    parse()
-    assert devices.share() == (0, 1)
+            transfer.main(["transfer", f"--output_dir={tmp_path}", *more])
+    assert Devices(Settings()).share() == (0, 1)

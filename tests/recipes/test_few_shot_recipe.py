@@ -3,32 +3,35 @@
 import functools
 import json
 
-import few_shot
 import keras
 import numpy as np
 import pytest
-import recipe_flags
 import recipe_runs
 from absl import flags
+from keras_clce.recipes import few_shot
 from matplotlib import image
 from recipe_runs import only
 
 from keras_clce.data import building, load_few_shot
 from keras_clce.evaluate import few_shot_accuracy, few_shot_callback
-from keras_clce.report import RunFolder, plot_task
+from keras_clce.experiments.devices import Devices
+from keras_clce.experiments.protocols import PROTOCOLS
+from keras_clce.experiments.protocols import few_shot as protocol
+from keras_clce.experiments.resolved import preprocessing
+from keras_clce.experiments.run import make_run
+from keras_clce.report import plot_task
+from keras_clce.runs import RunFolder
 from keras_clce.train.callbacks import RunCheckpoint
 
-parse = functools.partial(recipe_runs.parse, few_shot)
+study = functools.partial(recipe_runs.study, "few_shot")
 run = functools.partial(recipe_runs.run, few_shot)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_shot_flags(training_flags):
-    few_shot.define_flags()
-    yield
-    for name in (*few_shot.FEW_SHOT_FLAGS, "frozen"):
-        delattr(training_flags, name)
-    training_flags.set_default("dataset", "digits")
+def frozen_record(*arguments):
+    """The record of the encoder as it is."""
+    asked = study(*arguments, "--frozen")
+    runs, dataset = asked._load(asked._runs(resume=False)[:1], 0)
+    return make_run(runs[0], PROTOCOLS["few_shot"], dataset, Devices(asked.settings))
 
 
 @pytest.fixture
@@ -95,7 +98,7 @@ def test_runs_compare_on_the_same_tasks_and_resume(
         drawn[path.parent.name] = support, queries, predicted, class_names
         plot_task(support, queries, predicted, class_names, title, path)
 
-    monkeypatch.setattr(few_shot, "plot_task", remember)
+    monkeypatch.setattr(protocol, "plot_task", remember)
     arguments = flags_for(folder, tiny_backbone, tmp_path / "runs")
     run(*arguments, "--losses=ce,clce", "--seeds=0,1", "--frozen")
     printed = capsys.readouterr().out
@@ -194,7 +197,7 @@ def test_a_novel_class_with_too_few_images_is_named(folder, tiny_backbone, tmp_p
 
 def test_moving_averages_are_validated_tested_and_saved(folder, tiny_backbone, tmp_path):
     arguments = flags_for(folder, tiny_backbone, tmp_path / "runs", "--losses=ce")
-    run(*arguments, "--ema_momentum=0.9", "--learning_rate=0.05")
+    run(*arguments, "--ema_momentum=0.9", "--learning_rate=0.05", "--keep_checkpoint")
     metrics = json.loads(only(tmp_path / "runs", "metrics.json").read_text())
     model = keras.saving.load_model(only(tmp_path / "runs", "model.keras"))
     data = load_few_shot("image_folder", image_size=16, data_dir=folder)
@@ -215,13 +218,12 @@ def test_moving_averages_are_validated_tested_and_saved(folder, tiny_backbone, t
 
 @pytest.mark.any_backend
 def test_images_too_many_for_memory_give_the_same(folder, tiny_backbone, tmp_path, monkeypatch):
-    parse(*flags_for(folder, tiny_backbone, tmp_path))
     metrics, pictures = [], []
     for name, limit in (("kept", 10**9), ("streamed", 0)):
         monkeypatch.setattr(building, "MEMORY_LIMIT_BYTES", limit)
-        of_run = RunFolder(tmp_path / name / "frozen-seed0")
-        metrics.append(few_shot.evaluate_frozen("frozen", 0, of_run, few_shot.prepare([])))
-        pictures.append(image.imread(of_run.task))
+        record = frozen_record(*flags_for(folder, tiny_backbone, tmp_path / name))
+        metrics.append(record.metrics)
+        pictures.append(image.imread(RunFolder(record.folder).task))
     assert metrics[0] == metrics[1]
     np.testing.assert_array_equal(*pictures)
 
@@ -231,12 +233,11 @@ def test_a_task_that_cannot_be_drawn_costs_no_results(folder, tiny_backbone, tmp
     def fail(*arguments):
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr(few_shot, "plot_task", fail)
-    parse(*flags_for(folder, tiny_backbone, tmp_path))
-    of_run = RunFolder(tmp_path / "frozen-seed0")
+    monkeypatch.setattr(protocol, "plot_task", fail)
     with pytest.warns(UserWarning, match=r"picture .*task\.png is missing: RuntimeError: no ink"):
-        metrics = few_shot.evaluate_frozen("frozen", 0, of_run, few_shot.prepare([]))
-    assert of_run.finished() == json.loads(json.dumps(metrics))
+        record = frozen_record(*flags_for(folder, tiny_backbone, tmp_path))
+    finished = RunFolder(record.folder).finished()
+    assert finished == json.loads(json.dumps(record.metrics)) and finished["few_shot"]
 
 
 @pytest.mark.any_backend
@@ -248,8 +249,7 @@ def test_image_size_is_the_flags_or_the_benchmarks_or_the_encoders():
         (["--dataset=cifar_fs"], 32),
         (["--dataset=cifar_fs", "--backbone=vit_tiny"], 224),
     ):
-        parse(*arguments)
-        assert recipe_flags.image_size() == expected
+        assert preprocessing(study(*arguments).settings).image_size == expected
 
 
 @pytest.mark.any_backend
@@ -258,4 +258,4 @@ def test_image_size_is_the_flags_or_the_benchmarks_or_the_encoders():
 )
 def test_bad_flags(argument):
     with pytest.raises(flags.Error):
-        parse(argument)
+        study(argument)

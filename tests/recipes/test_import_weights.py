@@ -47,7 +47,7 @@ def test_table_check_and_encoder(tmp_path):
 def test_the_check_says_what_it_cannot_compare_and_ends_where_features_differ(
     tmp_path, monkeypatch, capsys
 ):
-    import import_weights
+    from keras_clce.recipes import import_weights
 
     torch.manual_seed(0)
     oracle = timm_helper.import_timm().create_model(

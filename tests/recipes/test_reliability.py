@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import recipe_runs
-import transfer
+from keras_clce.recipes import transfer
 from recipe_runs import flags_for, only
 
 from benchmarks.kill_and_resume import in_a_write_after, kill, result
-from keras_clce.report import RunFolder
+from keras_clce.runs import RunFolder
 
 ROOT = Path(__file__).resolve().parents[2]
 run = functools.partial(recipe_runs.run, transfer)
@@ -42,7 +42,7 @@ def test_a_killed_run_resumes_to_the_same_result(tiny_backbone, tmp_path):
 
 def test_the_second_run_in_a_folder_refuses(tiny_backbone, tmp_path):
     arguments = flags_for(tiny_backbone, tmp_path, "--losses=ce", "--quick")
-    home = tmp_path / "transfer" / "digits" / tiny_backbone.replace("/", "_")
+    home = tmp_path / "transfer" / "digits" / tiny_backbone.replace("/", "_") / "quick"
     folder = RunFolder(home / "ce-seed0")
     with (
         folder.lock(),
@@ -56,6 +56,7 @@ def test_the_second_run_in_a_folder_refuses(tiny_backbone, tmp_path):
 
 def test_resume_goes_on_from_the_epoch_before_a_damaged_one(tiny_backbone, tmp_path):
     arguments = flags_for(tiny_backbone, tmp_path / "runs", "--losses=ce", "--epochs=3")
+    arguments += ("--keep_checkpoint",)
     run(*arguments)
     before = result(tmp_path / "runs")
     only(tmp_path / "runs", "metrics.json").unlink()
@@ -79,6 +80,7 @@ def test_resume_goes_on_from_the_epoch_before_a_damaged_one(tiny_backbone, tmp_p
 @pytest.mark.any_backend
 def test_damaged_metrics_are_computed_again_where_they_are_deleted(tiny_backbone, tmp_path):
     arguments = flags_for(tiny_backbone, tmp_path / "runs", "--losses=ce", "--quick")
+    arguments += ("--keep_checkpoint",)
     run(*arguments)
     file = only(tmp_path / "runs", "metrics.json")
     metrics = json.loads(file.read_text())

@@ -1,42 +1,47 @@
 """The transfer recipe, run as a user runs it: flags in, a run folder out."""
 
 import csv
+import dataclasses
 import functools
 import json
 
 import keras
 import numpy as np
 import pytest
-import recipe_flags
 import recipe_runs
-import transfer
 from absl import flags
+from keras_clce.recipes import transfer
 from recipe_runs import flags_for, only
 
+from keras_clce import CLCEModel
 from keras_clce.data import list_datasets
 from keras_clce.evaluate import top_k_accuracy
+from keras_clce.experiments.protocols import transfer as protocol
+from keras_clce.experiments.resolved import learning_rate, run_settings
+from keras_clce.losses import LOSSES
 from keras_clce.train.callbacks import RunCheckpoint
 
-parse = functools.partial(recipe_runs.parse, transfer)
+study = functools.partial(recipe_runs.study, "transfer")
+settings = functools.partial(recipe_runs.settings, "transfer")
 run = functools.partial(recipe_runs.run, transfer)
 
 
 def test_every_loss_leaves_a_whole_run_folder(tiny_backbone, tmp_path, capsys):
-    losses = ",".join(recipe_flags.LOSSES)
+    losses = ",".join(LOSSES)
     arguments = flags_for(tiny_backbone, tmp_path / "runs", "--limit_examples=100")
     run(*arguments, f"--losses={losses}", "--seeds=0", "--show_views=3")
     printed = capsys.readouterr().out
     home = only(tmp_path / "runs", "ce-seed0").parent
-    for loss in recipe_flags.LOSSES:
+    for loss in LOSSES:
         folder = home / f"{loss}-seed0"
         names = {path.name for path in folder.iterdir()}
-        expected = {"config.json", "history.csv", "checkpoint", "metrics.json", "model.keras"}
+        expected = {"config.json", "history.csv", "metrics.json", "model.keras"}
         expected |= {"curves.png", ".lock", ".process"} | (
             {"probe.npz"} if loss == "supcon" else set()
         )
         assert names == expected
         metrics = json.loads((folder / "metrics.json").read_text())
-        assert metrics["loss"] == loss
+        assert metrics["loss"] == metrics["settings"]["loss"] == loss
         assert 0 <= metrics["test"]["top1"] <= metrics["test"]["top5"] <= 1
         assert [row["epoch"] for row in csv.DictReader((folder / "history.csv").open())] == [
             "1",
@@ -101,7 +106,7 @@ def test_losses_see_the_same_views_and_start(tiny_backbone, tmp_path, monkeypatc
         )
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(transfer.CLCEModel, "fit", remember)
+    monkeypatch.setattr(CLCEModel, "fit", remember)
     for loss in ("ce", "clce"):
         with pytest.raises(KeyboardInterrupt):
             run(*flags_for(tiny_backbone, tmp_path / "runs", f"--losses={loss}"))
@@ -175,28 +180,27 @@ def test_a_run_is_not_resumed_on_other_data(tiny_backbone, tmp_path):
     ],
 )
 def test_bad_flags_fail_with_the_valid_values(argument, message, monkeypatch):
-    monkeypatch.setattr(transfer, "load_dataset", None)
+    monkeypatch.setattr(protocol, "load_dataset", None)
     with pytest.raises(flags.Error, match=message):
-        parse(*argument.split())
+        study(*argument.split())
 
 
 @pytest.mark.any_backend
 def test_learning_rate_of_each_loss():
-    parse("--learning_rate=ce=1e-3,clce=2e-3")
-    assert recipe_flags.learning_rate("ce") == 1e-3
-    assert recipe_flags.learning_rate("clce") == 2e-3
-    parse("--backbone=efficientnet_lite0", "--weights=imagenet")
-    assert recipe_flags.learning_rate("ce") == 1e-3
-    parse()
-    assert recipe_flags.learning_rate("clce") == 3e-3
-    parse("--learning_rate=5e-4")
-    assert recipe_flags.learning_rate("ce") == recipe_flags.learning_rate("hscl") == 5e-4
+    def rate(loss, *arguments):
+        return learning_rate(dataclasses.replace(settings(*arguments), loss=loss))
+
+    assert rate("ce", "--learning_rate=ce=1e-3,clce=2e-3") == 1e-3
+    assert rate("clce", "--learning_rate=ce=1e-3,clce=2e-3") == 2e-3
+    assert rate("ce", "--backbone=efficientnet_lite0", "--weights=imagenet") == 1e-3
+    assert rate("clce") == 3e-3
+    assert rate("ce", "--learning_rate=5e-4") == rate("hscl", "--learning_rate=5e-4") == 5e-4
 
 
 @pytest.mark.any_backend
 def test_names_of_tfds_are_understood():
-    parse("--dataset=caltech_birds2011")
-    assert recipe_flags.settings("ce", 0)["dataset"] == "caltech_birds2011"
+    found = run_settings(settings("--dataset=caltech_birds2011"), "transfer")
+    assert found["dataset"] == "caltech_birds2011"
 
 
 @pytest.mark.any_backend
@@ -229,7 +233,7 @@ def test_a_frozen_encoder_stays_and_its_projection_learns(tiny_backbone, tmp_pat
     for a, b in zip(before, model.backbone.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
     keras.utils.set_random_seed(0)
-    start = transfer.CLCEModel.from_backbone(tiny_backbone, 10, image_size=16, embedding_dim=8)
+    start = CLCEModel.from_backbone(tiny_backbone, 10, image_size=16, embedding_dim=8)
     moved = [
         np.abs(a - b).max()
         for a, b in zip(start.heads.get_weights(), model.heads.get_weights(), strict=True)
@@ -281,7 +285,7 @@ def test_moving_averages_are_what_is_validated_tested_and_saved(tiny_backbone, t
     from keras_clce.data import load_dataset
 
     arguments = flags_for(tiny_backbone, tmp_path / "runs", "--losses=ce", "--learning_rate=0.05")
-    run(*arguments, "--ema_momentum=0.95")
+    run(*arguments, "--ema_momentum=0.95", "--keep_checkpoint")
     metrics = json.loads(only(tmp_path / "runs", "metrics.json").read_text())
     model = keras.saving.load_model(only(tmp_path / "runs", "model.keras"))
     data = load_dataset("digits", image_size=16)
@@ -304,7 +308,7 @@ def test_images_are_resized_as_it_says_beside_the_weights(tmp_path, monkeypatch)
         asked.update(options)
         raise ValueError("asked")
 
-    monkeypatch.setattr(transfer, "load_dataset", remember)
+    monkeypatch.setattr(protocol, "load_dataset", remember)
     (tmp_path / "model.safetensors").touch()
     config = {"pretrained_cfg": {"interpolation": "bilinear"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -312,7 +316,7 @@ def test_images_are_resized_as_it_says_beside_the_weights(tmp_path, monkeypatch)
     for more, expected in (((), "bicubic"), ((f"--weights={tmp_path}",), "bilinear")):
         with pytest.raises(SystemExit, match="asked"):
             run(*arguments, *more)
-        assert asked["interpolation"] == expected
+        assert asked["preprocessing"].interpolation == expected
 
 
 def test_flags_of_transformers_reach_the_training(tmp_path, monkeypatch):
@@ -322,8 +326,8 @@ def test_flags_of_transformers_reach_the_training(tmp_path, monkeypatch):
         seen["model"] = self
         return original(self, *args, **kwargs)
 
-    original = transfer.CLCEModel.fit
-    monkeypatch.setattr(transfer.CLCEModel, "fit", remember)
+    original = CLCEModel.fit
+    monkeypatch.setattr(CLCEModel, "fit", remember)
     arguments = flags_for("vit_tiny_patch8", tmp_path / "runs", "--losses=clce", "--quick")
     run(
         *arguments,

@@ -18,10 +18,13 @@ from keras_clce.experiments.protocols.base import Evaluation, Protocol, loading_
 from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.training import Run, batches
 from keras_clce.report import (
+    FEW_SHOT_NOTE,
     drawing,
+    few_shot_answer,
     few_shot_tables,
     plot_few_shot,
     plot_task,
+    wrapped,
 )
 from keras_clce.train import CLCEModel
 
@@ -132,9 +135,10 @@ class FewShot(Protocol):
         )
 
     def tables(self, records) -> str:
-        """One table per kind of result that differs."""
-        return (
-            f"Accuracy on the novel classes in %, {records[0].data}\n\n{few_shot_tables(records)}"
+        """The answer, and one table per kind of result that differs."""
+        data = wrapped(f"Accuracy on the novel classes in %, {records[0].data}")
+        return "\n\n".join(
+            [few_shot_answer(records), data, few_shot_tables(records), FEW_SHOT_NOTE]
         )
 
     def draw(self, records, home, suffix):

@@ -1,6 +1,5 @@
 """Fine-tuning on the classes that are tested: validation and test accuracy of one data set."""
 
-from collections import defaultdict
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,15 @@ from keras_clce.experiments.protocols.base import Evaluation, Protocol, loading_
 from keras_clce.experiments.resolved import build_loss
 from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.training import batches, num_evaluated
-from keras_clce.report import Curves, drawing, plot_curves, run_title, summary_table
+from keras_clce.report import (
+    curves_by_name,
+    drawing,
+    plot_curves,
+    run_title,
+    summary_table,
+    transfer_answer,
+    wrapped,
+)
 from keras_clce.train import CLCEModel
 
 # Searching every training image for each test image takes memory in proportion to both.
@@ -76,19 +83,15 @@ class Transfer(Protocol):
         )
 
     def tables(self, records) -> str:
-        """One table, with the accuracies of each loss."""
-        return f"Test accuracy in %, {records[0].data}\n{summary_table(records)}"
+        """The answer, and one table with the accuracies of each loss."""
+        data = wrapped(f"Test accuracy in %, {records[0].data}")
+        return f"{transfer_answer(records)}\n\n{data}\n{summary_table(records)}"
 
     def draw(self, records, home, suffix):
         """Draw the curves of all runs."""
         path = home / f"curves{suffix}.png"
         with drawing(path):
-            histories = defaultdict(list)
-            for record in records:
-                histories[record.name].append(
-                    Curves.of(record.history, record.settings, record.metrics)
-                )
-            plot_curves(histories, path, run_title(records[0]))
+            plot_curves(curves_by_name(records), path, run_title(records[0]))
         return path
 
 

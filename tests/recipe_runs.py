@@ -5,24 +5,26 @@ import subprocess
 import sys
 from pathlib import Path
 
-from absl import flags
+from keras_clce.experiments import command, flags
 
-FLAGS = flags.FLAGS
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
+DEFAULTS = {"transfer": {}, "few_shot": {"dataset": "cifar_fs"}}
 
 
-def parse(recipe, *arguments):
-    """Set the flags of a recipe (a module) from scratch."""
-    for module in ("recipe_flags", recipe.__name__):
-        for flag in FLAGS.flags_by_module_dict().get(module, []):
-            flag.unparse()
-    FLAGS([recipe.__name__, *arguments])
+def study(recipe, *arguments):
+    """The study that flags of a recipe (a name) ask for."""
+    values = flags.define(DEFAULTS[recipe], recipe)
+    return command.parse(recipe, values, [recipe, *arguments], recipe)[0]
+
+
+def settings(recipe, *arguments):
+    """The settings that all runs share."""
+    return study(recipe, *arguments).settings
 
 
 def run(recipe, *arguments):
     """Run a recipe (a module) with these flags alone."""
-    parse(recipe, *arguments)
-    recipe.main([recipe.__name__])
+    recipe.main([recipe.__name__, *arguments])
 
 
 def environment_alone():

@@ -2,23 +2,31 @@
 
 import functools
 import json
-import types
 
-import defaults
 import keras
 import numpy as np
 import pytest
-import recipe_flags
 import recipe_runs
-import training
-import transfer
 from absl import flags
+from keras_clce.recipes import transfer
 from recipe_runs import only
 
+from keras_clce.experiments import announce, fitted, protocols
+from keras_clce.experiments import run as one_run
+from keras_clce.experiments.resolved import run_settings
+from keras_clce.experiments.rules import check_settings
+from keras_clce.experiments.settings import Settings
+from keras_clce.experiments.study import Study
+
 pytestmark = pytest.mark.any_backend
-FLAGS = flags.FLAGS
-parse = functools.partial(recipe_runs.parse, transfer)
+study = functools.partial(recipe_runs.study, "transfer")
+settings = functools.partial(recipe_runs.settings, "transfer")
 run = functools.partial(recipe_runs.run, transfer)
+
+
+def losses(asked):
+    """The losses of a study's runs, in their order."""
+    return list(dict.fromkeys(of_run.loss for of_run, _ in asked._points()))
 
 
 @pytest.mark.parametrize(
@@ -33,10 +41,10 @@ run = functools.partial(recipe_runs.run, transfer)
     ],
 )
 def test_a_frozen_encoder_trains_what_can_be_trained(arguments, expected):
-    parse(*arguments)
-    defaults.fit_losses()
-    assert expected == FLAGS.losses
-    assert defaults.in_words(1259) == (
+    asked = study(*arguments)
+    assert expected == losses(asked)
+    followed = None if asked.vary else expected
+    assert fitted.fits_in_words(asked.settings, asked.settings, followed, 1259) == (
         "" if expected != ["ce"] else "--losses=ce for a frozen encoder"
     )
 
@@ -53,10 +61,9 @@ def test_a_frozen_encoder_trains_what_can_be_trained(arguments, expected):
     ],
 )
 def test_warmup_is_at_most_a_tenth(arguments, expected):
-    parse(*arguments)
-    defaults.fit_warmup()
-    assert expected == FLAGS.warmup_epochs == recipe_flags.settings("ce", 0)["warmup_epochs"]
-    FLAGS.validate_all_flags()
+    found = fitted.fit_warmup(settings(*arguments))
+    assert expected == found.warmup_epochs == run_settings(found, "transfer")["warmup_epochs"]
+    check_settings(found)
 
 
 @pytest.mark.parametrize(
@@ -78,36 +85,32 @@ def test_warmup_is_at_most_a_tenth(arguments, expected):
     ],
 )
 def test_batches_fit_images_classes_and_devices(arguments, images, classes, expected):
-    parse(*arguments)
-    defaults.fit_batch_size(images, classes)
-    assert expected == FLAGS.batch_size == recipe_flags.settings("ce", 0)["batch_size"]
-    FLAGS.validate_all_flags()
+    found = fitted.fit_batch_size(settings(*arguments), images, classes)
+    assert expected == found.batch_size == run_settings(found, "transfer")["batch_size"]
+    check_settings(found)
 
 
 def test_the_plan_says_what_took_the_place_of_defaults():
-    parse("--epochs=5", "--images_per_class=2", "--num_devices=2")
-    defaults.fit_losses()
-    defaults.fit_warmup()
-    defaults.fit_batch_size(40, 10)
-    assert defaults.in_words(40) == (
+    asked = settings("--epochs=5", "--images_per_class=2", "--num_devices=2")
+    found = fitted.fit_batch_size(fitted.fit_warmup(asked), 40, 10)
+    assert fitted.fits_in_words(asked, found, ("ce", "clce"), 40) == (
         "--warmup_epochs=0.5 for 5 epochs; --batch_size=10 for 40 training images, 2 of each class "
         "in a batch, 2 devices"
     )
 
 
 def test_a_run_that_goes_on_keeps_its_defaults():
-    parse("--epochs=5", "--resume")
-    defaults.take_over([{"batch_size": 64, "warmup_epochs": 3.0}, {"batch_size": 32}])
-    defaults.fit_warmup()
-    defaults.fit_batch_size(40, 10)
-    assert (FLAGS.batch_size, FLAGS.warmup_epochs) == (64, 3.0)
-    parse("--batch_size=16", "--resume")
-    defaults.take_over([{"batch_size": 64}])
-    assert FLAGS.batch_size == 16
+    asked = study("--epochs=5", "--resume")
+    begun = [{"batch_size": 64, "warmup_epochs": 3.0}, {"batch_size": 32}]
+    found = fitted.take_over(asked.settings, begun, asked.given)
+    found = fitted.fit_batch_size(fitted.fit_warmup(found), 40, 10)
+    assert (found.batch_size, found.warmup_epochs) == (64, 3.0)
+    asked = study("--batch_size=16", "--resume")
+    assert fitted.take_over(asked.settings, [{"batch_size": 64}], asked.given).batch_size == 16
     for damaged in (True, "64", -3, None, 1e3):
-        parse("--resume")
-        defaults.take_over([{"batch_size": damaged}])
-        assert FLAGS.batch_size == 64
+        asked = study("--resume")
+        found = fitted.take_over(asked.settings, [{"batch_size": damaged}], asked.given)
+        assert fitted.fit_batch_size(found, 1259, 10).batch_size == 64
 
 
 def test_a_run_that_goes_on_keeps_what_its_heads_read():
@@ -115,13 +118,16 @@ def test_a_run_that_goes_on_keeps_what_its_heads_read():
         ([], {"feature_normalization": "batch"}, "batch"),
         ([], {"batch_size": 64}, None),  # from before there was a choice
         (["--feature_normalization=unit"], {"batch_size": 64}, "unit"),
+        (["--feature_normalization=layer"], {"batch_size": 64}, "layer"),
     ):
-        parse("--resume", *arguments)
-        assert FLAGS.feature_normalization == (expected if arguments else "layer")
-        defaults.take_over([begun])
-        assert FLAGS.feature_normalization == expected
-    parse("--feature_normalization=none")
-    assert FLAGS.feature_normalization is None
+        asked = study("--resume", *arguments)
+        assert asked.settings.feature_normalization == (expected if arguments else "layer")
+        found = fitted.take_over(asked.settings, [begun], asked.given)
+        assert found.feature_normalization == expected
+    assert settings("--feature_normalization=none").feature_normalization is None
+    # In Python, what differs from its default was given.
+    asked = Study("mine", settings=Settings(feature_normalization="unit", batch_size=16))
+    assert asked.given == {"feature_normalization", "batch_size"}
 
 
 @pytest.fixture
@@ -156,16 +162,15 @@ def test_a_small_folder_trains_on_defaults_and_resumes(photos, tiny_backbone, tm
     only(tmp_path / "runs", "config.json").write_text(json.dumps(config))
     only(tmp_path / "runs", "metrics.json").unlink()
     run(*arguments, "--resume")
-    assert FLAGS.batch_size == 16
+    assert "of 16 images in two views per step" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="batch_size: 16 then, 8 now"):
         run(*arguments, "--resume", "--batch_size=8")
     # JAX alone takes eight devices, but a batch of 16 does not serve three anywhere.
     config["settings"]["batch_size"] = 10
     only(tmp_path / "runs", "config.json").write_text(json.dumps(config))
-    parse(*arguments, "--resume", "--num_devices=3")
-    runs = [("ce", 0, training.RunFolder(only(tmp_path / "runs", "ce-seed0")))]
+    asked = study(*arguments, "--resume", "--num_devices=3")
     with pytest.raises(ValueError, match=r"must divide by .* 3\. Received: batch_size=10"):
-        training.load(None, runs, recipe_flags.settings)
+        asked._runs(resume=True)
 
 
 @pytest.mark.parametrize(
@@ -185,12 +190,10 @@ def test_what_was_given_is_refused(argument, message, photos, tiny_backbone, tmp
 def test_values_of_a_flag_file_were_given(tmp_path):
     file = tmp_path / "my.flags"
     file.write_text("--batch_size=64\n--losses=ce,clce\n")
-    parse(f"--flagfile={file}")
-    defaults.fit_batch_size(40, 2)
-    assert FLAGS.batch_size == 64
+    asked = study(f"--flagfile={file}")
+    assert fitted.fit_batch_size(asked.settings, 40, 2).batch_size == 64
     with pytest.raises(flags.Error, match="nothing to train"):
-        parse(f"--flagfile={file}", "--freeze_backbone")
-    parse()
+        study(f"--flagfile={file}", "--freeze_backbone")
 
 
 def test_pictures_that_fail_cost_no_results(tiny_backbone, tmp_path, monkeypatch):
@@ -198,9 +201,9 @@ def test_pictures_that_fail_cost_no_results(tiny_backbone, tmp_path, monkeypatch
         raise RuntimeError("no ink")
 
     for module, name in (
-        (training, "plot_curves"),
-        (transfer, "plot_curves"),
-        (training, "show_views"),
+        (one_run, "plot_curves"),
+        (protocols.transfer, "plot_curves"),
+        (announce, "show_views"),
     ):
         monkeypatch.setattr(module, name, fail)
     arguments = recipe_runs.flags_for(tiny_backbone, tmp_path / "runs", "--losses=ce", "--quick")
@@ -213,10 +216,9 @@ def test_pictures_that_fail_cost_no_results(tiny_backbone, tmp_path, monkeypatch
     assert np.isfinite(json.loads((home / "ce-seed0" / "metrics.json").read_text())["test"]["top1"])
 
 
-def test_an_untrained_projection_is_said(capsys, tmp_path):
-    parse("--losses=ce,clce", "--embedding_dim=4")
-    split = types.SimpleNamespace(num_examples=100)
-    training.announce(tmp_path, types.SimpleNamespace(split_note="some", train=split))
+def test_an_untrained_projection_is_said(capsys):
+    asked = study("--losses=ce,clce", "--embedding_dim=4")
+    announce.announce_fits(asked.settings, asked._runs(resume=False), None, 100)
     assert (
         "Note:     ce leaves the projection of --embedding_dim untrained" in capsys.readouterr().out
     )
