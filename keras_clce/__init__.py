@@ -33,4 +33,4 @@ def _is_imported_by_a_command() -> bool:
 # shall know the layers of saved models at once.
 if not _is_imported_by_a_command():
     import keras_clce.train
-    import keras_clce.views
+    import keras_clce.views  # noqa: F401
