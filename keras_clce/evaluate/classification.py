@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_clce.checks import as_array, check_at_least, import_module
+from keras_clce.checks import as_array, check_at_least, finite_array, import_module
 
 
 def top_k_accuracy(labels: np.ndarray, scores: np.ndarray, k: int = 1) -> float:
@@ -62,11 +62,19 @@ def nearest_neighbor_accuracy(
     Returns:
         A fraction within [0, 1].
 
+    Raises:
+        ValueError: If embeddings are no finite numbers `(examples, dim)`, there are more or fewer
+            labels than embeddings, or scikit-learn refuses the arrays.
+
     Example:
     ```python
     nearest_neighbor_accuracy(np.eye(2), np.array([0, 1]), np.eye(2), np.array([0, 0]))  # 0.5
     ```
     """
+    train_embeddings, train_labels = _checked_examples(
+        "train_embeddings", train_embeddings, "train_labels", train_labels
+    )
+    embeddings, labels = _checked_examples("embeddings", embeddings, "labels", labels)
     neighbors = import_module("sklearn.neighbors", "Nearest-neighbour accuracy", "scikit-learn")
     search = neighbors.KNeighborsClassifier(n_neighbors=1, metric="cosine", algorithm="brute")
     return float(search.fit(train_embeddings, train_labels).score(embeddings, labels))
@@ -93,7 +101,8 @@ def linear_probe(
         The fitted `sklearn.linear_model.LogisticRegression` that is best on validation.
 
     Raises:
-        ValueError: If there is no strength, or scikit-learn refuses the arrays.
+        ValueError: If there is no strength, embeddings are no finite numbers `(examples, dim)`,
+            there are more or fewer labels than embeddings, or scikit-learn refuses the arrays.
 
     Example:
     ```python
@@ -103,6 +112,12 @@ def linear_probe(
     """
     if not len(strengths):
         raise ValueError(f"`strengths` must hold at least one. Received: strengths={strengths!r}")
+    train_embeddings, train_labels = _checked_examples(
+        "train_embeddings", train_embeddings, "train_labels", train_labels
+    )
+    validation_embeddings, validation_labels = _checked_examples(
+        "validation_embeddings", validation_embeddings, "validation_labels", validation_labels
+    )
     linear_model = import_module("sklearn.linear_model", "A linear probe", "scikit-learn")
     probes = [
         linear_model.LogisticRegression(C=strength, max_iter=2000).fit(
@@ -111,3 +126,13 @@ def linear_probe(
         for strength in strengths
     ]
     return max(probes, key=lambda probe: probe.score(validation_embeddings, validation_labels))
+
+
+def _checked_examples(name, embeddings, labels_name, labels):
+    embeddings, labels = finite_array(name, embeddings, ndim=2), as_array(labels)
+    if labels.shape[:1] != embeddings.shape[:1]:
+        raise ValueError(
+            f"`{labels_name}` must hold {len(embeddings)} labels, one per row of `{name}`. "
+            f"Received: {labels_name} of shape {labels.shape}"
+        )
+    return embeddings, labels

@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 from sklearn.metrics import top_k_accuracy_score
@@ -62,3 +64,35 @@ def test_linear_probe_without_strengths():
     rows, labels = np.eye(4), np.arange(4) % 2
     with pytest.raises(ValueError, match=r"`strengths` must hold at least one. Received: .*\(\)"):
         linear_probe(rows, labels, rows, labels, strengths=())
+
+
+@pytest.mark.parametrize(
+    ("place", "wrong", "message"),
+    [
+        (0, np.zeros(4), r"`train_embeddings` must be numbers of shape .*Received: train_embed"),
+        (1, np.zeros(3, int), r"`train_labels` must hold 4 labels.*Received: .*shape \(3,\)"),
+        (2, np.full((4, 4), np.nan), r"embeddings` must be finite. Received: 4 rows"),
+        (3, np.int64(1), r"labels` must hold 4 labels.*Received: .*labels of shape \(\)"),
+    ],
+)
+@pytest.mark.parametrize("metric", [nearest_neighbor_accuracy, linear_probe])
+def test_examples_that_do_not_fit_are_refused(metric, place, wrong, message):
+    examples = [np.eye(4), np.arange(4) % 2, np.eye(4), np.arange(4) % 2]
+    metric(*examples)
+    examples[place] = wrong
+    with pytest.raises(ValueError, match=message):
+        metric(*examples)
+
+
+@pytest.mark.parametrize(
+    ("metric", "module", "purpose"),
+    [
+        (nearest_neighbor_accuracy, "sklearn.neighbors", "Nearest-neighbour accuracy"),
+        (linear_probe, "sklearn.linear_model", "A linear probe"),
+    ],
+)
+def test_a_missing_scikit_learn_is_named(monkeypatch, metric, module, purpose):
+    monkeypatch.setitem(sys.modules, module, None)
+    rows, labels = np.eye(4), np.arange(4) % 2
+    with pytest.raises(ImportError, match=f"^{purpose} needs sklearn.*pip install scikit-learn$"):
+        metric(rows, labels, rows, labels)

@@ -11,8 +11,13 @@ from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 
-from keras_clce.evaluate import classify_tasks, compare, draw_tasks, few_shot_accuracy
-from keras_clce.evaluate.tasks import check_tasks
+from keras_clce.evaluate import (
+    check_tasks,
+    classify_tasks,
+    compare,
+    draw_tasks,
+    few_shot_accuracy,
+)
 
 pytestmark = pytest.mark.any_backend
 
