@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from keras_clce import losses
 from keras_clce.losses import arguments_of
+from keras_clce.report.names import by_name
 from keras_clce.report.pictures import new_figure, save_figure
+from keras_clce.runs.record import Record
 
 PANELS = (
     ("accuracy", "Accuracy"),
@@ -100,6 +102,26 @@ def chance_level(examples: int, batch_size: int) -> float:
     # A row that is alone in its batch has no positive, so that it leaves the mean.
     rows = np.array([size for size in [batch_size] * full + [rest] if size > 1])
     return float(np.average(np.log(rows - 1), weights=rows)) if len(rows) else math.nan
+
+
+def curves_by_name(records: Iterable[Record]) -> dict[str, list[Curves]]:
+    """Curves of runs as `plot_curves` takes them, named as in their table.
+
+    Args:
+        records: The records of one picture; those without history are passed over.
+
+    Returns:
+        Name to the curves of its seeds.
+
+    Example:
+    ```python
+    plot_curves(curves_by_name(records), Path("curves.png"), run_title(records[0]))
+    ```
+    """
+    return {
+        str(name): [Curves.of(run.history, run.settings, run.metrics) for run in group]
+        for name, group in by_name(run for run in records if run.history).items()
+    }
 
 
 def plot_curves(

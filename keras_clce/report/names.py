@@ -69,16 +69,17 @@ def by_name(records: Iterable[Record]) -> dict[Name, list[Record]]:
     {str(name): [record.seed for record in group] for name, group in by_name(records).items()}
     ```
     """
+    records = list(records)
     groups: dict[Name, list[Record]] = {}
     for record in records:
-        groups.setdefault(Name(record.loss, record.label or "", record.quick), []).append(record)
+        groups.setdefault(_name(record), []).append(record)
+    differing = {name: _differing(group) for name, group in groups.items()}
     named: dict[Name, list[Record]] = {}
-    for name, group in groups.items():
-        differing = _differing(group)
-        for record in group:
-            values = (f"{key}={record.settings.get(key)}" for key in differing)
-            variant = ", ".join(filter(None, (name.variant, *values)))
-            named.setdefault(name._replace(variant=variant), []).append(record)
+    for record in records:
+        name = _name(record)
+        values = (f"{key}={record.settings.get(key)}" for key in differing[name])
+        variant = ", ".join(filter(None, (name.variant, *values)))
+        named.setdefault(name._replace(variant=variant), []).append(record)
     return named
 
 
@@ -145,6 +146,10 @@ def count_of(number: int, thing: str, things: str | None = None) -> str:
     ```
     """
     return f"{number} {thing if number == 1 else things or thing + 's'}"
+
+
+def _name(record: Record) -> Name:
+    return Name(record.loss, record.label or "", record.quick)
 
 
 def _differing(group: Sequence[Record]) -> list[str]:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from keras_clce.files import write_atomically
 from keras_clce.report.answers import wrapped
-from keras_clce.report.curves import Curves, plot_curves
+from keras_clce.report.curves import curves_by_name, plot_curves
 from keras_clce.report.few_shot_pictures import plot_few_shot
 from keras_clce.report.few_shot_tables import FEW_SHOT_NOTE, few_shot_answer, few_shot_tables
-from keras_clce.report.names import by_name, count_of, run_title
+from keras_clce.report.names import count_of, run_title
 from keras_clce.report.pictures import drawing
 from keras_clce.report.transfer_tables import summary_table, transfer_answer
 from keras_clce.runs import Record, find_records
@@ -40,19 +40,7 @@ def write_report(runs: str | Path, output_dir: str | Path, include_quick: bool =
     ```
     """
     runs, output = Path(runs), Path(output_dir)
-    records, damaged = find_records(runs)
-    left_out = [reason for _, reason in damaged]
-    sections: dict[tuple, list[Record]] = {}
-    quick = 0
-    for record in records:
-        if record.quick and not include_quick:
-            quick += 1
-            continue
-        key = (record.folder.parent, record.is_few_shot, record.quick)
-        sections.setdefault(key, []).append(record)
-    if quick:
-        left_out.append(f"{count_of(quick, 'quick run')}; --include_quick shows them")
-    left_out = [f"Left out, {reason}" for reason in left_out]
+    sections, left_out = _sections(runs, include_quick)
     if not sections:
         raise ValueError(
             "\n".join(
@@ -66,17 +54,39 @@ def write_report(runs: str | Path, output_dir: str | Path, include_quick: bool =
             f"`output_dir` must be a folder that can be written. Received: {error}"
         ) from None
     text = []
-    for number, ((home, _, is_quick), members) in enumerate(sections.items(), start=1):
+    for number, members in enumerate(sections, start=1):
+        home = members[0].folder.parent
         place = home.relative_to(runs) if runs in home.parents else home.name
-        text += [
-            f"## {place}{' (quick)' if is_quick else ''}",
-            *_section(members, output, number),
-        ]
+        quick = " (quick)" if members[0].quick and home.name != "quick" else ""
+        text += [f"## {place}{quick}", *_section(members, output, number)]
     text += ["## Left out", "\n".join(f"- {line}" for line in left_out)] if left_out else []
     path = output / "report.md"
     content = "\n\n".join(text) + "\n"
     write_atomically(path, lambda to: to.write_text(content))
     return path
+
+
+def _sections(runs: Path, include_quick: bool) -> tuple[list[list[Record]], list[str]]:
+    """Runs that belong together, and what is left out, with reasons."""
+    records, others = find_records(runs)
+    left_out = [reason for _, reason in others]
+    sections: dict[tuple, list[Record]] = {}
+    quick = 0
+    for record in records:
+        try:
+            curves_by_name([record])
+        except ValueError as error:
+            left_out.append(f"{record.folder} has settings that its loss does not take: {error}")
+            continue
+        if record.quick and not include_quick:
+            quick += 1
+            continue
+        key = (record.folder.parent, record.is_few_shot, record.quick)
+        sections.setdefault(key, []).append(record)
+    if quick:
+        shown = "it is" if quick == 1 else "they are"
+        left_out.append(f"{count_of(quick, 'quick run')}: with --include_quick {shown} reported")
+    return [*sections.values()], [f"Left out, {reason}" for reason in left_out]
 
 
 def _section(records: Sequence[Record], output: Path, number: int) -> list[str]:
@@ -92,14 +102,11 @@ def _section(records: Sequence[Record], output: Path, number: int) -> list[str]:
         answer, of = transfer_answer(records), "Test accuracy"
         table = summary_table(records)
     pictures = {}
-    histories = {
-        str(name): [Curves.of(run.history, run.settings, run.metrics) for run in group]
-        for name, group in by_name(run for run in records if run.history).items()
-    }
-    if histories:
+    curves = curves_by_name(records)
+    if curves:
         picture = output / f"curves-{number}.png"
         with drawing(picture):
-            plot_curves(histories, picture, run_title(records[0]))
+            plot_curves(curves, picture, run_title(records[0]))
             pictures["curves"] = picture
     if is_few_shot:
         picture = output / f"few_shot-{number}.png"
