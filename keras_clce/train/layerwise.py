@@ -1,14 +1,12 @@
 """Fine-tuning that differs by depth: learning rates that fall towards the input, frozen layers."""
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 import keras
 from keras import ops
 
-_BLOCK = re.compile(r"(?:^|/)block(\d+)_")
-_STEM = re.compile(r"(?:^|/)(patch|tokens)/")
+from keras_clce.models.registry import find_depth_groups
 
 
 def layer_multipliers(variables: Iterable[keras.Variable], decay: float) -> dict[str, float]:
@@ -38,19 +36,19 @@ def layer_multipliers(variables: Iterable[keras.Variable], decay: float) -> dict
     if not 0 < decay <= 1:
         raise ValueError(f"`decay` must be within (0, 1]. Received: decay={decay}")
     paths = [variable.path for variable in variables]
-    numbers = [int(found[1]) for path in paths if (found := _BLOCK.search(path))]
-    if not numbers:
+    groups = find_depth_groups(paths)
+    if groups is None:
         raise ValueError(
             "`variables` must belong to a Vision Transformer with blocks. "
             f"Received: variables={paths[:3]}…"
         )
-    depth = max(numbers) + 1
+    blocks = {path: groups.block_of(path) for path in paths}
+    depth = max(block for block in blocks.values() if block is not None) + 1
 
     def place(path):
-        block = _BLOCK.search(path)
-        if block:
-            return int(block[1]) + 1
-        return 0 if _STEM.search(path) else depth + 1
+        if blocks[path] is not None:
+            return blocks[path] + 1
+        return 0 if groups.in_stem(path) else depth + 1
 
     return {path: decay ** (depth + 1 - place(path)) for path in paths}
 
@@ -72,9 +70,9 @@ def unfreeze_last(backbone: keras.Model, count: int) -> None:
     ```
     """
     layers = [layer for layer in backbone.layers if layer.weights]
-    blocks = [_BLOCK.match(layer.name) for layer in layers]
-    units = sorted({int(block[1]) for block in blocks if block})
-    starts = [next(i for i, b in enumerate(blocks) if b and int(b[1]) == unit) for unit in units]
+    groups = find_depth_groups([layer.name for layer in layers])
+    blocks = [groups.block_of(layer.name) if groups else None for layer in layers]
+    starts = [blocks.index(block) for block in sorted({*blocks} - {None})]
     starts = starts or list(range(len(layers)))
     if not 1 <= count <= len(starts):
         raise ValueError(

@@ -90,7 +90,10 @@ def _is_repository(name):
 
 
 def _auto():
-    return import_module("zeromodels.auto", "An encoder `zero:NAME`", "zeromodels")
+    import_module("zeromodels", "An encoder `zero:NAME`", "zeromodels")
+    from zeromodels import auto
+
+    return auto
 
 
 def _of_type(mapping, name):
