@@ -20,11 +20,12 @@ def list_backbones() -> tuple[BackboneSpec, ...]:
     """List every named backbone, smallest family first.
 
     Returns:
-        One `BackboneSpec` a name. `app:`, `hub:`, `zero:` and `.keras` files come on top.
+        One `BackboneSpec` per name. `app:`, `hub:`, `zero:` and `.keras` files come on top.
 
     Example:
-        >>> [spec.name for spec in list_backbones()][:2]
-        ['small_resnet', 'efficientnet_lite0']
+    ```python
+    [spec.name for spec in list_backbones()][:2]  # ['small_resnet', 'efficientnet_lite0']
+    ```
     """
     return tuple(row.spec for row in named_rows().values())
 
@@ -33,23 +34,24 @@ def backbone_spec(name: str, weights: str | Path | None = None) -> BackboneSpec:
     """Look up a backbone without building it.
 
     Args:
-        name: a name of `list_backbones()`, or `app:NAME`, `hub:PRESET`, `zero:NAME`,
+        name: A name of `list_backbones()`, or `app:NAME`, `hub:PRESET`, `zero:NAME`,
             `path/to/model.keras`.
-        weights: as in `build_backbone`; what lies beside them about pixel statistics and
+        weights: As in `build_backbone`; what lies beside them about pixel statistics and
             interpolation takes the place of the name's own. Defaults to `None`.
 
     Returns:
         Its `BackboneSpec`.
 
     Raises:
-        ValueError: if the name is unknown; the message lists what there is. If a `.keras` file or
+        ValueError: If the name is unknown; the message lists what there is. If a `.keras` file or
             what lies beside weights is broken.
-        FileNotFoundError: if a `.keras` file does not exist.
-        ConnectionError: if weights have to be downloaded and cannot be.
+        FileNotFoundError: If a `.keras` file does not exist.
+        ConnectionError: If weights have to be downloaded and cannot be.
 
     Example:
-        >>> backbone_spec("efficientnet_lite0").mean
-        (127.0, 127.0, 127.0)
+    ```python
+    backbone_spec("efficientnet_lite0").mean  # (127.0, 127.0, 127.0)
+    ```
     """
     source = find_source(name)
     if source:
@@ -73,15 +75,20 @@ def build_backbone(
 
     The pixel statistics that the weights expect are a layer of the model. Named backbones are
     plain graphs of Keras's own layers: a saved one loads with nothing but Keras. Every
-    BatchNormalization has momentum 0.9, for short fine-tuning.
+    BatchNormalization has momentum 0.9, for short fine-tuning; a `.keras` file keeps its own.
+
+    Convolutions, poolings and normalisations of the model are computed by operations of
+    `keras_clce.backend` from then on, where those are faster than Keras's: the layers of the
+    returned model carry them, also when they are used in other models. Weights, configuration and
+    saved files are those of Keras's own layers: what is loaded elsewhere computes as Keras does.
 
     Args:
-        name: a name of `list_backbones()`; `app:ResNet50V2`, a model of `keras.applications`;
+        name: A name of `list_backbones()`; `app:ResNet50V2`, a model of `keras.applications`;
             `hub:PRESET`, an image backbone of keras-hub (name, address or folder);
             `zero:NAME`, an encoder of ZeroModels (a repository, or a type, random); or the path
             of a `.keras` file, loaded in safe mode. Vision Transformers take their patch size in
             the name, 16 px if none is given: `vit_tiny_patch4`.
-        image_size: height and width of the images in pixels, at least 8.
+        image_size: Height and width of the images in pixels, at least 8.
         weights: `None` starts at random; `"imagenet"` takes the public ImageNet weights, where
             `BackboneSpec.weights` names any; a path takes a file or folder of the kind given
             there. `"hf://USER/NAME"` downloads such a folder for transformers and BiT;
@@ -90,9 +97,9 @@ def build_backbone(
             settings: one of a model whose settings came from the file that it was built from is
             refused, save that as `.keras`. `hub:`, `zero:` and `.keras` bring their own: leave it
             `None`.
-        stochastic_depth: share of the images that skip the last residual branch in training,
+        stochastic_depth: Share of the images that skip the last residual branch in training,
             growing linearly over the depth, in [0, 1); for transformers and BiT.
-        remat: whether the branches of each block are computed anew in the backward pass, which
+        remat: Whether the branches of each block are computed anew in the backward pass, which
             saves memory at the price of a second forward pass; for transformers. A saved model does
             not keep it.
 
@@ -101,13 +108,14 @@ def build_backbone(
         width, channels) or a vector (batch, channels).
 
     Raises:
-        ValueError: if an argument is out of range, or the weights do not fit.
-        FileNotFoundError: if the weights, or the package that holds them, are not there.
-        ConnectionError: if public weights have to be downloaded and cannot be.
+        ValueError: If an argument is out of range, or the weights do not fit.
+        FileNotFoundError: If the weights, or the package that holds them, are not there.
+        ConnectionError: If public weights have to be downloaded and cannot be.
 
     Example:
-        >>> build_backbone("efficientnet_lite0", 224, weights="imagenet").output_shape
-        (None, 7, 7, 1280)
+    ```python
+    build_backbone("efficientnet_lite0", 224, weights="imagenet").output_shape  # (None, 7, 7, 1280)
+    ```
     """
     _check_image_size(image_size)
     check_weights(name, weights)
@@ -126,16 +134,18 @@ def check_options(
     """Check that a backbone can be built and trained with these options.
 
     Args:
-        name: as in `build_backbone`.
-        stochastic_depth: as in `build_backbone`.
-        remat: as in `build_backbone`.
-        layer_decay: whether its learning rate shall differ from block to block.
+        name: As in `build_backbone`.
+        stochastic_depth: As in `build_backbone`.
+        remat: As in `build_backbone`.
+        layer_decay: Whether its learning rate shall differ from block to block.
 
     Raises:
-        ValueError: if the share is out of range, or the backbone has no such option.
+        ValueError: If the share is out of range, or the backbone has no such option.
 
     Example:
-        >>> check_options("vit_base", stochastic_depth=0.1)
+    ```python
+    check_options("vit_base", stochastic_depth=0.1)
+    ```
     """
     if not 0 <= stochastic_depth < 1:
         raise ValueError(
@@ -159,21 +169,23 @@ def load_weights(model: keras.Model, name: str, weights: str | Path) -> LoadRepo
     """Load a checkpoint into a built backbone, and say what became of its tensors.
 
     Args:
-        model: what `build_backbone(name, …)` gave; changed in place.
-        name: its name.
-        weights: a file or folder of tensors.
+        model: What `build_backbone(name, …)` gave; changed in place.
+        name: Its name.
+        weights: A file or folder of tensors.
 
     Returns:
         The tensors that were matched, dropped and resampled.
 
     Raises:
-        ValueError: if the backbone reads no such files, or the file does not fit; the model is
+        ValueError: If the backbone reads no such files, or the file does not fit; the model is
             left as it was.
-        FileNotFoundError: if there is no such file.
+        FileNotFoundError: If there is no such file.
 
     Example:
-        >>> load_weights(build_backbone("mae_base", 224), "mae_base", "mae_pretrain.pth").dropped
-        ['mask_token']
+    ```python
+    model = build_backbone("mae_base", 224)
+    load_weights(model, "mae_base", "mae_pretrain.pth").dropped  # ["mask_token"]
+    ```
     """
     check_weights(name, weights)
     row = None if find_source(name) else _row(name)
@@ -216,15 +228,17 @@ def check_weights(name: str, weights: str | Path | None) -> None:
     """Check that a backbone can start from these weights, without reading them.
 
     Args:
-        name: as in `build_backbone`.
-        weights: as in `build_backbone`.
+        name: As in `build_backbone`.
+        weights: As in `build_backbone`.
 
     Raises:
-        ValueError: if the name is unknown or takes no such weights; the message says which.
-        FileNotFoundError: if there is nothing at the path.
+        ValueError: If the name is unknown or takes no such weights; the message says which.
+        FileNotFoundError: If there is nothing at the path.
 
     Example:
-        >>> check_weights("efficientnet_lite0", "imagenet")
+    ```python
+    check_weights("efficientnet_lite0", "imagenet")
+    ```
     """
     source = find_source(name)
     if source:

@@ -25,13 +25,15 @@ def use_fast_operations(model: keras.Model) -> keras.Model:
     here; `fast_operations` leaves a user's own as it was.
 
     Args:
-        model: a model of any origin; its layers are changed in place.
+        model: A model of any origin; its layers are changed in place.
 
     Returns:
         The same model.
 
     Example:
-        >>> encoder = use_fast_operations(keras.saving.load_model("encoder.keras"))
+    ```python
+    encoder = use_fast_operations(keras.saving.load_model("encoder.keras"))
+    ```
     """
     for layer, name, function in _slow_layers(model):
         vars(layer)[name] = types.MethodType(function, layer)
@@ -46,11 +48,13 @@ def fast_operations(model: keras.Model) -> Iterator[None]:
     the last one leaves, by an exception too.
 
     Args:
-        model: a model of any origin.
+        model: A model of any origin.
 
     Example:
-        >>> with fast_operations(encoder):
-        ...     features = encoder(images)
+    ```python
+    with fast_operations(encoder):
+        features = encoder(images)
+    ```
     """
     if backend.is_torch_compiling():
         yield  # whose compiler knows no locks, and finds quick ways of its own

@@ -14,18 +14,19 @@ def plain_model(
     """Rebuild a graph from stock layers' configurations, with its weights.
 
     Args:
-        inputs: the graph's symbolic input.
-        outputs: its symbolic output.
-        name: name of the model.
-        momentum: momentum of every BatchNormalization; None leaves them alone.
+        inputs: The graph's symbolic input.
+        outputs: Its symbolic output.
+        name: Name of the model.
+        momentum: Momentum of every BatchNormalization; None leaves them alone.
 
     Returns:
         A `keras.Model` in which each layer is called once, free of the objects it was made from.
 
     Example:
-        >>> pixels = pixel_input(32)
-        >>> plain_model(pixels, keras.layers.Flatten()(pixels), "flat").output_shape
-        (None, 3072)
+    ```python
+    pixels = pixel_input(32)
+    plain_model(pixels, keras.layers.Flatten()(pixels), "flat").output_shape  # (None, 3072)
+    ```
     """
     traced = keras.Model(inputs, outputs, name=name)
     if momentum is not None:

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_clce import backend
+from keras_clce.checks import check_at_least, check_whole_number
 
 FEATURE_NORMALIZATIONS = ("layer", "batch", "unit")
 # Length of the features that the heads read with "unit". NormFace: on length 1 alone the softmax
@@ -65,12 +66,8 @@ class EmbeddingAndLogits(keras.layers.Layer):
         feature_normalization: str | None = "layer",
         **kwargs: Any,
     ) -> None:
-        for name, value in (("num_classes", num_classes), ("embedding_dim", embedding_dim)):
-            optional = name == "embedding_dim" and value is None
-            if not optional and (isinstance(value, bool) or not _is_positive_integer(value)):
-                raise ValueError(
-                    f"`{name}` must be a whole number above 0. Received: {name}={value}"
-                )
+        check_at_least("num_classes", num_classes, 1)
+        embedding_dim = check_whole_number("embedding_dim", embedding_dim)
         if feature_normalization not in (None, *FEATURE_NORMALIZATIONS):
             raise ValueError(
                 f"`feature_normalization` must be None or one of {FEATURE_NORMALIZATIONS}. "
@@ -78,7 +75,7 @@ class EmbeddingAndLogits(keras.layers.Layer):
             )
         super().__init__(**kwargs)
         self.num_classes = int(num_classes)
-        self.embedding_dim = None if embedding_dim is None else int(embedding_dim)
+        self.embedding_dim = embedding_dim
         self.pool = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pool")
         self.feature_normalization = feature_normalization
         self.normalize = _normalizer(feature_normalization)
@@ -173,7 +170,3 @@ def _normalizer(kind):
         # Fine-tuning takes a few hundred steps, after which 0.99 would still hold the start.
         return keras.layers.BatchNormalization(**options, momentum=0.9, name="normalize")
     return None if kind is None else keras.layers.UnitNormalization(dtype="float32")
-
-
-def _is_positive_integer(value: Any) -> bool:
-    return hasattr(value, "__index__") and int(value) > 0

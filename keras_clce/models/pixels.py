@@ -18,16 +18,17 @@ def pixel_input(image_size: int, interpolation: str = "bilinear") -> keras.Keras
     """Make the input of a backbone: a batch of square RGB images, floats from 0 to 255.
 
     Args:
-        image_size: height and width in pixels.
-        interpolation: how images are resized for the backbone; the input's name keeps it, for a
+        image_size: Height and width in pixels.
+        interpolation: How images are resized for the backbone; the input's name keeps it, for a
             saved model has no other place that plain Keras reads past. Defaults to "bilinear".
 
     Returns:
         A symbolic float32 tensor, (batch, image_size, image_size, 3).
 
     Example:
-        >>> pixel_input(32).shape
-        (None, 32, 32, 3)
+    ```python
+    pixel_input(32).shape  # (None, 32, 32, 3)
+    ```
     """
     return keras.Input(
         (image_size, image_size, 3), dtype="float32", name=f"{PIXELS}{interpolation}"
@@ -38,14 +39,15 @@ def takes_pixels(model: keras.Model) -> bool:
     """Tell whether a model takes RGB from 0 to 255 and scales it itself, as all built here do.
 
     Args:
-        model: a model of any origin.
+        model: A model of any origin.
 
     Returns:
         Whether its input is one of `pixel_input`; of a user's own encoder nothing is known.
 
     Example:
-        >>> takes_pixels(keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()]))
-        False
+    ```python
+    takes_pixels(keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()]))  # False
+    ```
     """
     return any(tensor.name.startswith(PIXELS) for tensor in getattr(model, "inputs", None) or ())
 
@@ -56,16 +58,17 @@ def scale_pixels(
     """Standardise pixels per channel, `(pixels - mean) / std`, as a layer of the graph.
 
     Args:
-        pixels: symbolic images, (batch, height, width, 3), from 0 to 255.
-        mean: per-channel mean on that scale.
-        std: per-channel standard deviation on that scale.
+        pixels: Symbolic images, (batch, height, width, 3), from 0 to 255.
+        mean: Per-channel mean on that scale.
+        std: Per-channel standard deviation on that scale.
 
     Returns:
         The scaled images; `pixels` itself where the statistics change nothing.
 
     Example:
-        >>> scale_pixels(pixel_input(32), (127.0,) * 3, (128.0,) * 3).shape
-        (None, 32, 32, 3)
+    ```python
+    scale_pixels(pixel_input(32), (127.0,) * 3, (128.0,) * 3).shape  # (None, 32, 32, 3)
+    ```
     """
     if set(mean) == {0.0} and set(std) == {1.0}:
         return pixels

@@ -14,19 +14,21 @@ def from_preset(loader: Callable[..., Any], preset: str, **arguments: Any) -> An
     """Call a library's `from_preset`, with one clear error when a download fails.
 
     Args:
-        loader: the `from_preset` of a class.
-        preset: name, address or local folder.
-        **arguments: handed on.
+        loader: The `from_preset` of a class.
+        preset: Name, address or local folder.
+        **arguments: Handed on.
 
     Returns:
         What the loader returns.
 
     Raises:
-        ValueError: if the preset is unknown or is of another class.
-        ConnectionError: if it cannot be downloaded.
+        ValueError: If the preset is unknown or is of another class.
+        ConnectionError: If it cannot be downloaded.
 
     Example:
-        >>> from_preset(keras_hub.models.Backbone.from_preset, "path/to/folder")
+    ```python
+    from_preset(keras_hub.models.Backbone.from_preset, "path/to/folder")
+    ```
     """
     if Path(preset).is_dir():
         try:
@@ -45,15 +47,17 @@ def check_config(backbone: keras.Model, expected: dict[str, Any], source: str) -
     """Check that a loaded backbone is the architecture that was asked for.
 
     Args:
-        backbone: what was loaded.
-        expected: entries that its configuration must have.
-        source: where it came from, for the message.
+        backbone: What was loaded.
+        expected: Entries that its configuration must have.
+        source: Where it came from, for the message.
 
     Raises:
-        ValueError: if an entry differs.
+        ValueError: If an entry differs.
 
     Example:
-        >>> check_config(backbone, {"stackwise_num_blocks": [3, 4, 23, 3]}, "my_folder")
+    ```python
+    check_config(backbone, {"stackwise_num_blocks": [3, 4, 23, 3]}, "my_folder")
+    ```
     """
     config = backbone.get_config()
     wrong = {

@@ -12,15 +12,16 @@ def quantized_layers(layer: keras.Layer) -> dict[str, dict[str, Any]]:
     """Tell which layers inside a layer are quantised, and how.
 
     Args:
-        layer: a built layer, whose inner layers have names of their own.
+        layer: A built layer, whose inner layers have names of their own.
 
     Returns:
         Of each quantised inner layer, by its name, what `quantize_layers` needs; for JSON.
 
     Example:
-        >>> branch.fc1.quantize("int8")
-        >>> list(quantized_layers(branch))
-        ['fc1']
+    ```python
+    branch.fc1.quantize("int8")
+    list(quantized_layers(branch))  # ['fc1']
+    ```
     """
     return {
         inner.name: {
@@ -36,14 +37,16 @@ def quantize_layers(layer: keras.Layer, quantized: dict[str, dict[str, Any]]) ->
     """Quantise layers inside a layer, so that it takes the weights of one that was saved so.
 
     Args:
-        layer: a built layer, as it was before it was quantised.
-        quantized: what `quantized_layers` told of the saved one.
+        layer: A built layer, as it was before it was quantised.
+        quantized: What `quantized_layers` told of the saved one.
 
     Raises:
-        ValueError: if a layer of that name is not there.
+        ValueError: If a layer of that name is not there.
 
     Example:
-        >>> quantize_layers(copy_of_branch, quantized_layers(branch))
+    ```python
+    quantize_layers(copy_of_branch, quantized_layers(branch))
+    ```
     """
     inner = {each.name: each for each in layer._flatten_layers(include_self=False)}
     for name, kind in quantized.items():

@@ -15,9 +15,9 @@ def small_resnet(
     `filters`, each stage after the first halving the resolution.
 
     Args:
-        inputs: symbolic pixels, (batch, height, width, 3), about zero mean and unit range.
-        filters: channels of each stage.
-        blocks: basic blocks in each stage.
+        inputs: Symbolic pixels, (batch, height, width, 3), about zero mean and unit range.
+        filters: Channels of each stage.
+        blocks: Basic blocks in each stage.
 
     Returns:
         The symbolic feature map, (batch, height / 8, width / 8, 64) with the defaults.
@@ -26,9 +26,10 @@ def small_resnet(
         [Deep Residual Learning for Image Recognition](https://arxiv.org/abs/1512.03385), §4.2.
 
     Example:
-        >>> pixels = keras.Input((32, 32, 3))
-        >>> small_resnet(pixels).shape
-        (None, 4, 4, 64)
+    ```python
+    pixels = keras.Input((32, 32, 3))
+    small_resnet(pixels).shape  # (None, 4, 4, 64)
+    ```
     """
     # Stride 2 here instead of in the first stage quarters the cost of every later layer; 32-px
     # images of digits or thumbnails lose little, and two CPU cores then fit a run in minutes.

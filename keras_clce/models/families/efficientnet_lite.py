@@ -74,12 +74,13 @@ def checkpoint_path(name: str) -> Path:
         The path of the package's `.pth` file.
 
     Raises:
-        ValueError: if no package holds weights for `name`.
-        FileNotFoundError: if the package is not installed, with the command that installs it.
+        ValueError: If no package holds weights for `name`.
+        FileNotFoundError: If the package is not installed, with the command that installs it.
 
     Example:
-        >>> checkpoint_path("efficientnet_lite0").name
-        'efficientnet-lite0-57934424.pth'
+    ```python
+    checkpoint_path("efficientnet_lite0").name  # 'efficientnet-lite0-57934424.pth'
+    ```
     """
     if name not in PACKAGES:
         raise ValueError(
@@ -109,13 +110,14 @@ def imagenet_classifier(name: str) -> tuple[np.ndarray, np.ndarray]:
         `mean_over_positions(features) @ kernel + bias`.
 
     Raises:
-        ValueError: if no package holds weights for `name`.
-        FileNotFoundError: if the package is not installed.
+        ValueError: If no package holds weights for `name`.
+        FileNotFoundError: If the package is not installed.
 
     Example:
-        >>> kernel, bias = imagenet_classifier("efficientnet_lite0")
-        >>> kernel.shape
-        (1280, 1000)
+    ```python
+    kernel, bias = imagenet_classifier("efficientnet_lite0")
+    kernel.shape  # (1280, 1000)
+    ```
     """
     tensors = read_tensors(checkpoint_path(name))
     weight, bias = (tensors[key] for key in _CLASSIFIER)

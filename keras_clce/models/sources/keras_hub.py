@@ -40,12 +40,12 @@ def build_preset(
     """Build an image backbone from a keras-hub preset.
 
     Args:
-        preset: name of a preset, address, or local folder (keras-hub's own or timm's format).
-        image_size: height and width of the images in pixels.
-        name: name of the model; None keeps the preset's.
+        preset: Name of a preset, address, or local folder (keras-hub's own or timm's format).
+        image_size: Height and width of the images in pixels.
+        name: Name of the model; None keeps the preset's.
         pixels: `(mean, std)` to use where the preset has no image converter.
-        expected: entries that the backbone's configuration must have.
-        interpolation: how images are resized for it. Defaults to "bilinear".
+        expected: Entries that the backbone's configuration must have.
+        interpolation: How images are resized for it. Defaults to "bilinear".
 
     Returns:
         A `keras.Model` on pixels from 0 to 255, to what `pooled_features` gives. Layers of
@@ -53,13 +53,14 @@ def build_preset(
         needs `import keras_hub`.
 
     Raises:
-        ValueError: if the preset is unknown, is no image backbone, is another architecture, or
+        ValueError: If the preset is unknown, is no image backbone, is another architecture, or
             does not go with the image size.
-        ConnectionError: if it has to be downloaded and cannot be.
+        ConnectionError: If it has to be downloaded and cannot be.
 
     Example:
-        >>> build_preset("resnet_18_imagenet", 224).output_shape
-        (None, 7, 7, 512)
+    ```python
+    build_preset("resnet_18_imagenet", 224).output_shape  # (None, 7, 7, 512)
+    ```
     """
     models = import_module("keras_hub.models", "An image backbone of keras-hub", "keras-hub")
     backbone = from_preset(models.Backbone.from_preset, preset)
@@ -96,20 +97,22 @@ def at_size(backbone: keras.Model, image_size: int, preset: str) -> keras.Model:
     """Build a backbone of keras-hub for another image size, with the same weights.
 
     Args:
-        backbone: what `keras_hub.models.Backbone.from_preset` gave.
-        image_size: height and width of the images in pixels.
-        preset: where it came from, for the message.
+        backbone: What `keras_hub.models.Backbone.from_preset` gave.
+        image_size: Height and width of the images in pixels.
+        preset: Where it came from, for the message.
 
     Returns:
         The backbone itself where it takes the size; otherwise another, a ViT's positions
         resampled as timm does.
 
     Raises:
-        ValueError: if the architecture cannot have that size.
+        ValueError: If the architecture cannot have that size.
 
     Example:
-        >>> at_size(Backbone.from_preset("vit_base_patch16_224_imagenet"), 96, "…").input_shape
-        (None, 96, 96, 3)
+    ```python
+    backbone = Backbone.from_preset("vit_base_patch16_224_imagenet")
+    at_size(backbone, 96, "vit_base_patch16_224_imagenet").input_shape  # (None, 96, 96, 3)
+    ```
     """
     if backbone.input.shape[1] in (None, image_size):
         return backbone
@@ -135,16 +138,18 @@ def pooled_features(backbone: keras.Model, images: keras.KerasTensor) -> keras.K
     """Apply a backbone of keras-hub, and pool its tokens as keras-hub's own classifier does.
 
     Args:
-        backbone: the backbone.
-        images: symbolic images (batch, height, width, 3), scaled as its weights expect.
+        backbone: The backbone.
+        images: Symbolic images (batch, height, width, 3), scaled as its weights expect.
 
     Returns:
         What the backbone gives; for ViT and DeiT the class token, (batch, dim), and for Swin the
         mean of the tokens.
 
     Example:
-        >>> pooled_features(Backbone.from_preset("vit_base_patch16_224_imagenet"), images).shape
-        (None, 768)
+    ```python
+    backbone = Backbone.from_preset("vit_base_patch16_224_imagenet")
+    pooled_features(backbone, images).shape  # (None, 768)
+    ```
     """
     kind = type(backbone).__name__
     if kind not in _CLASS_TOKEN + _NO_CLASS_TOKEN:

@@ -77,17 +77,18 @@ def saved_names(path: Path) -> list[str]:
     """Read the names of a saved model and of all that it is made of, without loading it.
 
     Args:
-        path: a `.keras` file.
+        path: A `.keras` file.
 
     Returns:
         The names, the model's own first.
 
     Raises:
-        ValueError: if the file is no saved model.
+        ValueError: If the file is no saved model.
 
     Example:
-        >>> saved_names(Path("vit.keras"))[:2]
-        ['vit_tiny', 'pixels_bicubic']
+    ```python
+    saved_names(Path("vit.keras"))[:2]  # ['vit_tiny', 'pixels_bicubic']
+    ```
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -103,14 +104,15 @@ def saved_interpolation(names: list[str]) -> str:
     """Tell how images are resized for a saved model.
 
     Args:
-        names: of `saved_names`.
+        names: Of `saved_names`.
 
     Returns:
         What the name of its input says; "bilinear" where the model is not from here.
 
     Example:
-        >>> saved_interpolation(["vit_tiny", "pixels_bicubic"])
-        'bicubic'
+    ```python
+    saved_interpolation(["vit_tiny", "pixels_bicubic"])  # 'bicubic'
+    ```
     """
     wanted = {PIXELS + interpolation: interpolation for interpolation in INTERPOLATIONS}
     return next((wanted[name] for name in names if name in wanted), "bilinear")

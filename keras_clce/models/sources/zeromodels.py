@@ -28,20 +28,21 @@ def load_encoder(name: str, image_size: int) -> keras.Model:
     """Build an encoder of ZeroModels, up to what its own classifier looks at.
 
     Args:
-        name: a Hugging Face repository of the library, `ORGANISATION/NAME`; or one of its types
+        name: A Hugging Face repository of the library, `ORGANISATION/NAME`; or one of its types
             of image classifiers, such as `convnext`, in its usual size with random weights.
-        image_size: height and width of the images in pixels.
+        image_size: Height and width of the images in pixels.
 
     Returns:
         A `keras.Model` from images, scaled by `pixel_statistics`, to vectors (batch, channels).
 
     Raises:
-        ImportError: if the library is not installed.
-        ValueError: if there is no such type, or it does not end in one linear classifier.
+        ImportError: If the library is not installed.
+        ValueError: If there is no such type, or it does not end in one linear classifier.
 
     Example:
-        >>> load_encoder("convnext", 64).output_shape
-        (None, 768)
+    ```python
+    load_encoder("convnext", 64).output_shape  # (None, 768)
+    ```
     """
     classifiers = _auto().AutoZMImageClassify
     if _is_repository(name):
@@ -61,18 +62,19 @@ def pixel_statistics(name: str) -> Statistics:
     """Tell which pixel statistics an encoder of ZeroModels expects.
 
     Args:
-        name: as in `load_encoder`.
+        name: As in `load_encoder`.
 
     Returns:
         `(mean, std)`, RGB, on the scale from 0 to 255.
 
     Raises:
-        ImportError: if the library is not installed.
-        ValueError: if there is no such type.
+        ImportError: If the library is not installed.
+        ValueError: If there is no such type.
 
     Example:
-        >>> pixel_statistics("vit")
-        ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
+    ```python
+    pixel_statistics("vit")  # ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))
+    ```
     """
     processors = _auto().AutoZMImageProcessor
     if _is_repository(name):
