@@ -107,8 +107,10 @@ def best_in_words(
     if np.isnan(found.ci95):
         return f"no difference can be told from one seed: the best, `{best}`, is {by}"
     by += f" {found.over}"
-    if np.isnan(found.p_value):
+    if np.isnan(found.p_value) and np.isclose(found.mean, 0):
         return f"no difference can be told: the best, `{best}`, is {by}, the same in each"
+    if np.isnan(found.p_value):
+        return f"`{best}` is best, {by}, the same in each, so that there is no p-value"
     by, tests = f"{by}, p = {p_value(found.p_value)}", len(followers)
     by = by.replace("p = <", "p < ")
     limit = f"0.05 / {tests}, as {tests} losses are compared"

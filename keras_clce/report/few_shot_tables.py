@@ -22,7 +22,7 @@ median ± seeds  the CLCE paper's figure: median over tasks, then mean and inter
                 a median moves in steps of one query, so seeds may agree by chance
 mean ± seeds    mean over tasks, then mean and interval across seeds: how training anew varies
 mean ± tasks    the same mean; interval over tasks, each averaged over seeds: it takes the
-                trained models and the novel images as given, and training anew may differ by more
+                trained models and the novel images as given; training anew may differ by more
 minus           difference on the same tasks, or of the same seeds, with its interval
 frozen          the encoder before training: one, beside every seed of the others
 p, t; p, flips  paired t-test; sign-flip permutation test of 9,999 flips, so at least 0.0001

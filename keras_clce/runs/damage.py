@@ -1,6 +1,7 @@
 """Files that do not hold what was written to them, and what can be done then."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,12 @@ def misfits(value: Any, kinds: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key} is missing"
         elif isinstance(kind, dict):
             yield from misfits(value[key], kind)
-        elif not isinstance(value[key], kind):
+        elif not isinstance(value[key], kind) or not _is_finite(value[key]):
             yield f"{key}={value[key]!r}"
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 def how_to_make_again(folder: Path, with_metrics: bool = False) -> str:

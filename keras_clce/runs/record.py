@@ -22,6 +22,15 @@ _TRANSFER_METRICS = {
         "examples": int,
     },
 }
+# What some kinds of runs, or those of earlier versions, lack.
+_OPTIONAL = {
+    "settings": dict,
+    "label": (str, type(None)),
+    "dataset": (str, type(None)),
+    "backbone": (str, type(None)),
+    "data": str,
+    "quick": (bool, type(None)),
+}
 _FEW_SHOT_RESULT = {
     "mean": _NUMBER,
     "ci95": _NUMBER,
@@ -179,9 +188,10 @@ def kinds_of_config(config: dict) -> dict[str, Any]:
 
 def kinds_of_metrics(metrics: dict) -> dict[str, Any]:
     """Types of the entries that a `metrics.json` has, for `read_object`."""
-    # Earlier versions wrote the settings to config.json alone.
-    settings = {"settings": dict} if "settings" in metrics else {}
+    optional = {name: kind for name, kind in _OPTIONAL.items() if name in metrics}
     if "few_shot" not in metrics:
-        return settings | _TRANSFER_METRICS
+        return optional | _TRANSFER_METRICS
     results = {name: _FEW_SHOT_RESULT for name in metrics["few_shot"]}
-    return settings | {"loss": str, "seed": int, "accuracies": str, "few_shot": results}
+    trained = {"validation": {"best_epoch": int}} if "validation" in metrics else {}
+    named = {"loss": str, "seed": int, "accuracies": str, "few_shot": results}
+    return optional | trained | named

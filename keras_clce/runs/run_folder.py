@@ -21,6 +21,8 @@ from keras_clce.runs.damage import how_to_make_again, misfits, read_object
 from keras_clce.runs.record import Record, kinds_of_config, kinds_of_metrics
 from keras_clce.runs.software import git_commit, package_versions
 
+_WITHOUT_CONFIG = "Bring it back from a copy, or delete the folder to start anew"
+
 
 class RunFolder:
     """Files of one run: `config.json`, `history.csv`, `checkpoint/`, `metrics.json`, `model.keras`.
@@ -87,11 +89,7 @@ class RunFolder:
         Raises:
             ValueError: If `config.json` is damaged.
         """
-        return read_object(
-            self.config,
-            kinds_of_config,
-            "Bring it back from a copy, or delete the folder to start anew",
-        )
+        return read_object(self.config, kinds_of_config, _WITHOUT_CONFIG)
 
     def check(self, settings: Mapping[str, Any], resume: bool) -> None:
         """Refuse to start over, or to go on with other settings than the run began with.
@@ -186,13 +184,13 @@ class RunFolder:
         if metrics is None:
             return None
         if config is None:
-            raise ValueError(
-                f"{self.config} is missing. Bring it back from a copy, or delete the folder to "
-                "start anew"
-            )
+            raise ValueError(f"{self.config} is missing. {_WITHOUT_CONFIG}")
         settings = metrics.get("settings", config["settings"])
         named = {key: settings.get(key) for key in ("dataset", "backbone", "quick")}
         metrics = {"settings": settings, "data": config["data"], **named, **metrics}
+        wrong = ", ".join(misfits(metrics, kinds_of_metrics(metrics)))
+        if wrong:
+            raise ValueError(f"{self.config} is damaged ({wrong}). {_WITHOUT_CONFIG}")
         record = Record(self.path, settings, metrics, self.read_history())
         for kind in metrics.get("few_shot", ()):
             record.task_accuracies(kind)

@@ -20,7 +20,9 @@ from keras_clce.report import (
     plot_few_shot,
     read_accuracies,
     summary_table,
+    write_report,
 )
+from keras_clce.runs import find_records
 from keras_clce.train.callbacks import RunCheckpoint
 
 SETTINGS = {"loss": "clce", "seed": 0, "epochs": 3, "learning_rate": 1e-3, "data_dir": None}
@@ -184,7 +186,27 @@ def make(folder: Path) -> Callable[[np.random.Generator], str]:
             np.testing.assert_array_equal(a, b)
         return f"checkpoint: went on after {'the newest' if newest == 2 else 'the one before'}"
 
-    parts = (config, metrics, few_shot, history, saved)
+    def page(rng):
+        run = fresh()
+        run.few_shot.unlink()
+        for file in (run.config, run.metrics, run.history)[: rng.integers(1, 4)]:
+            damage(file, rng)
+        records, left_out = find_records(run.path)
+        assert len(records) + len(left_out) == 1
+        if rng.random() < 0.8:
+            return f"record: {'read' if records else 'left out'}"
+
+        def write():
+            return write_report(run.path, folder / "page").read_text()
+
+        kind, text = outcome(write, ValueError, lines=2)
+        if not records:
+            assert kind != "ok" and left_out[0][1]
+        elif kind == "ok":
+            assert f"{100 * records[0].metrics['test']['top1']:.2f}" in text
+        return f"page: {kind}"
+
+    parts = (config, metrics, few_shot, history, saved, page)
 
     def case(rng: np.random.Generator) -> str:
         return parts[rng.integers(len(parts))](rng)

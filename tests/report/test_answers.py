@@ -105,6 +105,11 @@ def test_the_baseline_may_be_best():
             "no difference can be told: the best, `ce`, is +0.00 ± 0.00 points above `clce` over "
             "2 seeds, the same in each.",
         ),
+        (
+            transfer("ce", [0.5, 0.6]) + transfer("clce", [0.75, 0.85]),
+            "`clce` is best, +25.00 ± 0.00 points above `ce` over 2 seeds, the same in each, so "
+            "that there is no p-value.",
+        ),
     ],
 )
 def test_what_cannot_be_compared_is_said(runs, said):

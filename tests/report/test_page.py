@@ -109,7 +109,7 @@ def test_panels_share_one_axis(few_shot_home, tmp_path, monkeypatch):
 
 
 def test_the_page_begins_with_the_answer_and_keeps_to_its_width(few_shot_home, tmp_path):
-    for loss, accuracies in (("ce", (0.6, 0.61, 0.64)), ("clce", (0.8, 0.81, 0.84))):
+    for loss, accuracies in (("ce", (0.6, 0.61, 0.64)), ("clce", (0.8, 0.81, 0.81))):
         for seed, top1 in enumerate(accuracies):
             write_transfer(tmp_path / "runs" / "transfer" / "digits" / "tiny", loss, seed, top1)
     path = write_report(tmp_path / "runs", tmp_path / "out")
@@ -117,7 +117,7 @@ def test_the_page_begins_with_the_answer_and_keeps_to_its_width(few_shot_home, t
     few_shot, transfer = path.read_text().split("## ")[1:]
     assert few_shot.splitlines()[:2] == ["few_shot/faces/vit_tiny", ""]
     assert few_shot.splitlines()[2].startswith("At 5-way 1-shot, `clce` is best, +")
-    assert transfer.splitlines()[2].startswith("By top-1, `clce` is best, +20.00 ")
+    assert transfer.splitlines()[2].startswith("By top-1, `clce` is best, +19.00 ")
     assert max(map(len, path.read_text().splitlines())) <= LINE
     assert "clce, contrastive_weight=0.9" in few_shot
     for name in ("few_shot-1", "curves-2"):
