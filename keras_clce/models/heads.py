@@ -67,7 +67,7 @@ class EmbeddingAndLogits(keras.layers.Layer):
         **kwargs: Any,
     ) -> None:
         check_at_least("num_classes", num_classes, 1)
-        embedding_dim = check_whole_number("embedding_dim", embedding_dim)
+        embedding_dim = check_whole_number("embedding_dim", embedding_dim, optional=True)
         if feature_normalization not in (None, *FEATURE_NORMALIZATIONS):
             raise ValueError(
                 f"`feature_normalization` must be None or one of {FEATURE_NORMALIZATIONS}. "
