@@ -10,7 +10,7 @@ from keras_clce.models.checkpoints.download import HUB, local_weights
 from keras_clce.models.checkpoints.loading import LoadReport, load_checkpoint
 from keras_clce.models.checkpoints.preprocessing import published_preprocessing
 from keras_clce.models.fast_operations import use_fast_operations
-from keras_clce.models.registry import SOURCES, find_row, find_source, named_rows
+from keras_clce.models.registry import find_row, find_source, named_rows, names_in_words
 from keras_clce.models.spec import BackboneSpec
 
 _MIN_IMAGE_SIZE = 8
@@ -202,11 +202,9 @@ def _row(name):
     row = find_row(name)
     if row:
         return row
-    names = list(named_rows())
-    forms = ", ".join(source.form for source in SOURCES)
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.4)
+    near = difflib.get_close_matches(str(name), named_rows(), n=1, cutoff=0.4)
     raise ValueError(
-        f"`name` must be a backbone, one of {', '.join(names)}; or {forms}."
+        f"`name` must be a backbone, {names_in_words()}."
         + (f" Did you mean {near[0]!r}?" if near else "")
         + f" Received: name={name!r}"
     )
@@ -233,7 +231,8 @@ def check_weights(name: str, weights: str | Path | None) -> None:
 
     Raises:
         ValueError: If the name is unknown or takes no such weights; the message says which.
-        FileNotFoundError: If there is nothing at the path.
+        FileNotFoundError: If there is nothing at the path, or a package that holds public weights
+            or reads them is not installed.
 
     Example:
     ```python
@@ -255,3 +254,5 @@ def check_weights(name: str, weights: str | Path | None) -> None:
             f"There are no public ImageNet weights for {row.spec.name}; they exist for "
             f"{', '.join(have)}. Received: weights={weights!r}"
         )
+    elif row.weights.imagenet.check:
+        row.weights.imagenet.check()

