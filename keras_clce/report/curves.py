@@ -145,9 +145,6 @@ def plot_curves(
     plot_curves({"clce": [checkpoint.history]}, Path("curves.png"), "digits, small_resnet")
     ```
     """
-    from matplotlib.lines import Line2D
-    from matplotlib.ticker import MaxNLocator
-
     runs = [
         (name, run if isinstance(run, Curves) else Curves(run))
         for name, of_name in histories.items()
@@ -158,6 +155,10 @@ def plot_curves(
     panels = (*PANELS, FEW_SHOT_PANEL) if few_shot else PANELS
     over_chance = any(run.chance for _, run in runs)
     figure = new_figure(figsize=(4.2 * len(panels), 3.8), layout="constrained")
+    # After the figure, which names a Matplotlib that is missing.
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
+
     legend, any_thin = {}, False
     for axes, (key, heading) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         shifted = key == "contrastive" and over_chance

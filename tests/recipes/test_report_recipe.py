@@ -1,11 +1,13 @@
 """The report recipe, on run folders written by hand."""
 
 import functools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
-from recipe_runs import run_alone
+from recipe_runs import ROOT, environment_alone, run_alone
 from scipy import stats
 
 from keras_clce.files import write_json
@@ -113,3 +115,49 @@ def test_without_a_finished_run_it_says_so(tmp_path):
     done = report("--runs", tmp_path)
     assert done.returncode == 1
     assert "Error: --runs must hold at least one finished run" in done.stderr
+
+
+def without(packages, *arguments):
+    """The recipe in an environment that lacks packages."""
+    command = [sys.executable, ROOT / "tests" / "hidden_packages.py", packages]
+    command += [ROOT / "recipes" / "report.py", *arguments]
+    return subprocess.run(
+        [*map(str, command)], capture_output=True, text=True, env=environment_alone()
+    )
+
+
+def test_without_matplotlib_the_tables_are_there_and_the_command_that_installs_it(tmp_path):
+    write_run(tmp_path / "runs" / "ce-seed0", "ce", 0, 0.5)
+    paths = ("--runs", tmp_path / "runs", "--output_dir", tmp_path / "out")
+    done = without("matplotlib,sklearn,tensorflow,keras_cv,tensorflow_datasets", *paths)
+    assert done.returncode == 0, done.stderr
+    assert "50.00" in (tmp_path / "out" / "report.md").read_text()
+    assert "curves-1.png is missing" in done.stderr
+    assert "pip install matplotlib" in done.stderr
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["report.md"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--help"], 0, "--[no]include_quick"),
+        (["--run=x"], 1, "Error: Unknown command line flag 'run'"),
+        (["x"], 1, "Error: Unexpected arguments: x"),
+        (["--runs=nowhere"], 1, "Error: --runs must be a folder with finished runs. Received:"),
+    ],
+)
+def test_help_and_wrong_flags_need_no_keras(arguments, code, said):
+    done = without("keras,tensorflow,jax,torch", *arguments)
+    assert done.returncode == code and said in done.stdout + done.stderr
+
+
+def test_quick_runs_are_reported_where_they_are_asked_for(tmp_path):
+    write_run(tmp_path / "runs" / "ce-seed0", "ce", 0, 0.5)
+    folder = RunFolder(tmp_path / "runs" / "ce-seed0")
+    write_json(folder.metrics, {**folder.finished(), "quick": True})
+    paths = ("--runs", tmp_path / "runs", "--output_dir", tmp_path / "out")
+    done = report(*paths)
+    assert done.returncode == 1
+    assert "Left out, 1 quick run: with --include_quick it is reported" in done.stderr
+    done = report(*paths, "--include_quick")
+    assert done.returncode == 0 and "ce (quick)" in done.stdout, done.stderr
