@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         asked = parse(sys.argv if arguments is None else arguments)
     if asked is None:
         return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from keras_clce.files import write_atomically
     from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
     from keras_clce.models.checkpoints.preprocessing import local_weights

@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not Path(values.runs).is_dir():
         sys.exit(f"Error: --runs must be a folder with finished runs. Received: runs={values.runs}")
     # Here, so that --help and wrong flags need no Keras, whose import takes seconds.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from keras_clce.report import write_report
 
     try:

@@ -42,7 +42,7 @@ def study_command(
     """
     arguments = list(sys.argv if arguments is None else arguments)
     values = flags.define(defaults or {}, protocol)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with in_one_line(absl_flags.Error):
         try:
             with _without_start_up_messages():

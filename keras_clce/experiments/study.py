@@ -111,7 +111,7 @@ class Study:
         """
         settings = settings or self.settings
         dataset = settings.dataset
-        if settings.data_dir and get_spec(dataset).source == "image_folder":
+        if settings.data_dir and get_spec(dataset).name == "image_folder":
             # Runs on other images stand apart.
             dataset = f"{dataset}-{Path(settings.data_dir).resolve().name}"
         backbone = settings.backbone.replace("/", "_")

@@ -4,7 +4,7 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import numpy as np
 from keras_clce.backend import process_id
 from keras_clce.files import checksums, write_atomically, write_json
 from keras_clce.train.first_failure import FirstFailure
+
+_COLUMNS = 100
 
 
 class RunCheckpoint(keras.callbacks.Callback):
@@ -242,10 +244,10 @@ def _number(file: Path) -> int:
 
 
 class EpochReport(keras.callbacks.Callback):
-    """Prints one line an epoch with the logs and the time left.
+    """Prints the logs of each epoch and the time left, in lines of at most 100 columns.
 
     Args:
-        write: Function that takes the line. Defaults to `print`.
+        write: Function that takes the lines. Defaults to `print`.
 
     Example:
     ```python
@@ -266,13 +268,23 @@ class EpochReport(keras.callbacks.Callback):
             self._began = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Print the line."""
+        """Print the lines."""
         done = epoch + 1 - self._first_epoch
         left = self.params["epochs"] - epoch - 1
         seconds = (time.perf_counter() - self._began) / done * left
-        values = "  ".join(f"{key} {float(value):.4f}" for key, value in (logs or {}).items())
         total = self.params["epochs"]
-        self.write(f"epoch {epoch + 1:>{len(str(total))}}/{total}  {values}  {_left(seconds)}")
+        parts = [f"epoch {epoch + 1:>{len(str(total))}}/{total}"]
+        parts += [f"{key} {float(value):.4f}" for key, value in (logs or {}).items()]
+        self.write(_in_lines([*parts, _left(seconds)]))
+
+
+def _in_lines(parts: Sequence[str]) -> str:
+    lines = [parts[0]]
+    for part in parts[1:]:
+        if len(lines[-1]) + 2 + len(part) > _COLUMNS:
+            lines.append(" " * len(parts[0]))
+        lines[-1] += f"  {part}"
+    return "\n".join(lines)
 
 
 def _left(seconds: float) -> str:

@@ -187,4 +187,5 @@ def test_report_says_how_far_training_is():
     assert lines[0].startswith("epoch 1/2")
     assert "contrastive" in lines[0]
     assert lines[0].endswith("s left")
+    assert max(map(len, "\n".join(lines).splitlines())) <= 100
     assert lines[1].endswith("done")
