@@ -79,18 +79,22 @@ def checksums(paths: Sequence[Path]) -> str:
     return "".join(lines)
 
 
-def printable_text(name: str) -> str:
-    r"""A name with escapes for what is no character, as bytes in names of files may be.
+def printable_text(name: str | Path) -> str:
+    r"""Write a name so that any terminal, file and font takes it.
 
     Args:
-        name: Any text.
+        name: Any text or path; names of files may hold bytes that are no characters.
 
     Returns:
-        The text that fonts can be asked for.
+        The text, with `\xNN` for such a byte.
 
     Example:
     ```python
-    printable_text("caf\udce9")  # the last letter in six characters
+    printable_text(os.fsdecode(b"caf\xe9"))  # the last letter in four characters
     ```
     """
-    return name.encode(errors="backslashreplace").decode()
+    try:
+        return str(name).encode(errors="surrogateescape").decode(errors="backslashreplace")
+    except UnicodeEncodeError:
+        # Half a pair of UTF-16, which stands for no byte.
+        return str(name).encode(errors="backslashreplace").decode()

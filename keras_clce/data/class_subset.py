@@ -1,12 +1,14 @@
 """Some classes of a source alone, with labels that count them from 0."""
 
+from __future__ import annotations
+
 import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from keras_clce.data.examples import ExampleSource, Records
+from keras_clce.data.installed import tensorflow
 from keras_clce.data.splitting import named
 
 
@@ -31,17 +33,17 @@ class ClassSubset:
         """Give the labels (examples,)."""
         return self.new_labels[self.source.read_labels()]
 
-    def select(self, indices: np.ndarray) -> "ClassSubset":
+    def select(self, indices: np.ndarray) -> ClassSubset:
         """Give the examples at these sorted indices."""
         return ClassSubset(self.source.select(indices), self.new_labels)
 
-    def mixed(self) -> "ClassSubset":
+    def mixed(self) -> ClassSubset:
         """Give the examples in an order that does not follow the classes."""
         return ClassSubset(self.source.mixed(), self.new_labels)
 
     def records(self) -> Records:
         """Give the undecoded records."""
-        records = self.source.records()
+        tf, records = tensorflow(), self.source.records()
 
         def decode(*record):
             image, label = records.decode(*record)

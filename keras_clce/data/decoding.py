@@ -1,10 +1,11 @@
 """Image files: decoding them with Pillow, and saying why one cannot be read."""
 
-import os
 import pathlib
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+
+from keras_clce.data.installed import pillow
+from keras_clce.files import printable_text
 
 _CHECK_SIDE = 64
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -34,6 +35,7 @@ def decode_image(path: str | pathlib.Path) -> np.ndarray:
         >>> decode_image(path).shape
         (4, 6, 3)
     """
+    pillow()  # a missing package is no damaged file
     try:
         return _decode(path)
     # Pillow's decoders raise many kinds of errors on damaged files.
@@ -41,7 +43,7 @@ def decode_image(path: str | pathlib.Path) -> np.ndarray:
         kind, detail = _reason(path, error)
         raise OSError(
             f"`path` must be a readable image ({in_words(kind, detail)}). "
-            f"Received: path={printable(path)!r}"
+            f"Received: path={printable_text(path)!r}"
         ) from error
 
 
@@ -64,6 +66,7 @@ def why_unreadable(path: str | pathlib.Path) -> tuple[str, str] | None:
         >>> why_unreadable("no/such.png")
         ('missing file or dead link', '')
     """
+    pillow()
     try:
         _decode(path, _CHECK_SIDE)
     except Exception as error:
@@ -76,18 +79,9 @@ def in_words(kind: str, detail: str) -> str:
     return f"{kind}: {detail}" if detail else kind
 
 
-def printable(path: str | pathlib.Path) -> str:
-    r"""Write a path so that any terminal and file takes it; other bytes than UTF-8 become `\xNN`.
-
-    Example:
-        >>> printable(os.fsdecode(b"caf\xe9"))
-        'caf\\xe9'
-    """
-    return os.fsencode(path).decode("utf-8", "backslashreplace")
-
-
 def _decode(path: str | pathlib.Path, least_side: int | None = None) -> np.ndarray:
     """Decode, from a JPEG file no more pixels than give that side at least."""
+    Image, ImageOps = pillow(), pillow("ImageOps")
     with Image.open(path) as file:
         file.verify()  # a PNG file's checksums, which decoding passes over
     with Image.open(path) as file:
@@ -111,6 +105,7 @@ def _decode(path: str | pathlib.Path, least_side: int | None = None) -> np.ndarr
 
 
 def _reason(path: str | pathlib.Path, error: Exception) -> tuple[str, str]:
+    Image = pillow()
     message = " ".join(str(error).split())
     if isinstance(error, Image.DecompressionBombError):
         limit = f"raise PIL.Image.MAX_IMAGE_PIXELS, now {Image.MAX_IMAGE_PIXELS}"
@@ -121,7 +116,7 @@ def _reason(path: str | pathlib.Path, error: Exception) -> tuple[str, str]:
         return "missing file or dead link", ""
     if isinstance(error, MemoryError):
         return "too large for the memory", ""
-    if isinstance(error, UnidentifiedImageError):
+    if isinstance(error, Image.UnidentifiedImageError):
         return _unidentified(path)
     if isinstance(error, OSError) and message.endswith("not available"):
         return "format that this Pillow cannot decode", message

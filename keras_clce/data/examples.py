@@ -1,12 +1,18 @@
 """Examples before they are decoded: what loaders hand over, and what is made of them."""
 
+from __future__ import annotations
+
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import tensorflow as tf
+
+from keras_clce.data.installed import tensorflow
+
+if TYPE_CHECKING:
+    import tensorflow as tf
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,10 +20,10 @@ class Records:
     """Where a split's examples come from, before they are decoded.
 
     Args:
-        dataset: undecoded records in a fixed order.
-        decode: turns one record into (image of any size, label), inside a `tf.data` graph.
-        num_examples: number of records.
-        shuffle_buffer: how many records are shuffled together where the split streams.
+        dataset: Undecoded records in a fixed order.
+        decode: Turns one record into (image of any size, label), inside a `tf.data` graph.
+        num_examples: Number of records.
+        shuffle_buffer: How many records are shuffled together where the split streams.
         labels: int64 labels (examples,) where they are known before decoding.
     """
 
@@ -37,7 +43,7 @@ def damage_as_os_error() -> Iterator[None]:
     """
     try:
         yield
-    except tf.errors.OpError as error:
+    except tensorflow().errors.OpError as error:
         reason = error.message.strip().splitlines()[0]
         raise OSError(
             f"The images could not be read ({type(error).__name__}: {reason}). Prepare the data "
@@ -55,15 +61,11 @@ class ExampleSource(Protocol):
     def read_labels(self) -> np.ndarray:
         """Give the int64 labels (examples,) in the order of the records."""
 
-    def select(self, indices: np.ndarray) -> "ExampleSource":
+    def select(self, indices: np.ndarray) -> ExampleSource:
         """Give the examples at these sorted indices."""
 
-    def mixed(self) -> "ExampleSource":
+    def mixed(self) -> ExampleSource:
         """Give the examples in an order that does not follow the classes."""
 
     def records(self) -> Records:
         """Give the undecoded records."""
-
-
-# (class names, the three splits, where they come from, how they were made)
-SplitSources = tuple[tuple[str, ...], dict[str, ExampleSource], str, str]

@@ -3,9 +3,9 @@
 import pathlib
 import warnings
 
-from keras_clce.data.decoding import printable
 from keras_clce.data.image_folder import class_folders, warn_of_loose_images
 from keras_clce.data.splitting import named
+from keras_clce.files import printable_text
 
 # In any case; of several folders for one split, the first of these names is taken.
 SPLIT_NAMES = {
@@ -50,14 +50,14 @@ def split_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
         raise ValueError(
             "`data_dir` must have class folders only, or folders of class folders: train/ and, if "
             "you like, validation/ (or val/) and test/. Received: "
-            f"data_dir={printable(folder)}, with {_listed(folders)}"
+            f"data_dir={printable_text(folder)}, with {_listed(folders)}"
         )
     warn_of_loose_images(folder)
     unused = [path for path in folders if path not in found.values()]
     if unused:
         warnings.warn(
-            f"Not used, beside the splits {_listed(list(found.values()))} of {printable(folder)}: "
-            f"{_listed(unused)}",
+            f"Not used, beside the splits {_listed(list(found.values()))} of "
+            f"{printable_text(folder)}: {_listed(unused)}",
             stacklevel=2,
         )
     return found
@@ -83,7 +83,7 @@ def check_classes(
     one = len(folders) == 1
     message = (
         f"`data_dir` must have at least {least} class folders{purpose}. Received: "
-        f"data_dir={printable(folder)}, with {len(folders)}, {_listed(folders)}"
+        f"data_dir={printable_text(folder)}, with {len(folders)}, {_listed(folders)}"
     )
     deeper = folders[0]
     while one and len(class_folders(deeper)) == 1:
@@ -91,13 +91,13 @@ def check_classes(
     if one and class_folders(deeper):
         below = _listed(class_folders(deeper))
         what = (
-            f"move them to {printable(folder)}/ if they are the classes"
+            f"move them to {printable_text(folder)}/ if they are the classes"
             if split
-            else f"pass data_dir={printable(deeper)} if they are the classes or the splits"
+            else f"pass data_dir={printable_text(deeper)} if they are the classes or the splits"
         )
-        message += f". In {printable(deeper)}/ there are {below}: {what}"
+        message += f". In {printable_text(deeper)}/ there are {below}: {what}"
     raise ValueError(message)
 
 
 def _listed(folders: list[pathlib.Path]) -> str:
-    return named([f"{printable(path.name)}/" for path in folders])
+    return named([f"{printable_text(path.name)}/" for path in folders])

@@ -1,5 +1,7 @@
 """Images in class folders: finding them and checking that each can be read."""
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import os
@@ -9,12 +11,12 @@ from collections.abc import Collection
 from concurrent import futures
 
 import numpy as np
-import tensorflow as tf
-from PIL import Image
 
-from keras_clce.data.decoding import decode_image, in_words, printable, why_unreadable
+from keras_clce.data.decoding import decode_image, in_words, why_unreadable
 from keras_clce.data.examples import Records
+from keras_clce.data.installed import pillow, tensorflow
 from keras_clce.data.splitting import mixed_order, named
+from keras_clce.files import printable_text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,16 +42,17 @@ class FolderImages:
         """Give the labels (images,)."""
         return self.labels
 
-    def select(self, indices: np.ndarray) -> "FolderImages":
+    def select(self, indices: np.ndarray) -> FolderImages:
         """Give the images at these indices."""
         return FolderImages(self.paths[indices], self.labels[indices], self.class_names)
 
-    def mixed(self) -> "FolderImages":
+    def mixed(self) -> FolderImages:
         """Give the images in an order that does not follow the classes."""
         return self.select(mixed_order(self.labels))
 
     def records(self) -> Records:
         """Give the paths as records that Pillow decodes."""
+        tf = tensorflow()
 
         def decode(path, label):
             image = tf.numpy_function(_decode_path, [path], tf.uint8, stateful=False)
@@ -101,14 +104,14 @@ def scan_class_folders(
         ('cat',)
     """
     classes = {
-        printable(path.name): path
+        printable_text(path.name): path
         for path in class_folders(folder)
-        if (only is None or path.name in only) and printable(path.name) not in without
+        if (only is None or path.name in only) and printable_text(path.name) not in without
     }
     if not classes:
         raise FileNotFoundError(
             "`data_dir` must have one folder of images per class. Received: "
-            f"data_dir={printable(folder)}, which has no folder"
+            f"data_dir={printable_text(folder)}, which has no folder"
         )
     names = tuple(classes)
     if class_names is not None and names != class_names:
@@ -116,7 +119,8 @@ def scan_class_folders(
         extra = ", ".join(sorted(set(names) - set(class_names))) or "none"
         raise ValueError(
             "Every split must have the same class folders as the training split. Received: "
-            f"data_dir={printable(folder)}, missing: {missing}; not in the training split: {extra}"
+            f"data_dir={printable_text(folder)}, missing: {missing}; not in the training split: "
+            f"{extra}"
         )
     warn_of_loose_images(folder)
     paths, labels, problems = [], [], _dead_links(folder)
@@ -136,7 +140,7 @@ def scan_class_folders(
         empty = ", ".join(names[label] for label in np.flatnonzero(counts == 0))
         raise ValueError(
             "Every class folder must have at least one readable image. Received: "
-            f"data_dir={printable(folder)}, class folders without any: {empty}"
+            f"data_dir={printable_text(folder)}, class folders without any: {empty}"
         )
     return FolderImages(np.array([str(path) for path in paths])[readable], labels, names)
 
@@ -158,12 +162,12 @@ def class_folders(folder: pathlib.Path) -> list[pathlib.Path]:
         if path.is_symlink() and _holds(place, root):
             continue
         folders.append(path)
-        by_place.setdefault(place, []).append(printable(path.name))
+        by_place.setdefault(place, []).append(printable_text(path.name))
     for names in by_place.values():
         if len(names) > 1:
             raise ValueError(
                 "`data_dir` must have folders of different images. Received: "
-                f"data_dir={printable(folder)}, in which one folder has the names "
+                f"data_dir={printable_text(folder)}, in which one folder has the names "
                 f"{' and '.join(names)}"
             )
     return folders
@@ -177,16 +181,16 @@ def _dead_links(folder: pathlib.Path) -> list[tuple]:
 
 def warn_of_loose_images(folder: pathlib.Path) -> None:
     """Warn of images that lie in a folder of class folders, or of splits, and in none of these."""
-    suffixes = Image.registered_extensions()
+    suffixes = pillow().registered_extensions()
     loose = sorted(
-        printable(path.name)
+        printable_text(path.name)
         for path in folder.iterdir()
         if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(".")
     )
     if loose:
         warnings.warn(
-            f"Not used, since they lie beside the folders of {printable(folder)} and not in them: "
-            f"{len(loose)} images, {named(loose)}",
+            f"Not used, since they lie beside the folders of {printable_text(folder)} and not in "
+            f"them: {len(loose)} images, {named(loose)}",
             stacklevel=3,
         )
 
@@ -239,7 +243,7 @@ def _decode_path(path: bytes) -> np.ndarray:
 def _report_unreadable(problems: list[tuple], strict: bool) -> None:
     if not problems:
         return
-    first = named([f"{printable(path)} ({in_words(*why)})" for path, *why in problems])
+    first = named([f"{printable_text(path)} ({in_words(*why)})" for path, *why in problems])
     kinds = collections.Counter(kind for _, kind, _ in problems)
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
     if strict:

@@ -1,19 +1,24 @@
-"""A data set in three splits, and the batches and pairs of views that a split gives."""
+"""A split of a data set, and the batches and pairs of views that it gives."""
 
-import dataclasses
+from __future__ import annotations
+
 import functools
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
 
 from keras_clce.data.balanced import balanced_order, check_balance, warn_of_repeats
-from keras_clce.data.epochs import VIEW_STREAM, epoch_key, epochs_from_stream, epochs_in_memory
 from keras_clce.data.examples import Records
-from keras_clce.views import pipeline
+from keras_clce.data.installed import tensorflow
+from keras_clce.data.stored_images import StoredArrays, StoredImages, StoredStream
 from keras_clce.views.policies import check_image_size
+from keras_clce.views.preprocessing import check_crop_fraction, check_interpolation
 
-INTERPOLATIONS = ("bilinear", "bicubic")
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from keras_clce.views.pipeline import View
 
 
 class ImageSplit:
@@ -59,45 +64,41 @@ class ImageSplit:
     ) -> None:
         check_image_size(image_size)
         check_interpolation(interpolation)
-        if not 0 < crop_fraction <= 1:
-            raise ValueError(
-                f"`crop_fraction` must be within (0, 1]. Received: crop_fraction={crop_fraction!r}"
-            )
+        check_crop_fraction(crop_fraction)
         if (images is None) == (stream is None):
             raise ValueError(
                 "`images` or `stream` must be given, and not both. Received: "
                 f"images={type(images).__name__}, stream={type(stream).__name__}"
             )
-        if images is not None:
+        if images is None:
+            self._stored: StoredImages = StoredStream(stream)
+        else:
             _check_arrays(images, labels)
             labels = np.asarray(labels, np.int64)
             aspects = np.asarray(np.ones(len(labels)) if aspects is None else aspects, np.float32)
             _check_aspects(aspects, labels)
+            self._stored = StoredArrays(images, labels, aspects)
         self.image_size = image_size
         self.flip = flip
         self.crop_fraction = crop_fraction
         self.interpolation = interpolation
         self.class_names = class_names
-        self._images = images
-        self._labels = labels
-        self._aspects = aspects
-        self._stream = stream
-        self._checked_balance = set()  # each number of images a class is warned of once
+        self._checked_balance = set()  # each number of images of a class is warned of once
 
     @property
     def num_examples(self) -> int:
         """Number of examples."""
-        return len(self._images) if self._images is not None else self._stream.num_examples
+        return self._stored.num_examples
 
     @property
     def labels(self) -> np.ndarray | None:
         """The int64 labels (examples,), None where the split streams and its records lack them."""
-        return self._stream.labels if self.streams else self._labels
+        return self._stored.labels
 
     @property
     def streams(self) -> bool:
         """Whether images are decoded anew in every pass, not kept in memory."""
-        return self._images is None
+        return self._stored.streams
 
     def batches(self, batch_size: int) -> tf.data.Dataset:
         """Give the examples once, in order and un-augmented.
@@ -117,7 +118,7 @@ class ImageSplit:
             >>> [len(labels) for _, labels in split.batches(2)]
             [2, 2, 1]
         """
-        view = self.view("none")
+        tf, view = tensorflow(), self.view("none")
 
         def finish(images, labels, aspects):
             return view(images, aspects, None), labels
@@ -144,15 +145,9 @@ class ImageSplit:
             [2, 10, 10, 3]
         """
         _check_positive("batch_size", batch_size)
-        if self._images is None:
-            return self._stream.dataset.map(
-                self._stream.decode, num_parallel_calls=tf.data.AUTOTUNE
-            ).batch(batch_size)
-        with tf.device("CPU:0"):
-            stored = (self._images, self._labels, self._aspects)
-            return tf.data.Dataset.from_tensor_slices(stored).batch(batch_size)
+        return self._stored.batches(batch_size)
 
-    def view(self, policy: str) -> pipeline.View:
+    def view(self, policy: str) -> View:
         """Give the function that draws one view of each image of a stored batch.
 
         Args:
@@ -170,9 +165,10 @@ class ImageSplit:
             >>> split.view("light")(images, aspects, tf.constant([0, 1])).shape.as_list()
             [2, 8, 8, 3]
         """
-        return pipeline.make_view(
-            policy, self.image_size, self.flip, self.interpolation, self.crop_fraction
-        )
+        tensorflow("Making views")
+        from keras_clce.views.pipeline import make_view
+
+        return make_view(policy, self.image_size, self.flip, self.interpolation, self.crop_fraction)
 
     def view_pairs(
         self,
@@ -214,7 +210,7 @@ class ImageSplit:
             >>> steps_per_epoch = split.num_examples // 4
         """
         _check_positive("batch_size", batch_size)
-        view = self.view(policy)
+        tf, view = tensorflow(), self.view(policy)
         for name, value in (("seed", seed), ("initial_epoch", initial_epoch)):
             if not _is_integer(value) or value < 0:
                 raise ValueError(
@@ -231,13 +227,15 @@ class ImageSplit:
                 "`share` must be (index, count) with an index below the count, and the count must "
                 f"divide the batch size, {batch_size}. Received: share={share!r}"
             )
+        from keras_clce.data.epochs import VIEW_STREAM, epoch_key
+
         with tf.device("CPU:0"):
             root = tf.constant([seed % 2**31, seed // 2**31], tf.int32)
         balanced = None
         if images_per_class is not None:
             self.check_balanced(batch_size, images_per_class)
             numbers = (batch_size, images_per_class, seed)
-            balanced = functools.partial(balanced_order, self._labels, *numbers)
+            balanced = functools.partial(balanced_order, self.labels, *numbers)
 
         def draw_views(epoch, step, batch):
             images, labels, aspects = batch()
@@ -250,10 +248,7 @@ class ImageSplit:
             return pair, labels
 
         numbers = (batch_size, share, root, initial_epoch, draw_views)
-        if self.streams:
-            return epochs_from_stream(self._stream, *numbers).prefetch(2)
-        stored = (self._images, self._labels, self._aspects)
-        return epochs_in_memory(stored, *numbers, balanced).prefetch(2)
+        return self._stored.epochs(*numbers, balanced).prefetch(2)
 
     def check_balanced(self, batch_size: int, images_per_class: int) -> None:
         """Check that batches of that many images of each class can be drawn.
@@ -276,10 +271,10 @@ class ImageSplit:
                 "`images_per_class` must be None for a split that streams. "
                 f"Received: images_per_class={images_per_class}"
             )
-        check_balance(self._labels, batch_size, images_per_class)
+        check_balance(self.labels, batch_size, images_per_class)
         if images_per_class not in self._checked_balance:
             self._checked_balance.add(images_per_class)
-            warn_of_repeats(self._labels, images_per_class, self.class_names)
+            warn_of_repeats(self.labels, images_per_class, self.class_names)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray]:
         """Give the whole split as NumPy arrays.
@@ -292,8 +287,9 @@ class ImageSplit:
             >>> split.arrays()[0].shape
             (5, 8, 8, 3)
         """
-        if self._images is not None and self._images.shape[1] == self.image_size:
-            return self._images, self._labels
+        kept = self._stored.arrays_of(self.image_size)
+        if kept is not None:
+            return kept
         images = np.empty((self.num_examples, self.image_size, self.image_size, 3), np.uint8)
         labels = np.empty(self.num_examples, np.int64)
         start = 0
@@ -303,50 +299,6 @@ class ImageSplit:
             labels[start:stop] = batch_labels
             start = stop
         return images, labels
-
-
-@dataclasses.dataclass
-class ImageDataset:
-    """A data set in three splits.
-
-    Args:
-        name: its name in the catalog.
-        class_names: name of every class, in the order of the labels.
-        train: the examples to train on.
-        validation: the examples that choose the checkpoint.
-        test: the examples that are read once, at the end.
-        split_note: one sentence that says which examples were really used.
-
-    Example:
-        >>> from keras_clce.data import load_dataset
-        >>> load_dataset("digits", image_size=32).num_classes
-        10
-    """
-
-    name: str
-    class_names: tuple[str, ...]
-    train: ImageSplit
-    validation: ImageSplit
-    test: ImageSplit
-    split_note: str
-
-    @property
-    def num_classes(self) -> int:
-        """Number of classes, those without an example included."""
-        return len(self.class_names)
-
-
-def check_interpolation(interpolation: str) -> None:
-    """Check the name of an interpolation.
-
-    Raises:
-        ValueError: if it is not one of `INTERPOLATIONS`.
-    """
-    if interpolation not in INTERPOLATIONS:
-        raise ValueError(
-            f"`interpolation` must be one of {', '.join(INTERPOLATIONS)}. Received: "
-            f"interpolation={interpolation!r}"
-        )
 
 
 def _is_integer(value) -> bool:

@@ -6,6 +6,8 @@ import numpy as np
 
 from keras_clce.data.examples import ExampleSource
 
+# Shares of all examples, where a source has no splits of its own.
+TEST_SHARE, VALIDATION_SHARE = 0.15, 0.15
 _MOST_NAMED = 10
 
 

@@ -1,18 +1,25 @@
 """Splits of TensorFlow Datasets, chosen from by index before they are decoded."""
 
+from __future__ import annotations
+
 import contextlib
 import pathlib
 import urllib.parse
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_datasets as tfds
 from absl import logging
-from tensorflow_datasets.core.download import downloader
 
-from keras_clce.data.catalog import DatasetSpec
+from keras_clce.data.class_subset import without_small_classes
 from keras_clce.data.examples import Records, damage_as_os_error
+from keras_clce.data.installed import tensorflow, tensorflow_datasets
+from keras_clce.data.spec import DatasetSpec, LoadRequest, SplitPlan, Splits
+from keras_clce.data.splitting import hold_out
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    import tensorflow_datasets as tfds
 
 _RETRIES = 2
 
@@ -60,7 +67,7 @@ class TfdsImages:
         values = self._read_all(feature)
         return values if self._indices is None else values[self._indices]
 
-    def select(self, indices: np.ndarray) -> "TfdsImages":
+    def select(self, indices: np.ndarray) -> TfdsImages:
         """Give the examples at these sorted indices."""
         if self._indices is not None:
             indices = self._indices[indices]
@@ -68,12 +75,13 @@ class TfdsImages:
         selected._labels = self._labels
         return selected
 
-    def mixed(self) -> "TfdsImages":
+    def mixed(self) -> TfdsImages:
         """Give the examples as they are, since TFDS shuffles them when it writes its files."""
         return self
 
     def records(self) -> Records:
         """Give the undecoded images with their labels."""
+        tf, tfds = tensorflow(), tensorflow_datasets()
         dataset = self._read(
             tfds.decode.PartialDecoding(
                 {"image": True, "label": True}, {"image": tfds.decode.SkipDecoding()}
@@ -98,6 +106,7 @@ class TfdsImages:
         return Records(dataset, decode, self.num_examples)
 
     def _read_all(self, feature: str) -> np.ndarray:
+        tfds = tensorflow_datasets()
         records = self._read(tfds.decode.PartialDecoding({feature: True}))
         with damage_as_os_error():
             batches = records.map(lambda record: record[feature]).batch(4096)
@@ -109,7 +118,7 @@ class TfdsImages:
             split=self._split,
             decoders=decoders,
             shuffle_files=False,
-            read_config=tfds.ReadConfig(try_autocache=False),
+            read_config=tensorflow_datasets().ReadConfig(try_autocache=False),
         )
 
 
@@ -130,6 +139,7 @@ def open_builder(spec: DatasetSpec, data_dir: pathlib.Path | None) -> tfds.core.
     Example:
         >>> open_builder(get_spec("cifar100"), pathlib.Path("data"))  # doctest: +SKIP
     """
+    tfds = tensorflow_datasets()
     try:
         builder = tfds.builder(spec.tfds_name, data_dir=data_dir, try_gcs=False)
         if not builder.is_prepared():
@@ -156,9 +166,54 @@ def open_builder(spec: DatasetSpec, data_dir: pathlib.Path | None) -> tfds.core.
     return builder
 
 
+def tfds_splits(request: LoadRequest) -> Splits:
+    """Take the splits of TFDS that the catalog names, and hold out what is missing."""
+    spec = request.spec
+    builder = open_builder(spec, request.folder)
+    plan = spec.splits
+    label = builder.info.features["label"]
+    names = [label.int2str(index) for index in range(label.num_classes)]
+    percent = round(100 * plan.holdout)
+    if plan.validation is None and not plan.stratified:
+        train, validation = f"{plan.train}[:{100 - percent}%]", f"{plan.train}[{100 - percent}%:]"
+    else:
+        train, validation = plan.train, plan.validation
+    sources = [TfdsImages(builder, part) for part in (train, validation, plan.test) if part]
+    # A slice that is held out for validation is of the training images too.
+    counted = sources[: 2 if plan.validation is None and not plan.stratified else 1]
+    least = request.drop_small_classes
+    sources, names, note = without_small_classes(sources, names, least, counted, "training images")
+    if plan.validation is not None:
+        how = f"TFDS's splits {plan.train}/{plan.validation}/{plan.test}"
+    elif plan.stratified:
+        sources[:1] = hold_out(sources[0], plan.holdout, request.seed)
+        how = (
+            f"{percent} % of TFDS's split {plan.train} held out for validation, stratified "
+            f"(seed {request.seed}); tested on TFDS's split {plan.test}"
+        )
+    else:
+        how = (
+            f"the last {percent} % of TFDS's split {plan.train} held out for validation; tested on "
+            f"TFDS's split {plan.test}"
+        )
+    if _announced(builder, plan) != plan.sizes:
+        how += f"; not the official {plan.sizes} split"
+    tfds_name = "" if spec.name == spec.tfds_name else f"{spec.tfds_name} "
+    origin = f"{spec.name} (TFDS {tfds_name}{builder.version})"
+    splits = dict(zip(("train", "validation", "test"), sources, strict=True))
+    return Splits(names, splits, origin, how + note)
+
+
+def _announced(builder, plan: SplitPlan) -> str:
+    splits = builder.info.splits
+    parts = (plan.train, plan.validation, plan.test)
+    return "/".join(f"{splits[part].num_examples:,}" if part in splits else "-" for part in parts)
+
+
 @contextlib.contextmanager
 def _few_retries() -> Iterator[None]:
     """Let TFDS give up on a server after seconds; its ten retries wait for minutes offline."""
+    downloader = tensorflow_datasets().core.download.downloader
     before = downloader.MAX_RETRIES
     downloader.MAX_RETRIES = min(before, _RETRIES)
     try:
@@ -175,13 +230,13 @@ def _reason(error: Exception) -> str:
 
 
 def _known_to_tfds(spec: DatasetSpec) -> bool:
-    return spec.tfds_name in tfds.list_builders(with_community_datasets=False)
+    return spec.tfds_name in tensorflow_datasets().list_builders(with_community_datasets=False)
 
 
 def _what_to_do(spec: DatasetSpec) -> str:
     folder = f"the folder that has {spec.tfds_name}/ in it as `data_dir` (--data_dir)"
     otherwise = "or bring the images as class folders, with the data set image_folder."
-    if spec.source == "few_shot" and spec.tfds_name == "imagenet2012":
+    if spec.task == "few-shot" and spec.tfds_name == "imagenet2012":
         otherwise = "or a folder of class folders that are named by WordNet ids."
     if not _known_to_tfds(spec):
         return f"Pass {folder}, {otherwise}"

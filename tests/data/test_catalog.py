@@ -7,7 +7,8 @@ import pytest
 from sklearn.model_selection import train_test_split
 
 from keras_clce.data import list_datasets, load_dataset
-from keras_clce.data.catalog import format_table, get_spec
+from keras_clce.data.catalog import get_spec
+from keras_clce.data.catalog_table import format_table
 from keras_clce.data.splitting import class_balanced_subset, stratified_split
 
 pytestmark = pytest.mark.any_backend

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from keras_clce.data import decoding, load_dataset
+from keras_clce.data import load_dataset
 from keras_clce.data.decoding import decode_image, is_readable, why_unreadable
 
 pytestmark = pytest.mark.any_backend
@@ -67,7 +67,7 @@ def test_no_permission_and_no_file(photograph, tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     # The administrator, who runs many tests, may read whatever the mode of a file is.
-    monkeypatch.setattr(decoding.Image, "open", refuse)
+    monkeypatch.setattr(Image, "open", refuse)
     check(photograph, "no permission")
 
 

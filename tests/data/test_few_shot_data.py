@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from few_shot_folders import picture, write_class_folders, write_tfds
+from few_shot_folders import expect_images, picture, write_class_folders, write_tfds
 
-from keras_clce.data import few_shot_loading as few_shot
-from keras_clce.data import load_dataset, load_few_shot
+from keras_clce.data import building, load_dataset, load_few_shot
+from keras_clce.data import few_shot_benchmarks as few_shot
 
 pytestmark = pytest.mark.any_backend
 
@@ -58,7 +58,7 @@ def test_cifar_fs_in_full(cifar_fs):
 
 def test_fc100_in_full(shared_data, monkeypatch):
     # CIFAR-FS, above, decodes the same images.
-    monkeypatch.setattr(few_shot.building, "build_split", lambda records, *options: records)
+    monkeypatch.setattr(building, "build_split", lambda records, *options: records)
     data = load_few_shot("fc100", image_size=8, data_dir=shared_data)
     check_whole(data, (60, 20, 20))
     coarse = coarse_of_each_fine_class(shared_data)
@@ -147,7 +147,7 @@ def write_cifar100(root, left_out=(), lone=()):
 
 @pytest.mark.parametrize("name", ["cifar_fs", "fc100"])
 def test_classes_without_their_images_are_named(name, tmp_path, monkeypatch):
-    monkeypatch.setitem(few_shot._IMAGES_PER_CLASS, name, 3)
+    expect_images(monkeypatch, name, 3)
     root = write_cifar100(tmp_path, left_out=["bear"], lone=["bus", "whale"])
     lacking = {
         "cifar_fs": r"cifar_fs must have 3 images.* with bear \(0\), bus \(2\), whale \(2\)$",

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from few_shot_folders import picture, write_class_folders, write_tfds
+from few_shot_folders import expect_images, picture, write_class_folders, write_tfds
 
 from keras_clce.data import building, load_few_shot
-from keras_clce.data import few_shot_loading as few_shot
+from keras_clce.data import few_shot_benchmarks as few_shot
 
 pytestmark = pytest.mark.any_backend
 
@@ -24,7 +24,7 @@ def two_a_class(monkeypatch):
     listed = sorted(few_shot._mini_imagenet_images())
     cut = {image for start in (0, 1) for image in listed[start::600]}
     monkeypatch.setattr(few_shot, "_mini_imagenet_images", lambda: cut)
-    monkeypatch.setitem(few_shot._IMAGES_PER_CLASS, "mini_imagenet", 2)
+    expect_images(monkeypatch, "mini_imagenet", 2)
     return sorted(cut)
 
 

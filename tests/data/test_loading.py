@@ -19,7 +19,7 @@ pytestmark = pytest.mark.any_backend
 TFDS_NAMES = [
     spec.name
     for spec in list_datasets()
-    if spec.source == "tfds" and spec.name != "tiny_imagenet_subset"
+    if spec.tfds_name and spec.task == "transfer" and spec.name != "tiny_imagenet_subset"
 ]
 
 

@@ -5,40 +5,25 @@ import pathlib
 import numpy as np
 
 from keras_clce.data.class_subset import without_small_classes
-from keras_clce.data.decoding import printable
-from keras_clce.data.examples import ExampleSource
 from keras_clce.data.folder_layout import check_classes, split_folders
 from keras_clce.data.image_folder import FolderImages, scan_class_folders
+from keras_clce.data.spec import PARTS, ClassSplits, LoadRequest
 from keras_clce.data.splitting import named
+from keras_clce.files import printable_text
 
-PARTS = ("train", "validation", "test")
 # Shares of the classes, those of miniImageNet.
 _SHARES = {"validation": 0.16, "test": 0.20}
 _LEAST_CLASSES = 2
 
 
-def image_folder(
-    folder: pathlib.Path | None, seed: int, strict: bool, least: int | None
-) -> tuple[ExampleSource, list[str], dict[str, list[str]], str]:
+def image_folder_class_splits(request: LoadRequest) -> ClassSplits:
     """Split the classes of a folder, or take the splits that it has.
 
-    Args:
-        folder: has class folders, or a folder of these for each part.
-        seed: seed of what is drawn.
-        strict: whether a file that is no readable image is an error.
-        least: number of images that a class must have to stay; None keeps all.
-
-    Returns:
-        The images, the names of their classes, those of each part, and how these were made.
-
     Raises:
-        ValueError: if there is no folder, or it has too few classes, or a class in two parts.
+        ValueError: If it has too few classes, or a class in two parts.
     """
-    if folder is None:
-        raise ValueError(
-            "`data_dir` must be the folder of class folders for image_folder. "
-            "Received: data_dir=None"
-        )
+    folder, seed, strict = request.class_folders(), request.seed, request.strict
+    least = request.drop_small_classes
     found = split_folders(folder)
     drawn = [part for part in PARTS[1:] if part not in found]
     for part, path in (found or {"train": folder}).items():
@@ -55,7 +40,7 @@ def image_folder(
         part: [name for name in of_part.class_names if name in names]
         for part, of_part in scanned.items()
     }
-    how = f"image_folder {printable(folder.absolute().name)}, "
+    how = f"image_folder {printable_text(folder.absolute().name)}, "
     if not drawn:
         how += f"classes of its own {_listed(found, PARTS)}"
     elif found:
@@ -68,9 +53,9 @@ def image_folder(
     if few:
         raise ValueError(
             f"Every part of a few-shot data set must have {_LEAST_CLASSES} classes or more. "
-            f"Received: data_dir={printable(folder)}, with fewer in {', '.join(few)}{note}"
+            f"Received: data_dir={printable_text(folder)}, with fewer in {', '.join(few)}{note}"
         )
-    return images, list(names), parts, how + note
+    return ClassSplits(images, list(names), parts, how + note)
 
 
 def _together(folder: pathlib.Path, scanned: dict[str, FolderImages]) -> FolderImages:
@@ -79,8 +64,8 @@ def _together(folder: pathlib.Path, scanned: dict[str, FolderImages]) -> FolderI
     if twice:
         raise ValueError(
             "The splits of a few-shot data set must have different classes. Received: "
-            f"data_dir={printable(folder)}, with {named(twice)} in more than one split. To split "
-            "the classes of one of its folders by seed, pass that folder as data_dir"
+            f"data_dir={printable_text(folder)}, with {named(twice)} in more than one split. "
+            "To split the classes of one of its folders by seed, pass that folder as data_dir"
         )
     starts = np.cumsum([0, *(len(images.class_names) for images in scanned.values())])
     return FolderImages(
@@ -104,4 +89,4 @@ def _draw(names: list[str], drawn: list[str], seed: int) -> dict[str, list[str]]
 
 
 def _listed(found: dict[str, pathlib.Path], parts) -> str:
-    return "/".join(printable(found[part].name) for part in parts if part in found)
+    return "/".join(printable_text(found[part].name) for part in parts if part in found)
