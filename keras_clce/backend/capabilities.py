@@ -6,7 +6,7 @@ import keras
 
 
 def backend_name() -> str:
-    """Name of the backend that runs, for reports; Keras offers it, but one file shall ask."""
+    """Name of the backend that runs, for records and reports."""
     return keras.backend.backend()
 
 

@@ -210,9 +210,9 @@ def process_id() -> int:
 
 @contextlib.contextmanager
 def without_distribution() -> Iterator[None]:
-    """Compute in this process alone; the distribution would have variables made by all together.
+    """Compute in this process, without the distribution, which makes variables by all of them.
 
-    Keras's saving makes some, to compare an optimizer with.
+    Keras's saving makes some, to compare an optimizer with, in the process that writes.
     """
     distribution = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
@@ -225,7 +225,10 @@ def without_distribution() -> Iterator[None]:
 def wait_for_processes() -> None:
     """Wait until all processes that train together are here, however long one takes.
 
-    JAX's own `sync_global_devices` waits for half a minute at the utmost where processors train.
+    `jax.experimental.multihost_utils.sync_global_devices` computes a sum over all devices, for
+    which CPUs wait [half a minute](https://github.com/jax-ml/jax/issues/40831) and not longer. The
+    barrier of JAX's coordinator has no such limit and no public name. Delete when
+    `sync_global_devices` takes a time limit.
     """
     from jax._src.distributed import global_state
 

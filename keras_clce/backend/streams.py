@@ -64,6 +64,8 @@ def batches_as_tuples(data: Any) -> Any:
     """Let a torch `DataLoader` yield tuples where torch collates tuples into lists.
 
     For TensorFlow alone, where Keras takes a list of two views for the numbers of one tensor.
+    Delete when a release has [keras#23096](https://github.com/keras-team/keras/pull/23096), which
+    3.15.1 has not.
 
     Args:
         data: What was given to `fit` or `evaluate`.

@@ -13,7 +13,8 @@ def train_on_prepared(
 
     Keras hands a batch alone to TensorFlow's and torch's `train_step`, but the state as well to
     JAX's, which must not touch variables: there the preparation, which may advance random seeds,
-    runs in a `StatelessScope` and its new values join the state.
+    runs in a `StatelessScope` and its new values join the state. Delete when Keras has a hook for
+    batches inside the compiled step that is the same on all backends.
 
     Args:
         model: The model in training.

@@ -31,6 +31,12 @@ class CLCEModel(TwoViewTraining):
     `compile` adds, each with `val_` for validation data, and of training `feature_norm`, the mean
     length of the pooled features. Prediction and evaluation use one view.
 
+    While the model computes, layers of the encoder that Keras computes slowly on the running
+    backend have another `call`: `Conv2D`, `DepthwiseConv2D`, poolings and normalizations of
+    exactly Keras's own classes. They are what they were afterwards, also where the encoder is used
+    elsewhere, and give the same values. `compile` says what `gradient_cache_size` does to the
+    process.
+
     Args:
         backbone: A Keras model from images `(batch, height, width, channels)` to feature maps or
             to vectors `(batch, channels)`.
@@ -193,7 +199,9 @@ class CLCEModel(TwoViewTraining):
             return call_in_chunks([self.backbone, self.heads], images, self.gradient_cache_size)
 
     def _symbolic_build(self, *args, **kwargs):
-        # Keras's call with the shapes of a first batch, before there are views of it.
+        # Private, for want of a public hook: Keras builds metrics by a call of the model on the
+        # shapes of a first batch, before `train_step` makes views of it. Images of another size
+        # than the encoder's, which only the augmenter takes, would fail there.
         self._building = True
         try:
             super()._symbolic_build(*args, **kwargs)

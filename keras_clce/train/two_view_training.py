@@ -56,7 +56,9 @@ class TwoViewTraining(keras.Model):
                 gradients are those of the whole batch; batch normalisation takes the statistics
                 of each chunk, as if it were a batch, and on JAX those of all devices' chunks
                 together. There are no gradients of the images, and on torch none by
-                `torch.autograd.grad`. Defaults to `None`, all views at once.
+                `torch.autograd.grad`; there Python's garbage collector pauses within each chunk,
+                and collects its youngest generation after it. On TensorFlow the model is not
+                compiled by XLA. Defaults to `None`, all views at once.
             **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss`,
                 as in Keras. `loss_weights` is refused: there is one loss.
 
