@@ -51,15 +51,14 @@ def anchor_values(
     classes, known, embeddings = _checked_batch(labels, embeddings)
     if _fits_in_table(embeddings, chunk_size):
         pairs = all_pairs(classes, embeddings)
-        # Kept for an anchor without a class too, whose gradient is NaN as its value is.
-        kept = ops.logical_or(pairs.num_positives > 0, ops.logical_not(known))
-        values = ops.where(kept, formula(pairs), 0.0)
         has_positive = ops.cast(pairs.num_positives > 0, "float32")
+        # A product, which hands NaN on to the gradient where a choice would not.
+        values = formula(pairs) * has_positive
     else:
         values, has_positive = values_in_chunks(
             classes, embeddings, temperature, chunk_size, chunk_form
         )
-    # It counts, lest a mean leave it out, and a product hands NaN on to the gradient too.
+    # It counts, lest a mean leave it out.
     values = values * ops.cast(ops.where(known, 1.0, float("nan")), "float32")
     return values, ops.where(known, has_positive, 1.0)
 
