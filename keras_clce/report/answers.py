@@ -1,5 +1,6 @@
 """The answer in one sentence: which loss is best, by how much, and whether that can be told."""
 
+import re
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -139,7 +140,7 @@ def sentence(text: str) -> str:
 
 
 def wrapped(text: str) -> str:
-    """Wrap a paragraph, words kept whole.
+    """Wrap a paragraph, words and names in backticks kept whole.
 
     Args:
         text: The paragraph.
@@ -152,4 +153,7 @@ def wrapped(text: str) -> str:
     wrapped(record.data)
     ```
     """
-    return textwrap.fill(text, TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
+    # To `textwrap`, a no-break space is a letter.
+    whole = re.sub("`[^`]*`", lambda name: name[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
+    lines = textwrap.fill(whole, TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
+    return lines.replace("\N{NO-BREAK SPACE}", " ")

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from keras_clce.report import few_shot_answer, summary_table, transfer_answer
+from keras_clce.report.answers import wrapped
 from keras_clce.runs import Record
 
 pytestmark = pytest.mark.any_backend
@@ -217,3 +218,12 @@ def test_few_shot_answer_where_the_baseline_beats_the_encoder_before_training(tm
     assert f"`ce` is best, {expected} above `frozen` across 3 seeds" in in_one_line(
         few_shot_answer(records)
     )
+
+
+def test_lines_do_not_break_within_names():
+    for size in range(40):
+        text = f"{'word ' * 12}{'w' * size} `clce, a label (quick)` {'word ' * 10}"
+        lines = wrapped(text).splitlines()
+        assert " ".join(lines) == text.strip()
+        assert sum("`clce, a label (quick)`" in line for line in lines) == 1
+        assert max(map(len, lines)) <= 100
