@@ -3,7 +3,7 @@
 import pathlib
 import warnings
 
-from keras_clce.data.image_folder import class_folders, warn_of_loose_images
+from keras_clce.data.image_folder import class_folders, has_images, warn_of_loose_images
 from keras_clce.data.splitting import named
 from keras_clce.files import printable_text
 
@@ -19,17 +19,19 @@ def split_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     """Find the folders of a data folder that are splits, and name those that are not used.
 
     A folder with the name of a split is one if it has folders itself, or if a folder for training
-    and one for another split are there; a lone `train/` full of images is a class.
+    and one for another split are there; a lone `train/` full of images is a class. So is a lone
+    folder with the name of a split beside two or more folders of images, where it is not for
+    training or has images of its own.
 
     Args:
-        folder: the data folder.
+        folder: The data folder.
 
     Returns:
         The folder of each split that is there: `"train"`, `"validation"`, `"test"`. Empty where all
         folders are classes.
 
     Raises:
-        ValueError: if there are splits and none to train on.
+        ValueError: If there are splits and none to train on.
     """
     folders = class_folders(folder)
     known = {
@@ -37,14 +39,17 @@ def split_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
         for split, names in SPLIT_NAMES.items()
     }
     found = {split: paths[0] for split, paths in known.items() if paths}
+    if not found:
+        return {}
+    unused = [path for path in folders if path not in found.values()]
     nested = any(class_folders(path) for paths in known.values() for path in paths)
-    if not found or not (nested or ("train" in found and len(found) > 1)):
-        if found:
-            warnings.warn(
-                f"Taken for classes, since there are images and no class folders in them: "
-                f"{_listed(list(found.values()))}",
-                stacklevel=2,
-            )
+    why = None
+    if not nested and not ("train" in found and len(found) > 1):
+        why = "since there are images and no class folders in them"
+    elif _is_class_among_classes(found, unused):
+        why = "since they lie beside other folders of images"
+    if why:
+        warnings.warn(f"Taken for classes, {why}: {_listed(list(found.values()))}", stacklevel=2)
         return {}
     if "train" not in found:
         raise ValueError(
@@ -53,7 +58,6 @@ def split_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
             f"data_dir={printable_text(folder)}, with {_listed(folders)}"
         )
     warn_of_loose_images(folder)
-    unused = [path for path in folders if path not in found.values()]
     if unused:
         warnings.warn(
             f"Not used, beside the splits {_listed(list(found.values()))} of "
@@ -63,19 +67,27 @@ def split_folders(folder: pathlib.Path) -> dict[str, pathlib.Path]:
     return found
 
 
+def _is_class_among_classes(found: dict[str, pathlib.Path], others: list[pathlib.Path]) -> bool:
+    """Whether the one folder with the name of a split is more likely a class with sub-folders."""
+    if len(found) != 1 or sum(map(has_images, others)) < 2:
+        return False
+    ((split, path),) = found.items()
+    return split != "train" or has_images(path, below=False)
+
+
 def check_classes(
     folder: pathlib.Path, least: int = 2, split: bool = False, purpose: str = ""
 ) -> None:
     """Check that a folder has several class folders, before any image is read.
 
     Args:
-        folder: the folder of class folders.
-        least: number of class folders that are needed.
-        split: whether the folder is a split of the data folder, which cannot be passed itself.
-        purpose: what they are needed for, for people to read.
+        folder: The folder of class folders.
+        least: Number of class folders that are needed.
+        split: Whether the folder is a split of the data folder, which cannot be passed itself.
+        purpose: What they are needed for, for people to read.
 
     Raises:
-        ValueError: if it has fewer; the message names a folder further down that would serve.
+        ValueError: If it has fewer; the message names a folder further down that would serve.
     """
     folders = class_folders(folder)
     if not folders or len(folders) >= least:

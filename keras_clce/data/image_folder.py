@@ -179,6 +179,23 @@ def _dead_links(folder: pathlib.Path) -> list[tuple]:
     return [(path, *why_unreadable(path)) for path in dead if not path.name.startswith(".")]
 
 
+def has_images(folder: pathlib.Path, below: bool = True) -> bool:
+    """Say whether files of a folder have names of images.
+
+    Args:
+        folder: The folder.
+        below: Whether files in folders below count. Defaults to True.
+    """
+    suffixes = pillow().registered_extensions()
+    for _, folders, files in os.walk(folder):
+        visible = (name for name in files if not name.startswith("."))
+        if any(pathlib.PurePath(name).suffix.lower() in suffixes for name in visible):
+            return True
+        if not below:
+            folders.clear()
+    return False
+
+
 def warn_of_loose_images(folder: pathlib.Path) -> None:
     """Warn of images that lie in a folder of class folders, or of splits, and in none of these."""
     suffixes = pillow().registered_extensions()

@@ -22,9 +22,9 @@ def tensorflow(purpose: str = "The data pipeline") -> ModuleType:
     return import_module("tensorflow", purpose, _EXTRA)
 
 
-def tensorflow_datasets() -> ModuleType:
-    """Import TensorFlow Datasets, or say which command installs it; as `tensorflow`."""
-    return import_module("tensorflow_datasets", "Reading a data set of TFDS", _EXTRA)
+def tensorflow_datasets(module: str = "") -> ModuleType:
+    """Import a module of TensorFlow Datasets, or say which command installs it; as `tensorflow`."""
+    return import_module(f"tensorflow_datasets{module}", "Reading a data set of TFDS", _EXTRA)
 
 
 def pillow(module: str = "Image") -> ModuleType:

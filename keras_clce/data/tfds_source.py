@@ -213,7 +213,7 @@ def _announced(builder, plan: SplitPlan) -> str:
 @contextlib.contextmanager
 def _few_retries() -> Iterator[None]:
     """Let TFDS give up on a server after seconds; its ten retries wait for minutes offline."""
-    downloader = tensorflow_datasets().core.download.downloader
+    downloader = tensorflow_datasets(".core.download.downloader")
     before = downloader.MAX_RETRIES
     downloader.MAX_RETRIES = min(before, _RETRIES)
     try:

@@ -50,6 +50,23 @@ def test_unknown_name_lists_the_valid_ones():
         load_dataset("flowers", image_size=32)
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("cifra10", "cifar10"), ("Oxford_Pets", "oxford_pets"), ("tiny-imagenet", "tiny_imagenet")],
+)
+def test_an_unknown_name_that_is_near_another_is_asked_about(name, near):
+    with pytest.raises(ValueError, match=rf"\(did you mean {near}\?\)\. Received: name='{name}'"):
+        get_spec(name)
+    with pytest.raises(ValueError, match=r"tiny_imagenet\. Received: name='qqqq'"):
+        get_spec("qqqq")
+
+
+def test_every_row_has_a_loader_for_its_task():
+    for spec in list_datasets():
+        assert spec.loader or spec.few_shot_loader
+        assert spec.task == ("transfer" if spec.loader else "few-shot")
+
+
 def test_table_fits_120_columns_and_names_every_row():
     table = format_table()
     assert max(map(len, table.splitlines())) <= 120

@@ -175,6 +175,31 @@ def test_a_class_may_be_called_train(tmp_path):
         load(tmp_path / "splits")
 
 
+@pytest.mark.parametrize("name", ["test", "dev", "Val"])
+def test_a_class_with_folders_below_may_have_the_name_of_a_split(tmp_path, name):
+    folders(tmp_path, ["car", "ship"])
+    folders(tmp_path / name, ["a", "b"], 10)
+    with pytest.warns(UserWarning, match=f"Taken for classes, .*beside other.*: {name}/$"):
+        data = load(tmp_path)
+    assert sorted(data.class_names) == sorted(["car", "ship", name])
+    assert sum(np.bincount(data.train.labels)) == 42
+    # Beside one other folder it is as likely that the training images have another name.
+    folders(tmp_path / "splits" / name, ["a", "b"])
+    folders(tmp_path / "splits", ["trainset"])
+    with pytest.raises(ValueError, match=f"folders of class folders: train/.*{name}/"):
+        load(tmp_path / "splits")
+
+
+def test_a_train_folder_with_class_folders_is_a_split_unless_it_has_images_too(tmp_path):
+    folders(tmp_path, ["car", "ship"])
+    folders(tmp_path / "train", ["a", "b"], 10)
+    with pytest.warns(UserWarning, match=r"Not used, beside the splits train/ .*: car/, ship/$"):
+        assert load(tmp_path).class_names == ("a", "b")
+    (tmp_path / "train" / "a" / "000.png").rename(tmp_path / "train" / "000.png")
+    with pytest.warns(UserWarning, match="Taken for classes"):
+        assert load(tmp_path).class_names == ("car", "ship", "train")
+
+
 # === Few-shot folders with splits ===
 
 
