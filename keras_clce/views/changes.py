@@ -201,6 +201,9 @@ class RandomOperation(Change):
         """Do all operations to all images, and keep the one that was drawn for each."""
         number, *_, slides = drawn
         side = images.shape[1]
+        # Products with matrices leave noise in the last bits of a plain channel, which would be
+        # stretched from black to white.
+        images = ops.round(images * 1024.0) / 1024.0
         changed = self.apply_by_pixel(ops, images, drawn)
         others = (
             pixels.stretch(ops, images),

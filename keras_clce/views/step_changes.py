@@ -60,6 +60,7 @@ OPS = types.SimpleNamespace(
     minimum=ops.minimum,
     reshape=ops.reshape,
     rgb_to_hsv=ops.image.rgb_to_hsv,
+    round=ops.round,
     shape=ops.shape,
     softmax=ops.softmax,
     stack=ops.stack,
