@@ -20,22 +20,23 @@ def balanced_order(
     all repeats them.
 
     Args:
-        labels: integer classes (examples,).
-        batch_size: examples a batch, a multiple of `images_per_class`.
-        images_per_class: examples of each class in a batch, at least 2.
-        seed: seed of the choice.
-        epoch: number of the epoch, which changes the choice.
+        labels: Integer classes (examples,).
+        batch_size: Examples per batch, a multiple of `images_per_class`.
+        images_per_class: Examples of each class in a batch, at least 2.
+        seed: Seed of the choice.
+        epoch: Number of the epoch, which changes the choice.
 
     Returns:
         Indices (steps, batch_size); steps is examples // batch_size.
 
     Raises:
-        ValueError: if a number is out of its range, or there are too few classes.
+        ValueError: If a number is out of its range, or there are too few classes.
 
     Example:
-        >>> order = balanced_order(np.arange(40) % 8, 8, 2, seed=0, epoch=0)
-        >>> order.shape
-        (5, 8)
+    ```python
+    order = balanced_order(np.arange(40) % 8, 8, 2, seed=0, epoch=0)
+    order.shape  # (5, 8)
+    ```
     """
     labels = np.asarray(labels)
     check_balance(labels, batch_size, images_per_class)
@@ -66,7 +67,7 @@ class ClassBalancedBatches(keras.utils.PyDataset):
     Args:
         images: Images `(examples, height, width, channels)`, or a pair of arrays of views.
         labels: Integer classes `(examples,)`.
-        batch_size: Examples a batch, a multiple of `images_per_class`. Defaults to 64.
+        batch_size: Examples per batch, a multiple of `images_per_class`. Defaults to 64.
         images_per_class: K, at least 2; P is `batch_size // images_per_class`. Defaults to 4.
         seed: Seed of the choice; every epoch chooses anew. Defaults to 0.
         **kwargs: As in `keras.utils.PyDataset`.
@@ -100,13 +101,13 @@ class ClassBalancedBatches(keras.utils.PyDataset):
         lengths = {len(part) for part in keras.tree.flatten(images)}
         if lengths != {len(self.labels)}:
             raise ValueError(
-                f"`images` must have one row a label, {len(self.labels)}. "
+                f"`images` must have one row per label, {len(self.labels)}. "
                 f"Received: images of lengths {sorted(lengths)}"
             )
         warn_of_repeats(self.labels, images_per_class)
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Number of batches per epoch."""
         return len(self._order)
 
     def __getitem__(self, index: int) -> tuple[Any, np.ndarray]:
@@ -129,7 +130,7 @@ def check_balance(labels: np.ndarray, batch_size: int, images_per_class: int) ->
     """Check that labels allow balanced batches, as `balanced_order` describes them.
 
     Raises:
-        ValueError: if they do not.
+        ValueError: If they do not.
     """
     if images_per_class < 2 or batch_size % images_per_class:
         raise ValueError(
@@ -157,9 +158,9 @@ def warn_of_repeats(
     """Warn of classes with fewer images than a batch shows of each.
 
     Args:
-        labels: integer classes (examples,).
-        images_per_class: examples of each class in a batch.
-        class_names: names of the classes; None gives their numbers.
+        labels: Integer classes (examples,).
+        images_per_class: Examples of each class in a batch.
+        class_names: Names of the classes; None gives their numbers.
     """
     numbers, counts = np.unique(labels, return_counts=True)
     few = [

@@ -72,7 +72,7 @@ def build_split(
     parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
     decoded = records.dataset.map(records.decode, **parallel)
     if decoded.element_spec[0].shape.is_fully_defined():
-        # Images of one size are resized a batch at a time, which is several times faster.
+        # Images of one size are resized batch by batch, which is several times faster.
         resized = decoded.batch(_LOADING_BATCH).map(resize, **parallel)
     else:
         resized = decoded.map(resize, **parallel).batch(_LOADING_BATCH)

@@ -9,14 +9,15 @@ def format_table(width: int = 120) -> str:
     """Format the catalog as a plain table.
 
     Args:
-        width: the longest line, in characters; long cells go on in the next line.
+        width: The longest line, in characters; long cells go on in the next line.
 
     Returns:
         The table, without a final line break.
 
     Example:
-        >>> print(format_table().splitlines()[0].split()[0])
-        name
+    ```python
+    print(format_table().splitlines()[0].split()[0])  # name
+    ```
     """
     header = ("name", "classes", "train/val/test", "task", "paper", "licence", "download", "note")
     rows = [

@@ -17,8 +17,8 @@ class ClassSubset:
     """The examples of some classes, as an `ExampleSource`.
 
     Args:
-        source: examples of these classes alone, with their labels in the whole.
-        new_labels: the label (classes of the whole,) that each class has here, -1 for the others.
+        source: Examples of these classes alone, with their labels in the whole.
+        new_labels: The label (classes of the whole,) that each class has here, -1 for the others.
     """
 
     source: ExampleSource
@@ -56,9 +56,9 @@ def of_classes(source: ExampleSource, classes: np.ndarray, num_classes: int) -> 
     """Keep the examples of these classes.
 
     Args:
-        source: the examples.
-        classes: labels of the classes to keep, in the order of their new labels.
-        num_classes: number of classes of the source.
+        source: The examples.
+        classes: Labels of the classes to keep, in the order of their new labels.
+        num_classes: Number of classes of the source.
 
     Returns:
         Their examples, with labels from 0.
@@ -79,18 +79,18 @@ def without_small_classes(
     """Leave classes with few images out of sources that share their classes.
 
     Args:
-        sources: what the classes are left out of.
-        class_names: names of the classes.
-        least: number of images that a class must have to stay; None keeps all.
-        counted: the sources whose images count.
-        what: what is counted, for people to read.
+        sources: What the classes are left out of.
+        class_names: Names of the classes.
+        least: Number of images that a class must have to stay; None keeps all.
+        counted: The sources whose images count.
+        what: What is counted, for people to read.
 
     Returns:
         The sources, the names of the classes that stay, and a phrase for the split note that begins
         with `"; "`, `""` where all stay.
 
     Raises:
-        ValueError: if fewer than two classes stay.
+        ValueError: If fewer than two classes stay.
     """
     names = tuple(class_names)
     if least is None:

@@ -20,20 +20,21 @@ def decode_image(path: str | pathlib.Path) -> np.ndarray:
     be within [0, 1] where none exceeds 1.
 
     Args:
-        path: the file.
+        path: The file.
 
     Returns:
         uint8 RGB array (height, width, 3).
 
     Raises:
-        OSError: if the file is no image or is damaged; the message says why.
+        OSError: If the file is no image or is damaged; the message says why.
 
     Example:
-        >>> import keras, numpy, tempfile
-        >>> path = tempfile.mkdtemp() + "/1.png"
-        >>> keras.utils.save_img(path, numpy.zeros((4, 6, 3)))
-        >>> decode_image(path).shape
-        (4, 6, 3)
+    ```python
+    import keras, numpy, tempfile
+    path = tempfile.mkdtemp() + "/1.png"
+    keras.utils.save_img(path, numpy.zeros((4, 6, 3)))
+    decode_image(path).shape  # (4, 6, 3)
+    ```
     """
     pillow()  # a missing package is no damaged file
     try:
@@ -56,15 +57,16 @@ def why_unreadable(path: str | pathlib.Path) -> tuple[str, str] | None:
     """Say why `decode_image` cannot decode the whole file.
 
     Args:
-        path: the file.
+        path: The file.
 
     Returns:
         The kind of reason, which many files share, and the details of this one, `""` where there
         are none; None where the file can be decoded.
 
     Example:
-        >>> why_unreadable("no/such.png")
-        ('missing file or dead link', '')
+    ```python
+    why_unreadable("no/such.png")  # ('missing file or dead link', '')
+    ```
     """
     pillow()
     try:

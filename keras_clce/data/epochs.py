@@ -28,7 +28,7 @@ def epochs_in_memory(
 
     Args:
         stored: Arrays `(examples, ...)`.
-        batch_size: Examples a batch; what does not fill an epoch's last one is left out.
+        batch_size: Examples per batch; what does not fill an epoch's last one is left out.
         share: (index, count): every count-th example of a batch, from that index on.
         root: Random key of the run.
         initial_epoch: Epoch to begin with.

@@ -24,9 +24,9 @@ class FolderImages:
     """Readable images of a folder of class folders.
 
     Args:
-        paths: one path per image.
-        labels: integer labels of the same length.
-        class_names: names of the class folders, sorted.
+        paths: One path per image.
+        labels: Integer labels of the same length.
+        class_names: Names of the class folders, sorted.
     """
 
     paths: np.ndarray
@@ -80,28 +80,29 @@ def scan_class_folders(
     Links to folders are followed; one that leads back to a folder above it is not.
 
     Args:
-        folder: has one folder per class; images may lie in folders below.
-        strict: whether a file that is no readable image is an error.
-        class_names: names that the class folders must have; None takes those that are there.
-        only: names of the class folders that count; None takes all.
-        without: names of class folders that are passed over.
-        allow_empty: whether a class folder may be without a readable image.
+        folder: Has one folder per class; images may lie in folders below.
+        strict: Whether a file that is no readable image is an error.
+        class_names: Names that the class folders must have; None takes those that are there.
+        only: Names of the class folders that count; None takes all.
+        without: Names of class folders that are passed over.
+        allow_empty: Whether a class folder may be without a readable image.
 
     Returns:
         The images, sorted by class and by path.
 
     Raises:
-        FileNotFoundError: if the folder has no class folder.
-        ValueError: if a class folder has no image, if `strict` and a file cannot be read, or if
+        FileNotFoundError: If the folder has no class folder.
+        ValueError: If a class folder has no image, if `strict` and a file cannot be read, or if
             the class folders are not `class_names`.
 
     Example:
-        >>> import keras, numpy, tempfile
-        >>> root = pathlib.Path(tempfile.mkdtemp())
-        >>> (root / "cat").mkdir()
-        >>> keras.utils.save_img(root / "cat" / "1.png", numpy.zeros((4, 4, 3)))
-        >>> scan_class_folders(root).class_names
-        ('cat',)
+    ```python
+    import keras, numpy, tempfile
+    root = pathlib.Path(tempfile.mkdtemp())
+    (root / "cat").mkdir()
+    keras.utils.save_img(root / "cat" / "1.png", numpy.zeros((4, 4, 3)))
+    scan_class_folders(root).class_names  # ('cat',)
+    ```
     """
     classes = {
         printable_text(path.name): path
@@ -151,7 +152,7 @@ def class_folders(folder: pathlib.Path) -> list[pathlib.Path]:
     Hidden ones are left out, and so are links to `folder` itself or to what it lies in.
 
     Raises:
-        ValueError: if two of them are links to one folder, whose images would have two labels.
+        ValueError: If two of them are links to one folder, whose images would have two labels.
     """
     root = os.path.realpath(folder)
     folders, by_place = [], {}

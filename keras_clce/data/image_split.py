@@ -27,27 +27,28 @@ class ImageSplit:
     Splits come from `load_dataset`, or from arrays:
 
     Args:
-        images: uint8 array (examples, side, side, 3), or None where the split streams.
-        labels: integer array (examples,), or None where the split streams.
-        image_size: side of the images and views that the split gives, in pixels.
-        flip: whether views may be mirrored.
-        interpolation: of resizes, `"bilinear"` or `"bicubic"`.
+        images: Uint8 array (examples, side, side, 3), or None where the split streams.
+        labels: Integer array (examples,), or None where the split streams.
+        image_size: Side of the images and views that the split gives, in pixels.
+        flip: Whether views may be mirrored.
+        interpolation: Of resizes, `"bilinear"` or `"bicubic"`.
         stream: `Records` whose `decode` gives (square uint8 image, label, aspect), for a split that
             is too large for memory; used where `images` is None.
-        crop_fraction: share of the shorter side that un-augmented images keep, from the middle; 1
+        crop_fraction: Share of the shorter side that un-augmented images keep, from the middle; 1
             keeps the whole image.
-        aspects: width / height that the images had before they were squeezed into squares, float
+        aspects: Width / height that the images had before they were squeezed into squares, float
             array (examples,); None means squares.
-        class_names: names of the classes, for messages; None gives their numbers.
+        class_names: Names of the classes, for messages; None gives their numbers.
 
     Raises:
-        ValueError: if an argument is out of range or of another shape or dtype than described.
+        ValueError: If an argument is out of range or of another shape or dtype than described.
 
     Example:
-        >>> split = ImageSplit(np.zeros((8, 10, 10, 3), np.uint8), np.arange(8), image_size=8)
-        >>> (view_1, view_2), labels = next(iter(split.view_pairs(4)))
-        >>> view_1.shape.as_list(), labels.shape.as_list()
-        ([4, 8, 8, 3], [4])
+    ```python
+    split = ImageSplit(np.zeros((8, 10, 10, 3), np.uint8), np.arange(8), image_size=8)
+    (view_1, view_2), labels = next(iter(split.view_pairs(4)))
+    view_1.shape.as_list(), labels.shape.as_list()  # ([4, 8, 8, 3], [4])
+    ```
     """
 
     def __init__(
@@ -104,19 +105,20 @@ class ImageSplit:
         """Give the examples once, in order and un-augmented.
 
         Args:
-            batch_size: images per batch; the last batch may be smaller.
+            batch_size: Images per batch; the last batch may be smaller.
 
         Returns:
             A dataset of (float32 images (batch, image_size, image_size, 3) in 0..255, int64 labels
             (batch,)).
 
         Raises:
-            ValueError: if `batch_size` is not a positive integer.
+            ValueError: If `batch_size` is not a positive integer.
 
         Example:
-            >>> split = ImageSplit(np.zeros((5, 10, 10, 3), np.uint8), np.arange(5), image_size=8)
-            >>> [len(labels) for _, labels in split.batches(2)]
-            [2, 2, 1]
+        ```python
+        split = ImageSplit(np.zeros((5, 10, 10, 3), np.uint8), np.arange(5), image_size=8)
+        [len(labels) for _, labels in split.batches(2)]  # [2, 2, 1]
+        ```
         """
         tf, view = tensorflow(), self.view("none")
 
@@ -130,19 +132,20 @@ class ImageSplit:
         """Give the uint8 images as they are kept, larger than `image_size` in training splits.
 
         Args:
-            batch_size: images per batch; the last batch may be smaller.
+            batch_size: Images per batch; the last batch may be smaller.
 
         Returns:
             A dataset of (uint8 images (batch, side, side, 3), int64 labels (batch,), float32
             aspects (batch,), width / height before the images were squeezed), in order.
 
         Raises:
-            ValueError: if `batch_size` is not a positive integer.
+            ValueError: If `batch_size` is not a positive integer.
 
         Example:
-            >>> split = ImageSplit(np.zeros((5, 10, 10, 3), np.uint8), np.arange(5), image_size=8)
-            >>> next(iter(split.stored_batches(2)))[0].shape.as_list()
-            [2, 10, 10, 3]
+        ```python
+        split = ImageSplit(np.zeros((5, 10, 10, 3), np.uint8), np.arange(5), image_size=8)
+        next(iter(split.stored_batches(2)))[0].shape.as_list()  # [2, 10, 10, 3]
+        ```
         """
         _check_positive("batch_size", batch_size)
         return self._stored.batches(batch_size)
@@ -151,19 +154,20 @@ class ImageSplit:
         """Give the function that draws one view of each image of a stored batch.
 
         Args:
-            policy: one of `VIEW_POLICIES`.
+            policy: One of `VIEW_POLICIES`.
 
         Returns:
             What `make_view` builds for this split.
 
         Raises:
-            ValueError: if the policy is unknown.
+            ValueError: If the policy is unknown.
 
         Example:
-            >>> split = ImageSplit(np.zeros((5, 10, 10, 3), np.uint8), np.arange(5), image_size=8)
-            >>> images, labels, aspects = next(iter(split.stored_batches(2)))
-            >>> split.view("light")(images, aspects, tf.constant([0, 1])).shape.as_list()
-            [2, 8, 8, 3]
+        ```python
+        split = ImageSplit(np.zeros((5, 10, 10, 3), np.uint8), np.arange(5), image_size=8)
+        images, labels, aspects = next(iter(split.stored_batches(2)))
+        split.view("light")(images, aspects, tf.constant([0, 1])).shape.as_list()  # [2, 8, 8, 3]
+        ```
         """
         tensorflow("Making views")
         from keras_clce.views.pipeline import make_view
@@ -186,11 +190,11 @@ class ImageSplit:
         shuffles anew and drops what does not fill its last batch.
 
         Args:
-            batch_size: images per batch; each batch has that many pairs.
-            policy: one of `VIEW_POLICIES`.
-            seed: seed of the order and of the views.
-            initial_epoch: epoch to begin with, from 0.
-            images_per_class: images of each class in a batch, at least 2, where batches shall be
+            batch_size: Images per batch; each batch has that many pairs.
+            policy: One of `VIEW_POLICIES`.
+            seed: Seed of the order and of the views.
+            initial_epoch: Epoch to begin with, from 0.
+            images_per_class: Images of each class in a batch, at least 2, where batches shall be
                 balanced; None shuffles all.
             share: (index, count): give every count-th image of each batch from that index on, for
                 processes that train on one batch together. What they give together is what one
@@ -202,12 +206,14 @@ class ImageSplit:
             (batch_size / count,). An epoch has `num_examples // batch_size` batches.
 
         Raises:
-            ValueError: if an argument is out of range, or the split is smaller than a batch.
+            ValueError: If an argument is out of range, or the split is smaller than a batch.
 
         Example:
-            >>> split = ImageSplit(np.zeros((8, 10, 10, 3), np.uint8), np.arange(8), image_size=8)
-            >>> pairs = split.view_pairs(4, policy="simclr", seed=1)
-            >>> steps_per_epoch = split.num_examples // 4
+        ```python
+        split = ImageSplit(np.zeros((8, 10, 10, 3), np.uint8), np.arange(8), image_size=8)
+        pairs = split.view_pairs(4, policy="simclr", seed=1)
+        steps_per_epoch = split.num_examples // 4
+        ```
         """
         _check_positive("batch_size", batch_size)
         tf, view = tensorflow(), self.view(policy)
@@ -256,15 +262,17 @@ class ImageSplit:
         It warns once of classes with fewer images, which repeat them.
 
         Args:
-            batch_size: images per batch.
-            images_per_class: images of each class in a batch.
+            batch_size: Images per batch.
+            images_per_class: Images of each class in a batch.
 
         Raises:
-            ValueError: if they cannot, or the split streams.
+            ValueError: If they cannot, or the split streams.
 
         Example:
-            >>> split = ImageSplit(np.zeros((8, 9, 9, 3), np.uint8), np.arange(8) % 2, image_size=8)
-            >>> split.check_balanced(4, 2)
+        ```python
+        split = ImageSplit(np.zeros((8, 9, 9, 3), np.uint8), np.arange(8) % 2, image_size=8)
+        split.check_balanced(4, 2)
+        ```
         """
         if self.streams:
             raise ValueError(
@@ -283,9 +291,10 @@ class ImageSplit:
             uint8 images (examples, image_size, image_size, 3) and int64 labels (examples,).
 
         Example:
-            >>> split = ImageSplit(np.zeros((5, 10, 10, 3), np.uint8), np.arange(5), image_size=8)
-            >>> split.arrays()[0].shape
-            (5, 8, 8, 3)
+        ```python
+        split = ImageSplit(np.zeros((5, 10, 10, 3), np.uint8), np.arange(5), image_size=8)
+        split.arrays()[0].shape  # (5, 8, 8, 3)
+        ```
         """
         kept = self._stored.arrays_of(self.image_size)
         if kept is not None:

@@ -15,8 +15,9 @@ def named(items: Sequence) -> str:
     """Name the first ten of some things, and say how many more there are.
 
     Example:
-        >>> named(["a", "b"])
-        'a, b'
+    ```python
+    named(["a", "b"])  # 'a, b'
+    ```
     """
     more = len(items) - _MOST_NAMED
     return ", ".join(map(str, items[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
@@ -31,17 +32,18 @@ def stratified_split(
     has two or more, and never its last one.
 
     Args:
-        labels: integer labels of shape (examples,).
-        fraction: share of each class that goes to the second part, in (0, 1).
-        seed: seed of the choice.
+        labels: Integer labels of shape (examples,).
+        fraction: Share of each class that goes to the second part, in (0, 1).
+        seed: Seed of the choice.
 
     Returns:
         The sorted indices of the first and of the second part.
 
     Example:
-        >>> first, second = stratified_split(np.repeat([0, 1], 10), 0.2, seed=0)
-        >>> len(first), len(second)
-        (16, 4)
+    ```python
+    first, second = stratified_split(np.repeat([0, 1], 10), 0.2, seed=0)
+    len(first), len(second)  # (16, 4)
+    ```
     """
     rng = np.random.default_rng(seed)
     second = []
@@ -61,9 +63,9 @@ def hold_out(
     """Divide a source as `stratified_split` does its labels.
 
     Args:
-        source: the examples.
-        fraction: share of each class that is held out, in (0, 1).
-        seed: seed of the choice.
+        source: The examples.
+        fraction: Share of each class that is held out, in (0, 1).
+        seed: Seed of the choice.
 
     Returns:
         What stays, and what is held out.
@@ -82,17 +84,17 @@ def three_way(
     """Divide a source without splits of its own into three that have the same class proportions.
 
     Args:
-        source: the examples.
-        class_names: names of the classes.
-        validation_share: share of all examples that goes to validation.
-        test_share: share of all examples that goes to the test.
-        seed: seed of the choice.
+        source: The examples.
+        class_names: Names of the classes.
+        validation_share: Share of all examples that goes to validation.
+        test_share: Share of all examples that goes to the test.
+        seed: Seed of the choice.
 
     Returns:
         The sources of `"train"`, `"validation"` and `"test"`.
 
     Raises:
-        ValueError: if a class has fewer than 3 examples; such classes are named.
+        ValueError: If a class has fewer than 3 examples; such classes are named.
     """
     counts = np.bincount(source.read_labels(), minlength=len(class_names))
     small = [f"{class_names[label]} ({counts[label]})" for label in np.flatnonzero(counts < 3)]
@@ -115,17 +117,18 @@ def class_balanced_subset(labels: np.ndarray, limit: int, seed: int) -> np.ndarr
     gets one example each.
 
     Args:
-        labels: integer labels of shape (examples,).
-        limit: number of examples to choose, at least 1.
-        seed: seed of the choice.
+        labels: Integer labels of shape (examples,).
+        limit: Number of examples to choose, at least 1.
+        seed: Seed of the choice.
 
     Returns:
         The sorted indices of the chosen examples, all of them where there are no more than `limit`.
 
     Example:
-        >>> chosen = class_balanced_subset(np.repeat([0, 1], [50, 2]), 6, seed=0)
-        >>> np.bincount(np.repeat([0, 1], [50, 2])[chosen]).tolist()
-        [4, 2]
+    ```python
+    chosen = class_balanced_subset(np.repeat([0, 1], [50, 2]), 6, seed=0)
+    np.bincount(np.repeat([0, 1], [50, 2])[chosen]).tolist()  # [4, 2]
+    ```
     """
     rng = np.random.default_rng(seed)
     classes = _members_by_class(labels)
@@ -147,15 +150,16 @@ def mixed_order(labels: np.ndarray) -> np.ndarray:
     place, such as few-shot tasks, does not change.
 
     Args:
-        labels: integer labels of shape (examples,).
+        labels: Integer labels of shape (examples,).
 
     Returns:
         Indices of all examples.
 
     Example:
-        >>> labels = np.repeat([0, 1, 2], 4)
-        >>> np.bincount(labels[mixed_order(labels)][:6]).tolist()
-        [1, 3, 2]
+    ```python
+    labels = np.repeat([0, 1, 2], 4)
+    np.bincount(labels[mixed_order(labels)][:6]).tolist()  # [1, 3, 2]
+    ```
     """
     shuffled = np.random.default_rng(0).permutation(labels)
     order = np.empty(len(labels), np.int64)

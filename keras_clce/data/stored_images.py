@@ -51,7 +51,7 @@ class StoredArrays:
     """Images in memory, as `StoredImages`.
 
     Args:
-        images: uint8 array (examples, side, side, 3).
+        images: Uint8 array (examples, side, side, 3).
         labels: int64 labels (examples,).
         aspects: float32 aspects (examples,).
     """

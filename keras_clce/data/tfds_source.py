@@ -28,14 +28,15 @@ class TfdsImages:
     """A split of a TFDS data set, or some of its examples.
 
     Args:
-        builder: the prepared builder.
-        split: a TFDS split, such as `"train"` or `"train[:98%]"`.
-        indices: sorted indices of the examples that are meant; None means all.
+        builder: The prepared builder.
+        split: A TFDS split, such as `"train"` or `"train[:98%]"`.
+        indices: Sorted indices of the examples that are meant; None means all.
 
     Example:
-        >>> builder = open_builder(get_spec("cifar100"), data_dir)  # doctest: +SKIP
-        >>> TfdsImages(builder, "test").num_examples  # doctest: +SKIP
-        10000
+    ```python
+    builder = open_builder(get_spec("cifar100"), data_dir)
+    TfdsImages(builder, "test").num_examples  # 10000
+    ```
     """
 
     def __init__(
@@ -126,18 +127,20 @@ def open_builder(spec: DatasetSpec, data_dir: pathlib.Path | None) -> tfds.core.
     """Open a TFDS data set, and download it only where its prepared files are not there.
 
     Args:
-        spec: the row of the catalog.
+        spec: The row of the catalog.
         data_dir: TFDS's data folder; None is its own.
 
     Returns:
         The prepared builder.
 
     Raises:
-        FileNotFoundError: if the data are neither there nor can be downloaded; the message says
+        FileNotFoundError: If the data are neither there nor can be downloaded; the message says
             what to do.
 
     Example:
-        >>> open_builder(get_spec("cifar100"), pathlib.Path("data"))  # doctest: +SKIP
+    ```python
+    open_builder(get_spec("cifar100"), pathlib.Path("data"))
+    ```
     """
     tfds = tensorflow_datasets()
     try:

@@ -20,20 +20,22 @@ class RandomResizedCrop(keras.layers.Layer):
     backend.
 
     Args:
-        area: smallest and largest share of the image's area.
-        aspect_ratio: smallest and largest width / height of a box, in pixels; a box that does not
+        area: Smallest and largest share of the image's area.
+        aspect_ratio: Smallest and largest width / height of a box, in pixels; a box that does not
             fit shrinks until it does.
-        seed: seed of the draws.
-        size: height and width of the results, in pixels; None is the size that the images have.
+        seed: Seed of the draws.
+        size: Height and width of the results, in pixels; None is the size that the images have.
 
     Call arguments:
         images: (batch, height, width, channels), of any height and width.
-        training: where it is False the box is the middle square instead, or all of the image where
+        training: Where it is False the box is the middle square instead, or all of the image where
             it has the right size.
 
     Example:
-        >>> tuple(RandomResizedCrop(seed=1, size=6)(np.zeros((2, 9, 8, 3)), training=True).shape)
-        (2, 6, 6, 3)
+    ```python
+    crop = RandomResizedCrop(seed=1, size=6)
+    crop(np.zeros((2, 9, 8, 3)), training=True).shape  # (2, 6, 6, 3)
+    ```
     """
 
     def __init__(
@@ -96,14 +98,15 @@ class MiddleSquare(keras.layers.Layer):
     """Cut the middle square out of each image and resize it.
 
     Args:
-        size: height and width of the results, in pixels.
+        size: Height and width of the results, in pixels.
 
     Call arguments:
         images: (batch, height, width, channels), of any height and width.
 
     Example:
-        >>> tuple(MiddleSquare(6)(np.zeros((2, 9, 8, 3))).shape)
-        (2, 6, 6, 3)
+    ```python
+    MiddleSquare(6)(np.zeros((2, 9, 8, 3))).shape  # (2, 6, 6, 3)
+    ```
     """
 
     def __init__(self, size: int, **kwargs) -> None:
@@ -180,8 +183,9 @@ class SeededGrayscale(keras.layers.RandomGrayscale):
     """`RandomGrayscale` whose config has its seed, for models that were saved with it.
 
     Example:
-        >>> SeededGrayscale(0.2, seed=3).get_config()["seed"]
-        3
+    ```python
+    SeededGrayscale(0.2, seed=3).get_config()["seed"]  # 3
+    ```
     """
 
     def get_config(self):
@@ -204,22 +208,23 @@ def two_view_augmenter(
     flip and two random operations. Every image has its own draws, and all policies compile.
 
     Args:
-        image_size: side of the views, in pixels.
-        policy: one of `VIEW_POLICIES`.
-        flip: whether images may be mirrored.
-        seed: seed of all draws.
+        image_size: Side of the views, in pixels.
+        policy: One of `VIEW_POLICIES`.
+        flip: Whether images may be mirrored.
+        seed: Seed of all draws.
 
     Returns:
         A model from images (batch, height, width, 3) of any size with values in 0..255 to float32
         views (batch, image_size, image_size, 3) of the same range.
 
     Raises:
-        ValueError: if the size is not positive or the policy is unknown.
+        ValueError: If the size is not positive or the policy is unknown.
 
     Example:
-        >>> augmenter = two_view_augmenter(32, policy="simclr")
-        >>> tuple(augmenter(np.zeros((4, 50, 40, 3), "float32"), training=True).shape)
-        (4, 32, 32, 3)
+    ```python
+    augmenter = two_view_augmenter(32, policy="simclr")
+    tuple(augmenter(np.zeros((4, 50, 40, 3), "float32"), training=True).shape)  # (4, 32, 32, 3)
+    ```
     """
     check_image_size(image_size)
     check_policy(policy)

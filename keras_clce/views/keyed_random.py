@@ -10,12 +10,13 @@ class KeyedRandom:
     cannot disturb each other.
 
     Example:
-        >>> draws = KeyedRandom()
-        >>> draws.start(tf.constant([1, 2]))
-        >>> first = draws.uniform((2,))
-        >>> draws.start(tf.constant([1, 2]))
-        >>> bool(tf.reduce_all(first == draws.uniform((2,))))
-        True
+    ```python
+    draws = KeyedRandom()
+    draws.start(tf.constant([1, 2]))
+    first = draws.uniform((2,))
+    draws.start(tf.constant([1, 2]))
+    bool(tf.reduce_all(first == draws.uniform((2,))))  # True
+    ```
     """
 
     def __init__(self) -> None:
@@ -27,7 +28,7 @@ class KeyedRandom:
         """Begin a new sequence of draws.
 
         Args:
-            key: integer tensor of shape (2,).
+            key: Integer tensor of shape (2,).
             share: (index, count) where the rows to draw for are every count-th of more rows, from
                 that index on: each draw then holds what they get in the draw for all.
         """

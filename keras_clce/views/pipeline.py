@@ -48,11 +48,11 @@ def make_view(
     `policies.py` has the numbers of each policy.
 
     Args:
-        policy: one of `VIEW_POLICIES`.
-        image_size: side of the views, in pixels.
-        flip: whether images may be mirrored.
-        interpolation: of the resize by `"none"`: `"bilinear"` or `"bicubic"`.
-        crop_fraction: share of the shorter side that `"none"` keeps; 1 keeps the whole image.
+        policy: One of `VIEW_POLICIES`.
+        image_size: Side of the views, in pixels.
+        flip: Whether images may be mirrored.
+        interpolation: Of the resize by `"none"`: `"bilinear"` or `"bicubic"`.
+        crop_fraction: Share of the shorter side that `"none"` keeps; 1 keeps the whole image.
 
     Returns:
         `view(images, aspects, key)`: square images (batch, side, side, 3) with values in 0..255 of
@@ -62,16 +62,17 @@ def make_view(
         every count-th of a larger batch from that index on, and get the views that they have in it.
 
     Raises:
-        ValueError: if the policy is unknown.
+        ValueError: If the policy is unknown.
 
     Reference:
         Chen et al. 2020 (SimCLR, arXiv 2002.05709); Khosla et al. 2020 (SupCon, arXiv 2004.11362),
         whose strengths `simclr` has; Cubuk et al. 2020 (RandAugment, arXiv 1909.13719).
 
     Example:
-        >>> view = make_view("light", image_size=8)
-        >>> view(tf.zeros((4, 10, 10, 3)), tf.ones(4), tf.constant([0, 1])).shape.as_list()
-        [4, 8, 8, 3]
+    ```python
+    view = make_view("light", image_size=8)
+    view(tf.zeros((4, 10, 10, 3)), tf.ones(4), tf.constant([0, 1])).shape.as_list()  # [4, 8, 8, 3]
+    ```
     """
     check_policy(policy)
 

@@ -8,15 +8,16 @@ def resize(images: tf.Tensor, image_size: int, interpolation: str) -> tf.Tensor:
 
     Args:
         images: (height, width, 3) or (batch, height, width, 3), values in 0..255, any dtype.
-        image_size: side of the square, in pixels.
+        image_size: Side of the square, in pixels.
         interpolation: `"bilinear"` or `"bicubic"`.
 
     Returns:
         float32 images in 0..255.
 
     Example:
-        >>> resize(tf.ones((6, 4, 3)), 2, "bilinear").shape.as_list()
-        [2, 2, 3]
+    ```python
+    resize(tf.ones((6, 4, 3)), 2, "bilinear").shape.as_list()  # [2, 2, 3]
+    ```
     """
     resized = tf.image.resize(images, (image_size, image_size), interpolation, antialias=True)
     return tf.clip_by_value(resized, 0.0, 255.0)
@@ -29,8 +30,8 @@ def resize_middle(
 
     Args:
         image: (height, width, 3) or (batch, height, width, 3), values in 0..255, any dtype.
-        image_size: side of the square, in pixels.
-        crop_fraction: share of the shorter side that the square keeps; 1 keeps the whole image,
+        image_size: Side of the square, in pixels.
+        crop_fraction: Share of the shorter side that the square keeps; 1 keeps the whole image,
             squeezed into a square.
         interpolation: `"bilinear"` or `"bicubic"`.
 
@@ -38,8 +39,9 @@ def resize_middle(
         float32 images in 0..255.
 
     Example:
-        >>> resize_middle(tf.ones((6, 4, 3)), 2, 0.875, "bilinear").shape.as_list()
-        [2, 2, 3]
+    ```python
+    resize_middle(tf.ones((6, 4, 3)), 2, 0.875, "bilinear").shape.as_list()  # [2, 2, 3]
+    ```
     """
     if crop_fraction == 1.0:
         return resize(image, image_size, interpolation)
@@ -67,15 +69,16 @@ def middle_boxes(aspects: tf.Tensor, crop_fraction: float) -> tf.Tensor:
     """Give the boxes that `resize_middle` shows, for images that were squeezed into squares.
 
     Args:
-        aspects: width / height that the images had, (batch,).
-        crop_fraction: share of the shorter side that the box keeps.
+        aspects: Width / height that the images had, (batch,).
+        crop_fraction: Share of the shorter side that the box keeps.
 
     Returns:
         (batch, 4): y1, x1, y2, x2 as shares of the image's sides.
 
     Example:
-        >>> middle_boxes(tf.constant([2.0]), 0.5).numpy().tolist()
-        [[0.25, 0.375, 0.75, 0.625]]
+    ```python
+    middle_boxes(tf.constant([2.0]), 0.5).numpy().tolist()  # [[0.25, 0.375, 0.75, 0.625]]
+    ```
     """
     height = crop_fraction * tf.minimum(aspects, 1.0)
     width = crop_fraction * tf.minimum(1.0 / aspects, 1.0)
@@ -89,15 +92,16 @@ def crop_boxes(images: tf.Tensor, boxes: tf.Tensor, image_size: int) -> tf.Tenso
     Args:
         images: (batch, height, width, 3), any numeric dtype.
         boxes: (batch, 4): y1, x1, y2, x2 as shares of the image's sides.
-        image_size: side of the square, in pixels.
+        image_size: Side of the square, in pixels.
 
     Returns:
         float32 images (batch, image_size, image_size, 3).
 
     Example:
-        >>> whole = tf.constant([[0.0, 0.0, 1.0, 1.0]])
-        >>> crop_boxes(tf.ones((1, 4, 4, 3)), whole, 2).shape.as_list()
-        [1, 2, 2, 3]
+    ```python
+    whole = tf.constant([[0.0, 0.0, 1.0, 1.0]])
+    crop_boxes(tf.ones((1, 4, 4, 3)), whole, 2).shape.as_list()  # [1, 2, 2, 3]
+    ```
     """
     # Rows, then columns: a fifth of the time of `tf.image.crop_and_resize`, which is scalar code.
     above, below, weight = _samples(boxes[:, 0], boxes[:, 2], tf.shape(images)[1], image_size)
