@@ -27,7 +27,7 @@ from keras_clce.experiments.errors import in_one_line
 if TYPE_CHECKING:
     import keras
 
-    from keras_clce.models.checkpoints.layouts import LoadReport
+    from keras_clce.models.checkpoints.loading import LoadReport
 
 TOLERANCE = 1e-4
 
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from keras_clce.files import write_atomically
     from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
-    from keras_clce.models.checkpoints.preprocessing import local_weights
+    from keras_clce.models.checkpoints.download import local_weights
 
     with in_one_line(ValueError, OSError, ImportError):
         spec = backbone_spec(asked.backbone)
