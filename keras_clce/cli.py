@@ -6,6 +6,7 @@ import importlib.util
 import pkgutil
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -37,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f"Error: there is no recipe of that name.{meant} Known are: {', '.join(recipes())}. "
             f"Received: {name}"
         )
-    importlib.import_module(f"keras_clce.recipes.{name}").main([f"{program} {name}", *flags])
+    importlib.import_module(f"keras_clce.recipes.{name}").main(
+        [f"{Path(program).stem} {name}", *flags]
+    )
 
 
 def recipes() -> list[str]:

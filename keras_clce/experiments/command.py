@@ -56,8 +56,8 @@ def study_command(
     except KeyboardInterrupt:
         print("\nStopped; every epoch that was reported is saved.", file=sys.stderr)
         again = [argument for argument in arguments[1:] if argument != "--resume"]
-        command = shlex.join(["python", arguments[0], *again, "--resume"])
-        sys.exit(f"Go on with: {command}")
+        program = f"python {arguments[0]}" if arguments[0].endswith(".py") else arguments[0]
+        sys.exit(f"Go on with: {program} {shlex.join([*again, '--resume'])}")
 
 
 def parse(

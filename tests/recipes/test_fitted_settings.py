@@ -148,7 +148,7 @@ def test_a_small_folder_trains_on_defaults_and_resumes(photos, tiny_backbone, tm
     arguments += (f"--output_dir={tmp_path / 'runs'}", "--losses=ce", "--epochs=2")
     arguments += ("--image_size=16",)
     run(*arguments, "--show_views=2")
-    printed = capsys.readouterr().out
+    printed = " ".join(capsys.readouterr().out.split())
     config = json.loads(only(tmp_path / "runs", "config.json").read_text())
     settings = config["settings"]
     assert "training images" in printed and f"--batch_size={settings['batch_size']} for" in printed
@@ -162,7 +162,7 @@ def test_a_small_folder_trains_on_defaults_and_resumes(photos, tiny_backbone, tm
     only(tmp_path / "runs", "config.json").write_text(json.dumps(config))
     only(tmp_path / "runs", "metrics.json").unlink()
     run(*arguments, "--resume")
-    assert "of 16 images in two views per step" in capsys.readouterr().out
+    assert "of 16 images in two views per step" in " ".join(capsys.readouterr().out.split())
     with pytest.raises(SystemExit, match="batch_size: 16 then, 8 now"):
         run(*arguments, "--resume", "--batch_size=8")
     # JAX alone takes eight devices, but a batch of 16 does not serve three anywhere.

@@ -53,7 +53,7 @@ def test_every_loss_leaves_a_whole_run_folder(tiny_backbone, tmp_path, capsys):
         assert config["settings"]["image_size"] == 16
         assert config["settings"]["learning_rate"] == 1e-3  # a saved encoder brings weights
         assert config["flags"]["output_dir"] == str(tmp_path / "runs")
-        assert config["data"] in printed
+        assert config["data"] in " ".join(printed.split())
         assert f"\n{loss} " in printed
     assert (home / "curves.png").is_file()
     assert (home / "views.png").is_file()
@@ -104,15 +104,32 @@ def test_losses_see_the_same_views_and_start(tiny_backbone, tmp_path, monkeypatc
             [np.asarray(view) for view in first[0]],
             self.get_weights(),
         )
-        raise KeyboardInterrupt
+        raise StopIteration
 
     monkeypatch.setattr(CLCEModel, "fit", remember)
     for loss in ("ce", "clce"):
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(StopIteration):
             run(*flags_for(tiny_backbone, tmp_path / "runs", f"--losses={loss}"))
     (views, weights), (others, other_weights) = seen[0.0], seen[0.9]
     for a, b in zip([*views, *weights], [*others, *other_weights], strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_ctrl_c_is_two_lines_and_how_to_go_on(tiny_backbone, tmp_path, monkeypatch, capsys):
+    def interrupt(self, x, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(CLCEModel, "fit", interrupt)
+    arguments = flags_for(tiny_backbone, tmp_path / "runs", "--losses=ce")
+    with pytest.raises(SystemExit) as end:
+        transfer.main(["recipes/transfer.py", *arguments])
+    assert (
+        end.value.code == f"Go on with: python recipes/transfer.py {' '.join(arguments)} --resume"
+    )
+    assert capsys.readouterr().err == "\nStopped; every epoch that was reported is saved.\n"
+    with pytest.raises(SystemExit) as end:
+        transfer.main(["keras-clce transfer", *arguments, "--resume"])
+    assert end.value.code.startswith("Go on with: keras-clce transfer --backbone=")
 
 
 def test_a_second_start_is_refused_and_resume_keeps_finished_runs(tiny_backbone, tmp_path, capsys):
