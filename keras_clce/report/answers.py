@@ -114,7 +114,7 @@ def best_in_words(
         return f"`{best}` is best, {by}, the same in each, so that there is no p-value"
     by, tests = f"{by}, p = {p_value(found.p_value)}", len(followers)
     by = by.replace("p = <", "p < ")
-    limit = f"0.05 / {tests}, as {tests} losses are compared"
+    limit = f"{SIGNIFICANT} / {tests} comparisons"
     if found.p_value < SIGNIFICANT / tests:
         known = "significant" if tests == 1 else f"significant (below {limit})"
         return f"`{best}` is best, {by}: {known}{found.caveat}"

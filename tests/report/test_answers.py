@@ -70,7 +70,7 @@ def test_the_best_of_several_must_be_surer():
     assert transfer_answer(two).endswith("significant.")
     four = two + transfer("hscl", CE[::-1]) + transfer("supcon", [0.1, 0.2, 0.4])
     assert in_one_line(transfer_answer(four)).endswith(
-        f"p = {p:.2g} (not below 0.05 / 3, as 3 losses are compared)."
+        f"p = {p:.2g} (not below 0.05 / 3 comparisons)."
     )
 
 
@@ -80,7 +80,7 @@ def test_the_baseline_may_be_best():
     p = stats.ttest_rel(CE, clce).pvalue
     assert in_one_line(transfer_answer(runs)) == (
         f"By top-1, `ce` is best, {difference(CE, clce)} above `clce` over 3 seeds, p = {p:.2g}: "
-        "significant (below 0.05 / 2, as 2 losses are compared)."
+        "significant (below 0.05 / 2 comparisons)."
     )
 
 
