@@ -11,7 +11,8 @@ import pytest
 pytestmark = pytest.mark.any_backend
 
 ROOT = Path(__file__).resolve().parent.parent
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = CONFIG["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 
 
@@ -41,6 +42,15 @@ def test_recipes_are_found_from_any_folder(tmp_path):
     command = [sys.executable, "-c", f"{find}print(spec.origin)"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert Path(done.stdout.strip()).read_text() == (ROOT / "recipes" / "transfer.py").read_text()
+
+
+@pytest.mark.parametrize("package", ["keras_clce", "keras_clce.recipes"])
+def test_files_beside_the_code_are_installed(package):
+    folder = ROOT / package.rpartition(".")[2]
+    patterns = CONFIG["tool"]["setuptools"]["package-data"].get(package, [])
+    installed = {file for pattern in patterns for file in folder.glob(pattern)}
+    files = {path for path in folder.rglob("*") if path.is_file()}
+    assert {path for path in files if path.suffix not in (".py", ".pyc")} == installed
 
 
 def test_the_command_is_installed():
