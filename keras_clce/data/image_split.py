@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from keras_clce.checks import is_whole_number
 from keras_clce.data.balanced import balanced_order, check_balance, warn_of_repeats
 from keras_clce.data.examples import Records
 from keras_clce.data.installed import tensorflow
@@ -218,7 +219,7 @@ class ImageSplit:
         _check_positive("batch_size", batch_size)
         tf, view = tensorflow(), self.view(policy)
         for name, value in (("seed", seed), ("initial_epoch", initial_epoch)):
-            if not _is_integer(value) or value < 0:
+            if not is_whole_number(value, 0):
                 raise ValueError(
                     f"`{name}` must be an integer of 0 or more. Received: {name}={value!r}"
                 )
@@ -310,12 +311,8 @@ class ImageSplit:
         return images, labels
 
 
-def _is_integer(value) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-
-
 def _check_positive(name: str, value: int) -> None:
-    if not _is_integer(value) or value < 1:
+    if not is_whole_number(value, 1):
         raise ValueError(f"`{name}` must be a positive integer. Received: {name}={value!r}")
 
 

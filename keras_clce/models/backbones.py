@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 
+from keras_clce.checks import is_whole_number
 from keras_clce.models.checkpoints.download import HUB, local_weights
 from keras_clce.models.checkpoints.loading import LoadReport, load_checkpoint
 from keras_clce.models.checkpoints.preprocessing import published_preprocessing
@@ -211,11 +212,7 @@ def _row(name):
 
 
 def _check_image_size(image_size):
-    if (
-        not isinstance(image_size, int)
-        or isinstance(image_size, bool)
-        or image_size < _MIN_IMAGE_SIZE
-    ):
+    if not is_whole_number(image_size, _MIN_IMAGE_SIZE):
         raise ValueError(
             f"`image_size` must be a whole number of pixels, at least {_MIN_IMAGE_SIZE}. "
             f"Received: image_size={image_size!r}"

@@ -10,6 +10,7 @@
 
 import dataclasses
 
+from keras_clce.checks import is_whole_number
 from keras_clce.views.changes import (
     Change,
     ColorJitter,
@@ -76,8 +77,7 @@ def check_image_size(image_size: int) -> None:
     Raises:
         ValueError: If it is not a positive integer.
     """
-    whole = hasattr(image_size, "__index__") and not isinstance(image_size, bool)
-    if not whole or image_size < 1:
+    if not is_whole_number(image_size, 1):
         raise ValueError(
             f"`image_size` must be a positive integer. Received: image_size={image_size!r}"
         )
