@@ -9,16 +9,9 @@ import keras
 import pytest
 
 TESTS = Path(__file__).resolve().parent
-PACKAGES = [
-    "keras_clce",
-    "keras_clce.losses",
-    "keras_clce.models",
-    "keras_clce.train",
-    "keras_clce.evaluate",
-    "keras_clce.views",
-    "keras_clce.data",
-    "keras_clce.inference",
-]
+PACKAGES = sorted(
+    f"keras_clce.{init.parent.name}" for init in TESTS.parent.glob("keras_clce/*/__init__.py")
+)
 OPTIONAL = {
     "PIL",
     "keras_cv",
