@@ -169,6 +169,8 @@ class Study:
                     record = run.folder.record()
                 if record is not None:
                     print("already finished")
+                    if not run.settings.keep_checkpoint:
+                        run.folder.remove_checkpoint()
                 else:
                     record = make_run(run, protocol, dataset, devices)
                 with told(OSError):

@@ -93,6 +93,19 @@ def test_damaged_metrics_are_computed_again_where_they_are_deleted(tiny_backbone
 
 
 @pytest.mark.any_backend
+def test_deleted_metrics_come_again_without_a_checkpoint(tiny_backbone, tmp_path):
+    arguments = flags_for(tiny_backbone, tmp_path / "runs", "--losses=ce", "--quick")
+    run(*arguments)
+    file = only(tmp_path / "runs", "metrics.json")
+    metrics = json.loads(file.read_text())
+    assert not list((tmp_path / "runs").rglob("checkpoint"))
+    file.unlink()
+    run(*arguments, "--resume")
+    again = json.loads(file.read_text())
+    assert {**again, "seconds": 0} == {**metrics, "seconds": 0}
+
+
+@pytest.mark.any_backend
 def test_a_loss_of_nan_ends_the_program_in_one_line(tiny_backbone, tmp_path):
     arguments = flags_for(tiny_backbone, tmp_path / "runs", "--losses=clce", "--learning_rate=999")
     with pytest.raises(SystemExit, match=r"Error: loss became (nan|inf) in step .* learning rate"):

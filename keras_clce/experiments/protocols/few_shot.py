@@ -207,7 +207,7 @@ def _draw_first_task(
         _images_at(split, drawn.queries[0], settings),
         predicted[0],
         [class_names[label] for label in drawn.classes[0]],
-        f"{run.folder.path.name}, {kind}",
+        f"{run.folder.path.name}, {kind}{', quick run' if settings.quick else ''}",
         run.folder.task,
     )
 
