@@ -22,8 +22,7 @@ from keras_clce.experiments.rules import check_run, check_settings
 from keras_clce.experiments.run import make_run
 from keras_clce.experiments.settings import Settings, fields
 from keras_clce.experiments.training import FROZEN, Run
-from keras_clce.losses import LOSSES
-from keras_clce.losses.registry import arguments_of
+from keras_clce.losses import LOSSES, arguments_of
 from keras_clce.runs import RunFolder
 
 
