@@ -9,9 +9,11 @@ from keras_clce import backend
 from keras_clce.checks import check_at_least, check_whole_number
 
 FEATURE_NORMALIZATIONS = ("layer", "batch", "unit")
-# Length of the features that the heads read with "unit". NormFace: on length 1 alone the softmax
-# of many classes cannot come near one-hot, so that cross-entropy stays large.
-_UNIT_LENGTH = 16.0
+# Length of the features that the heads read with "unit", and the most with the others. NormFace: on
+# length 1 alone the softmax of many classes cannot come near one-hot, so that cross-entropy stays
+# large. Divided by their deviation, 1,280 features are 36 long, and a classifier that starts with
+# logits of that size learned worse: 74.9 in place of 79.6 % on photographs of flowers.
+_LENGTH = 16.0
 
 
 @keras.saving.register_keras_serializable(package="keras_clce")
@@ -28,10 +30,10 @@ class EmbeddingAndLogits(keras.layers.Layer):
         feature_normalization: What is done to the pooled features before classifier and embedding
             read them, without parameters: `"layer"` subtracts the mean of each row and divides by
             its deviation, `"batch"` does so with each column of the batch (moving averages in
-            inference), `"unit"` gives each row the length 16. Features after a ReLU have no
-            negative numbers, so that unlike images are never farther apart than a right angle;
-            the first two take that limit away. `None` does nothing, as in the paper. Defaults to
-            `"layer"`.
+            inference), both with a length of at most 16, `"unit"` gives each row the length 16.
+            Features after a ReLU have no negative numbers, so that unlike images are never farther
+            apart than a right angle; the first two take that limit away. `None` does nothing, as in
+            the paper. Defaults to `"layer"`.
         **kwargs: As in `keras.layers.Layer`.
 
     Call arguments:
@@ -154,11 +156,13 @@ class EmbeddingAndLogits(keras.layers.Layer):
         if self.normalize is None:
             return pooled
         if self.feature_normalization == "unit":
-            return _UNIT_LENGTH * self.normalize(pooled)
+            return _LENGTH * self.normalize(pooled)
+        dim = self.classifier.input_spec.axes[-1]
         if self.feature_normalization == "layer":
-            dim = self.classifier.input_spec.axes[-1]
-            return backend.layer_norm(pooled, None, None, self.normalize.epsilon, (dim,))
-        return self.normalize(pooled, training=training)
+            read = backend.layer_norm(pooled, None, None, self.normalize.epsilon, (dim,))
+        else:
+            read = self.normalize(pooled, training=training)
+        return read if dim <= _LENGTH**2 else read * (_LENGTH / dim**0.5)
 
 
 def _normalizer(kind):

@@ -12,14 +12,20 @@ from keras_clce.models.heads import EmbeddingAndLogits
 
 RNG = np.random.default_rng(0)
 FEATURES = np.abs(RNG.normal(size=(6, 5))).astype("float32")
+WIDE = np.abs(RNG.normal(size=(6, 400))).astype("float32")
+
+
+def at_most_16_long(x):
+    """Rows of deviation 1 are as long as the root of their size."""
+    return x * min(1, 16 / np.sqrt(x.shape[1]))
 
 
 def by_layer(x):
-    return (x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-6)
+    return at_most_16_long((x - x.mean(1, keepdims=True)) / np.sqrt(x.var(1, keepdims=True) + 1e-6))
 
 
 def by_batch(x):
-    return (x - x.mean(0)) / np.sqrt(x.var(0) + 1e-6)
+    return at_most_16_long((x - x.mean(0)) / np.sqrt(x.var(0) + 1e-6))
 
 
 def to_length_16(x):
@@ -31,24 +37,25 @@ def outputs_of(heads, features, training=False):
     return {name: keras.ops.convert_to_numpy(value) for name, value in outputs.items()}
 
 
+@pytest.mark.parametrize("features", [FEATURES, WIDE], ids=["narrow", "wide"])
 @pytest.mark.parametrize("embedding_dim", [None, 3])
 @pytest.mark.parametrize(
     ("kind", "oracle"),
     [(None, lambda x: x), ("layer", by_layer), ("batch", by_batch), ("unit", to_length_16)],
 )
-def test_both_heads_read_what_is_normalized(kind, oracle, embedding_dim):
+def test_both_heads_read_what_is_normalized(kind, oracle, embedding_dim, features):
     heads = EmbeddingAndLogits(4, embedding_dim, kind)
-    outputs = outputs_of(heads, FEATURES, training=True)
-    read = oracle(FEATURES.astype("float64"))
+    outputs = outputs_of(heads, features, training=True)
+    read = oracle(features.astype("float64"))
     kernel, bias = heads.classifier.get_weights()
     np.testing.assert_allclose(outputs["logits"], read @ kernel + bias, rtol=1e-4, atol=1e-5)
     if embedding_dim:
         read = read @ heads.projection.get_weights()[0]
     unit = read / np.linalg.norm(read, axis=1, keepdims=True)
     np.testing.assert_allclose(outputs["embedding"], unit, rtol=1e-4, atol=1e-5)
-    lengths = np.linalg.norm(FEATURES, axis=1)
+    lengths = np.linalg.norm(features, axis=1)
     np.testing.assert_allclose(outputs["feature_norm"], lengths, rtol=1e-5)
-    assert set(outputs_of(heads, FEATURES)) == {"embedding", "logits", "probabilities"}
+    assert set(outputs_of(heads, features)) == {"embedding", "logits", "probabilities"}
 
 
 def test_averages_of_the_batches_serve_in_inference():
