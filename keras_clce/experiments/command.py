@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import flags as absl_flags
+from absl import logging
 
 from keras_clce.experiments import flags
 from keras_clce.experiments.errors import in_one_line
@@ -43,10 +44,15 @@ def study_command(
     arguments = list(sys.argv if arguments is None else arguments)
     values = flags.define(defaults or {}, protocol)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with in_one_line(absl_flags.Error):
+    # TFDS warns of its own deprecated names.
+    logging.set_verbosity(logging.ERROR)
+    with in_one_line(absl_flags.Error, ImportError):
         try:
             with _without_start_up_messages():
                 study, asked = parse(name, values, arguments, protocol)
+                from keras_clce.data.installed import tensorflow
+
+                tensorflow()
         except flags.HelpRequested:
             print(flags.help_text(values, doc))
             return
