@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import tensorflow as tf
 
 from keras_clce.views import pixels
-from keras_clce.views.changes import Change, RandomOperation
+from keras_clce.views.changes import Change, RandomOperation, RandomOperations
 from keras_clce.views.keyed_random import KeyedRandom
 
 # XLA compiles a function anew for each number of images, so there are few different numbers.
@@ -31,11 +31,11 @@ def make_changes(
         A function from float32 images `(batch, image_size, image_size, 3)` in 0..255 to such
         images, for use in a graph.
     """
-    steps = [change for change in changes if isinstance(change, RandomOperation)]
-    fused = [change for change in changes if not isinstance(change, RandomOperation)]
-    if changes[len(fused) :] != tuple(steps):
+    operations = [change for change in changes if isinstance(change, RandomOperations)]
+    fused = [change for change in changes if not isinstance(change, RandomOperations)]
+    if [*fused, *operations] != list(changes):
         raise ValueError(f"`changes` must have random operations last. Received: changes={changes}")
-    operate = [OperationStep(change, image_size) for change in steps]
+    steps = [OperationStep(many.step, image_size) for many in operations for _ in range(many.times)]
 
     @tf.function(jit_compile=True)
     def change_all(images, drawn):
@@ -45,10 +45,10 @@ def make_changes(
 
     def change_batch(images):
         batch = tf.shape(images)[0]
-        drawn = [change.draw(draws, batch, image_size) for change in (*fused, *steps)]
-        images = change_all(images, drawn[: len(fused)])
-        for step, own in zip(operate, drawn[len(fused) :], strict=True):
-            images = step(images, own)
+        drawn = [change.draw(draws, batch, image_size) for change in fused]
+        images = change_all(images, drawn)
+        for step in steps:
+            images = step(images, step.change.draw(draws, batch, image_size))
         return images
 
     return change_batch

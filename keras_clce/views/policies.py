@@ -17,7 +17,7 @@ from keras_clce.views.changes import (
     Flip,
     GaussianBlur,
     Grayscale,
-    RandomOperation,
+    RandomOperations,
 )
 
 
@@ -54,7 +54,7 @@ POLICIES = {
             GaussianBlur(0.5, widths=(0.1, 2.0)),
         ),
     ),
-    "randaugment": Policy((0.25, 1.0), (RandomOperation(0.3),) * 2),
+    "randaugment": Policy((0.25, 1.0), (RandomOperations(2, magnitude=0.3),)),
 }
 VIEW_POLICIES = tuple(POLICIES)
 

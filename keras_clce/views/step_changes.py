@@ -50,6 +50,7 @@ OPS = types.SimpleNamespace(
     count=_count,
     cumsum=ops.cumsum,
     flip=ops.flip,
+    fori_loop=ops.fori_loop,
     hsv_to_rgb=ops.image.hsv_to_rgb,
     look_up=lambda table, places: ops.take(table, places, axis=0),
     matmul=ops.matmul,

@@ -28,13 +28,16 @@ def _amounts(low, high, shape=(6, 1, 1, 1)):
     return np.linspace(low, high, 6, dtype="float32").reshape(shape)
 
 
-def _keras_cv_layers():
+def _keras_cv_layers(tensor=np.asarray):
     """Each layer of keras-cv with a transformation, and the same change by ours."""
     layers = pytest.importorskip("keras_cv").layers
     span = (0, 255)
     brightness, contrast = 255 * _amounts(-0.3, 0.3), _amounts(0.6, 1.4)
     loss, turn = _amounts(-0.4, 0.9), _amounts(-0.1, 0.1, (6,))
     addition, threshold = _amounts(0, 110), _amounts(255, 40)
+    brightness, contrast, loss, turn, addition, threshold = map(
+        tensor, (brightness, contrast, loss, turn, addition, threshold)
+    )
     return {
         "brightness": (
             (layers.RandomBrightness(0.3, span), brightness),
@@ -78,7 +81,8 @@ CHANGES = ("brightness", "contrast", "colors", "hue", "solarize", "gray", "stret
 def test_changes_inside_the_step_equal_keras_cvs(name):
     tf = pytest.importorskip("tensorflow")
     images = _hostile_images()
-    (layer, transformation), ours = _keras_cv_layers()[name]
+    (layer, transformation), _ = _keras_cv_layers()[name]
+    _, ours = _keras_cv_layers(ops.convert_to_tensor)[name]
     expected = layer.augment_images(tf.constant(images), transformations=transformation)
     got = ops.convert_to_numpy(ours(ops.convert_to_tensor(images), OPS))
     np.testing.assert_allclose(got, expected, atol=1e-3)
