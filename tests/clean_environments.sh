@@ -3,7 +3,8 @@
 #
 #     tests/clean_environments.sh [jax] [torch]
 #
-# A wheel is built, so that neither this folder nor what is installed elsewhere is found by chance.
+# It takes about three minutes of two cores. A wheel is built, so that neither this folder nor what
+# is installed elsewhere is found by chance.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
