@@ -52,3 +52,14 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("the folder of real images, ../shared/data, is not beside this checkout")
     return folder
+
+
+@pytest.fixture
+def tiny_backbone(tmp_path) -> str:
+    """An encoder that compiles at once, as a file, which the recipes also take."""
+    inputs = keras.Input((16, 16, 3))
+    x = keras.layers.Rescaling(1 / 255)(inputs)
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(x)
+    path = tmp_path / "tiny.keras"
+    keras.Model(inputs, x).save(path)
+    return str(path)

@@ -8,7 +8,8 @@ from typing import Any
 
 from keras_clce.experiments.rules import can_train
 from keras_clce.experiments.setting import check_value
-from keras_clce.experiments.settings import Settings, fields, unchecked
+from keras_clce.experiments.settings import Settings, fields
+from keras_clce.experiments.settings_json import unchecked
 
 LOSSES = ("ce", "clce")
 BATCH_SIZE, WARMUP_EPOCHS = 64, 3.0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_clce.experiments.protocols import Protocol
-from keras_clce.experiments.settings import settings_from_json
+from keras_clce.experiments.settings_json import settings_from_json
 from keras_clce.runs import Record
 
 

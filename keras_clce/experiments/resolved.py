@@ -5,7 +5,8 @@ from typing import Any
 from keras_clce import losses
 from keras_clce.backend import backend_name
 from keras_clce.data.catalog import get_spec
-from keras_clce.experiments.settings import Settings, settings_as_json
+from keras_clce.experiments.settings import Settings
+from keras_clce.experiments.settings_json import settings_as_json
 from keras_clce.losses import CLCELoss, arguments_of
 from keras_clce.models.backbones import backbone_spec
 from keras_clce.models.registry import brings_weights, is_external

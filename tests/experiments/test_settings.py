@@ -8,7 +8,8 @@ import pytest
 from keras_clce.experiments import Settings
 from keras_clce.experiments.choices import find_choices, read_choices
 from keras_clce.experiments.setting import PARTS
-from keras_clce.experiments.settings import fields, settings_as_json, settings_from_json
+from keras_clce.experiments.settings import fields
+from keras_clce.experiments.settings_json import settings_as_json, settings_from_json
 
 pytestmark = pytest.mark.any_backend
 

@@ -8,17 +8,6 @@ import pytest
 from keras_clce.experiments import Settings, Study, run_one
 
 
-@pytest.fixture
-def backbone(tmp_path):
-    """An encoder that compiles at once, as a file."""
-    inputs = keras.Input((16, 16, 3))
-    x = keras.layers.Rescaling(1 / 255)(inputs)
-    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(x)
-    path = tmp_path / "tiny.keras"
-    keras.Model(inputs, x).save(path)
-    return str(path)
-
-
 def names(study):
     return [f"{name}-{settings.seed}" for settings, name in study._points()]
 
@@ -75,9 +64,9 @@ def test_the_data_set_says_the_protocol_and_folders_say_the_data(tmp_path):
     assert Study("mine", settings=quick).home().parts[-1] == "quick"
 
 
-def test_a_study_trains_its_grid_and_its_records_come_back(backbone, tmp_path, capsys):
+def test_a_study_trains_its_grid_and_its_records_come_back(tiny_backbone, tmp_path, capsys):
     settings = Settings(
-        backbone=backbone,
+        backbone=tiny_backbone,
         image_size=16,
         limit_examples=100,
         batch_size=32,
@@ -110,9 +99,9 @@ def test_a_study_trains_its_grid_and_its_records_come_back(backbone, tmp_path, c
     assert [record.metrics for record in again] == [record.metrics for record in records]
 
 
-def test_run_one_gives_a_record(backbone, tmp_path):
+def test_run_one_gives_a_record(tiny_backbone, tmp_path):
     settings = Settings(
-        backbone=backbone, loss="ce", quick=True, image_size=16, output_dir=str(tmp_path)
+        backbone=tiny_backbone, loss="ce", quick=True, image_size=16, output_dir=str(tmp_path)
     )
     record = run_one(settings)
     assert record.settings.loss == "ce" and record.quick
