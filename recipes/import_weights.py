@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 
 from absl import flags
 
-from keras_clce.experiments.errors import in_one_line
+from keras_clce.experiments import in_one_line
 
 if TYPE_CHECKING:
     import keras
 
-    from keras_clce.models.checkpoints.loading import LoadReport
+    from keras_clce.models import LoadReport
 
 TOLERANCE = 1e-4
 
@@ -40,8 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from keras_clce.files import write_atomically
-    from keras_clce.models.backbones import backbone_spec, build_backbone, load_weights
-    from keras_clce.models.checkpoints.download import local_weights
+    from keras_clce.models import backbone_spec, build_backbone, load_weights, local_weights
 
     with in_one_line(ValueError, OSError, ImportError):
         spec = backbone_spec(asked.backbone)
@@ -101,7 +100,7 @@ def check_features(model: "keras.Model", name: str, source: Path, size: int) -> 
     import keras
     import numpy as np
 
-    from keras_clce.models.timm_reference import timm_features
+    from keras_clce.models import timm_features
 
     pixels = np.random.default_rng(0).uniform(0, 255, (2, size, size, 3)).astype("float32")
     scaled = keras.ops.convert_to_numpy(model.get_layer("scale_pixels")(pixels))

@@ -13,7 +13,7 @@ Reference: CLCE (https://arxiv.org/abs/2402.14551), Table 2.
 
 from collections.abc import Sequence
 
-from keras_clce.experiments.command import study_command
+from keras_clce.experiments import study_command
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

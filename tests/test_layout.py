@@ -1,6 +1,7 @@
 """The one-way flow of imports, and one place for backend code."""
 
 import ast
+import importlib
 import sys
 from pathlib import Path
 
@@ -117,6 +118,17 @@ def test_nothing_reads_code_from_files(path):
             assert given.get("weights_only") == "True", f"{path}: {called}"
         if called == "np.load":
             assert given.get("allow_pickle", "False") == "False", f"{path}: {called}"
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.name)
+def test_what_a_recipe_imports_is_exported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] == "keras_clce":
+            assert node.module.count(".") <= 1, f"{path.name} imports {node.module}"
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                public = getattr(module, "__all__", vars(module))
+                assert alias.name in public and not alias.name.startswith("_"), alias.name
 
 
 def test_public_names():

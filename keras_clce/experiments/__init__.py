@@ -2,9 +2,16 @@
 
 from typing import Any
 
-__all__ = ["Records", "Settings", "Study", "run_one"]
+__all__ = ["Records", "Settings", "Study", "in_one_line", "run_one", "study_command"]
 
-_MODULES = {"Records": "records", "Settings": "settings", "Study": "study", "run_one": "run"}
+_MODULES = {
+    "Records": "records",
+    "Settings": "settings",
+    "Study": "study",
+    "in_one_line": "errors",
+    "run_one": "run",
+    "study_command": "command",
+}
 
 
 def __getattr__(name: str) -> Any:

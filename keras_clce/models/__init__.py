@@ -1,5 +1,23 @@
-"""Models: the registry of encoders and the heads on them."""
+"""Models: the registry of encoders, their weights, and the heads on them."""
 
-from keras_clce.models.backbones import BackboneSpec, backbone_spec, build_backbone, list_backbones
+from keras_clce.models.backbones import (
+    BackboneSpec,
+    backbone_spec,
+    build_backbone,
+    list_backbones,
+    load_weights,
+)
+from keras_clce.models.checkpoints.download import local_weights
+from keras_clce.models.checkpoints.loading import LoadReport
+from keras_clce.models.timm_reference import timm_features
 
-__all__ = ["BackboneSpec", "backbone_spec", "build_backbone", "list_backbones"]
+__all__ = [
+    "BackboneSpec",
+    "LoadReport",
+    "backbone_spec",
+    "build_backbone",
+    "list_backbones",
+    "load_weights",
+    "local_weights",
+    "timm_features",
+]
