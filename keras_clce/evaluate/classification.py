@@ -106,8 +106,8 @@ def linear_probe(
 
     Example:
     ```python
-    probe = linear_probe(train, train_labels, validation, validation_labels)
-    accuracy = probe.score(test, test_labels)
+    probe = linear_probe(embeddings, labels, val_embeddings, val_labels)
+    accuracy = probe.score(test_embeddings, test_labels)
     ```
     """
     if not len(strengths):

@@ -37,11 +37,11 @@ class FewShotCallback(keras.callbacks.Callback):
 
     Example:
     ```python
-    few_shot = FewShotCallback(val_images, val_labels, ways=5, shots=1, tasks=500)
+    few_shot = FewShotCallback(val_images, val_labels, ways=5, shots=1, tasks=100)
     best = keras.callbacks.ModelCheckpoint(
         "best.keras", monitor="val_few_shot", mode="max", save_best_only=True
     )
-    model.fit(images, labels, epochs=10, callbacks=[few_shot, best])
+    model.fit(images, labels, epochs=2, callbacks=[few_shot, best])
     ```
     """
 

@@ -63,7 +63,7 @@ def few_shot_accuracy(
     Example:
     ```python
     features = encoder.predict(images)
-    result = few_shot_accuracy(features, labels, shots=5)
+    result = few_shot_accuracy(features, labels, shots=5, tasks=100)
     print(f"{result.mean:.2%} ± {result.ci95:.2%}")
     ```
     """
@@ -125,7 +125,7 @@ def classify_tasks(
     ```python
     drawn = next(draw_tasks(labels, ways=5, shots=1, queries=15, tasks=1))
     predicted = next(classify_tasks(features, [drawn]))
-    drawn.classes[0][predicted[0]]  # predicted labels (5, 15)
+    drawn.classes[0][predicted[0]].shape  # (5, 15)
     ```
     """
     features = transform_features(features, transform, center)

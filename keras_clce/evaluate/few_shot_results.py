@@ -121,7 +121,8 @@ def compare(a: FewShotResult, b: FewShotResult) -> FewShotComparison:
 
     Example:
     ```python
-    compare(few_shot_accuracy(clce, labels), few_shot_accuracy(ce, labels)).mean_difference
+    plain = few_shot_accuracy(features, labels, tasks=100)
+    compare(few_shot_accuracy(embeddings, labels, tasks=100), plain).mean_difference  # 0.0
     ```
     """
     for name, result in (("a", a), ("b", b)):

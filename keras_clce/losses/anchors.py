@@ -43,8 +43,14 @@ def anchor_values(
 
     Example:
     ```python
+    from keras_clce.losses.lacln import lacln_in_chunks, lacln_of_pairs
     values, has_positive = anchor_values(
-        labels, embeddings, 0.5, None, formula, chunk_form
+        labels,
+        embeddings,
+        temperature=0.5,
+        chunk_size=None,
+        formula=lambda pairs: lacln_of_pairs(pairs, 0.5, 1.0, "outside"),
+        chunk_form=lacln_in_chunks(0.5, 1.0, "outside"),
     )
     ```
     """

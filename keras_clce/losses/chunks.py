@@ -76,7 +76,10 @@ def values_in_chunks(
 
     Example:
     ```python
-    values_in_chunks(np.array([0, 0, 1, 1]), unit_rows(x), 0.5, 2, form)
+    from keras_clce.losses.lacln import lacln_in_chunks
+    from keras_clce.losses.pairs import unit_rows
+    form = lacln_in_chunks(0.5, 1.0, "outside")
+    values, has_positive = values_in_chunks(labels, unit_rows(embeddings), 0.5, 128, form)
     ```
     """
     batch = ops.shape(embeddings)[0]

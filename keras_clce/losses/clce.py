@@ -118,7 +118,7 @@ class CLCELoss(keras.losses.Loss):
 
         Example:
         ```python
-        value, rows = CLCELoss().parts(labels, outputs)["contrastive"]
+        values, has_positive = CLCELoss().parts(labels, outputs)["contrastive"]
         ```
         """
         if not isinstance(y_pred, Mapping) or not {"embedding", "logits"} <= set(y_pred):

@@ -42,7 +42,9 @@ def hscl_of_pairs(
 
     Example:
     ```python
-    hscl_of_pairs(all_pairs(classes, unit_rows(x)), 0.5, 1.0, None)
+    from keras_clce.losses.pairs import all_pairs, unit_rows
+    pairs = all_pairs(labels, unit_rows(embeddings))
+    hscl_of_pairs(pairs, 0.5, 1.0, None).shape  # (240,)
     ```
     """
     similarities = pairs.cosines / temperature
@@ -77,7 +79,10 @@ def hscl_in_chunks(temperature: float, hardness: float, threshold: float | None)
 
     Example:
     ```python
-    values_in_chunks(classes, unit_rows(x), 0.5, 128, hscl_in_chunks(0.5, 1.0, None))
+    from keras_clce.losses.chunks import values_in_chunks
+    from keras_clce.losses.pairs import unit_rows
+    form = hscl_in_chunks(0.5, 1.0, None)
+    values, has_positive = values_in_chunks(labels, unit_rows(embeddings), 0.5, 128, form)
     ```
     """
     hardness = hardness if threshold is None else 0.0

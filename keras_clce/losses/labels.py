@@ -70,7 +70,7 @@ def classes_and_validity(labels: Any, batch_size: int | None) -> tuple[Any, Any]
 
     Example:
     ```python
-    classes_and_validity(np.array([3, -1]), None)  # [3, -1], [True, False]
+    classes_and_validity(np.array([3, -1]), None)  # ([3, -1], [True, False])
     ```
     """
     if isinstance(labels, (list, tuple, np.ndarray)):

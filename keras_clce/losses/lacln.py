@@ -40,7 +40,9 @@ def lacln_of_pairs(pairs: Pairs, temperature: float, hardness: float, positive_s
 
     Example:
     ```python
-    lacln_of_pairs(all_pairs(classes, unit_rows(x)), 0.5, 1.0, "outside")
+    from keras_clce.losses.pairs import all_pairs, unit_rows
+    pairs = all_pairs(labels, unit_rows(embeddings))
+    lacln_of_pairs(pairs, 0.5, 1.0, "outside").shape  # (240,)
     ```
     """
     similarities = pairs.cosines / temperature
@@ -71,7 +73,10 @@ def lacln_in_chunks(temperature: float, hardness: float, positive_sum: str) -> C
 
     Example:
     ```python
-    values_in_chunks(classes, unit_rows(x), 0.5, 128, lacln_in_chunks(0.5, 1.0, "outside"))
+    from keras_clce.losses.chunks import values_in_chunks
+    from keras_clce.losses.pairs import unit_rows
+    form = lacln_in_chunks(0.5, 1.0, "outside")
+    values, has_positive = values_in_chunks(labels, unit_rows(embeddings), 0.5, 128, form)
     ```
     """
     common = exponentials.common_shifts(temperature, hardness)
@@ -200,7 +205,8 @@ class LACLNLoss(ContrastiveLoss):
 
     Example:
     ```python
-    model.compile("adam", loss=LACLNLoss(temperature=0.1))  # the model's output is an embedding
+    encoder.compile("adam", loss=LACLNLoss(temperature=0.1))
+    encoder.fit(images, labels, batch_size=32)
     ```
     """
 

@@ -21,7 +21,7 @@ def log_add_exp(a: Any, b: Any) -> Any:
 
     Example:
     ```python
-    log_add_exp(np.zeros(1), np.zeros(1))  # log(2)
+    log_add_exp(np.zeros(1), np.zeros(1))  # [0.693]
     ```
     """
     largest = ops.stop_gradient(ops.maximum(a, b))
@@ -40,7 +40,7 @@ def masked_log_sum_exp(x: Any, mask: Any) -> Any:
 
     Example:
     ```python
-    masked_log_sum_exp(np.zeros((1, 3)), np.array([[1.0, 1.0, 0.0]]))  # [log(2)]
+    masked_log_sum_exp(np.zeros((1, 3)), np.array([[1.0, 1.0, 0.0]]))  # [0.693]
     ```
     """
     inside = mask > 0

@@ -42,7 +42,7 @@ def get(identifier: str | Mapping[str, Any] | CLCELoss, **arguments: Any) -> CLC
 
     Example:
     ```python
-    get("clce", contrastive_weight=0.5, temperature=0.1)
+    get("clce", contrastive_weight=0.5, temperature=0.1).contrastive_weight  # 0.5
     ```
     """
     if isinstance(identifier, str) and identifier in _PARTS:

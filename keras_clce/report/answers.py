@@ -85,7 +85,10 @@ def best_in_words(
 
     Example:
     ```python
+    ce, clce = Name("ce", "", False), Name("clce", "", False)
+    difference = Difference(0.02, 0.005, 0.004, "over 3 seeds")
     best_in_words({ce: 0.80, clce: 0.82}, lambda a, b: difference, "ce")
+    # "`clce` is best, +2.00 ± 0.50 points above `ce` over 3 seeds, p = 0.004: significant"
     ```
     """
     best = max(means, key=means.get)
@@ -133,7 +136,7 @@ def sentence(text: str) -> str:
 
     Example:
     ```python
-    sentence("by top-1, `clce` is best")
+    sentence("by top-1, `clce` is best")  # "By top-1, `clce` is best."
     ```
     """
     return wrapped(f"{text[0].upper()}{text[1:]}.")

@@ -36,7 +36,7 @@ class Curves:
 
     Example:
     ```python
-    Curves(checkpoint.history, chance=(math.log(127), math.log(63)))
+    Curves(record.history, chance=(math.log(127), math.log(63)))
     ```
     """
 
@@ -95,7 +95,7 @@ def chance_level(examples: int, batch_size: int) -> float:
 
     Example:
     ```python
-    chance_level(100, 64)  # 0.64 log(63) + 0.36 log(35)
+    chance_level(100, 64)  # 3.93, which is 0.64 log(63) + 0.36 log(35)
     ```
     """
     full, rest = divmod(examples, batch_size)
@@ -115,6 +115,7 @@ def curves_by_name(records: Iterable[Record]) -> dict[str, list[Curves]]:
 
     Example:
     ```python
+    records, _ = find_records(Path("runs/transfer/digits/small_resnet"))
     plot_curves(curves_by_name(records), Path("curves.png"), run_title(records[0]))
     ```
     """
@@ -142,7 +143,7 @@ def plot_curves(
 
     Example:
     ```python
-    plot_curves({"clce": [checkpoint.history]}, Path("curves.png"), "digits, small_resnet")
+    plot_curves({"clce": [record.history]}, Path("curves.png"), "digits, small_resnet")
     ```
     """
     runs = [

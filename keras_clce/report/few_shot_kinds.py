@@ -74,6 +74,7 @@ def kinds_of(records: Iterable[Record]) -> list[str]:
 
     Example:
     ```python
+    records, _ = find_records(Path("runs/few_shot/cifar_fs/vit_tiny"))
     kinds_of(records)  # ["5w1s", "5w5s"]
     ```
     """
@@ -96,7 +97,9 @@ def distinct_kinds(
 
     Example:
     ```python
-    distinct_kinds(records, table_of)
+    records, _ = find_records(Path("runs/few_shot/cifar_fs/vit_tiny"))
+    [kind.tasks for kind, _ in distinct_kinds(records, lambda key: key)]
+    # ["5-way 1-shot", "5-way 5-shot"]
     ```
     """
     merged: dict[tuple, KindOfTask] = {}

@@ -125,7 +125,10 @@ def plot_task(
 
     Example:
     ```python
-    plot_task(images[support], images[queries], predicted, names, "clce, seed 0", Path("task.png"))
+    support, queries = images[:5, None], images[5:10, None]
+    predicted = np.array([[0], [1], [2], [0], [4]])
+    names = ["cat", "dog", "fox", "owl", "rat"]
+    plot_task(support, queries, predicted, names, "clce, seed 0", Path("task.png"))
     ```
     """
     names = [name if len(name) < 16 else f"{name[:14]}…" for name in class_names]

@@ -50,6 +50,8 @@ def few_shot_table(
 
     Example:
     ```python
+    ce = few_shot_accuracy(features, labels, tasks=100)
+    clce = few_shot_accuracy(embeddings, labels, tasks=100)
     print(few_shot_table({("ce", 0): ce.accuracies, ("clce", 0): clce.accuracies}))
     ```
     """
@@ -117,6 +119,7 @@ def few_shot_answer(runs: Sequence[Run], home: Path = Path(), baseline: str = "c
 
     Example:
     ```python
+    records, _ = find_records(Path("runs/few_shot/cifar_fs/vit_tiny"))
     print(few_shot_answer(records))
     ```
     """

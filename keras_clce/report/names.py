@@ -44,7 +44,7 @@ def as_record(run: Run, home: Path = Path()) -> Record:
 
     Example:
     ```python
-    as_record({"loss": "ce", "seed": 0}).name
+    as_record({"loss": "ce", "seed": 0}).name  # "ce"
     ```
     """
     if isinstance(run, Record):
@@ -66,7 +66,9 @@ def by_name(records: Iterable[Record]) -> dict[Name, list[Record]]:
 
     Example:
     ```python
+    records, _ = find_records(Path("runs/transfer/digits/small_resnet"))
     {str(name): [record.seed for record in group] for name, group in by_name(records).items()}
+    # {"ce": [0, 1, 2], "clce": [0, 1, 2]}
     ```
     """
     records = list(records)
@@ -97,7 +99,8 @@ def baseline_of(name: Name, names: Iterable[Name], baseline: str) -> Name | None
 
     Example:
     ```python
-    baseline_of(Name("clce", "tuned", False), names, "ce")
+    names = [Name("ce", "", False), Name("clce", "tuned", False)]
+    str(baseline_of(names[1], names, "ce"))  # "ce"
     ```
     """
     for variant in ("", name.variant):
@@ -119,7 +122,7 @@ def run_title(run: Run) -> str:
 
     Example:
     ```python
-    run_title({"dataset": "digits", "backbone": "encoders/tiny.keras"})  # digits, tiny.keras
+    run_title({"dataset": "digits", "backbone": "encoders/tiny.keras"})  # "digits, tiny.keras"
     ```
     """
     metrics = run.metrics if isinstance(run, Record) else run

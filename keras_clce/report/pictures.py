@@ -23,7 +23,7 @@ def drawing(path: Path) -> Iterator[None]:
     Example:
     ```python
     with drawing(Path("curves.png")):
-        plot_curves({"clce": [checkpoint.history]}, Path("curves.png"))
+        plot_curves({"clce": [record.history]}, Path("curves.png"))
     ```
     """
     try:
@@ -64,6 +64,8 @@ def save_figure(figure: "Figure", path: Path, dpi: int) -> None:
 
     Example:
     ```python
+    figure = new_figure(figsize=(4, 3))
+    figure.suptitle("Accuracy by epoch")
     save_figure(figure, Path("curves.png"), dpi=120)
     ```
     """

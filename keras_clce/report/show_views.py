@@ -37,7 +37,7 @@ def show_views(
 
     Example:
     ```python
-    show_views(load_dataset("digits"), "light", n=4, path="views.png")
+    show_views(load_dataset("digits", image_size=32), "light", n=4, path="views.png")
     ```
     """
     # The pipeline of views is TensorFlow's, which nothing else of this package needs.

@@ -56,6 +56,7 @@ def transfer_answer(runs: Sequence[Run], baseline: str = "ce") -> str:
 
     Example:
     ```python
+    records, _ = find_records(Path("runs/transfer/digits/small_resnet"))
     print(transfer_answer(records))
     ```
     """

@@ -82,6 +82,7 @@ def how_to_make_again(folder: Path, with_metrics: bool = False) -> str:
     Example:
     ```python
     how_to_make_again(Path("runs/transfer/digits/small_resnet/ce-seed0"))
+    # "Delete it and pass --resume: no checkpoint is left, so the run is made anew"
     ```
     """
     files, they = ("it and metrics.json,", "both") if with_metrics else ("it", "it")

@@ -124,6 +124,7 @@ class Record:
 
         Example:
         ```python
+        record = RunFolder(Path("runs/few_shot/cifar_fs/vit_tiny/clce-seed0")).record()
         record.task_accuracies("5w1s").mean()
         ```
         """
@@ -142,7 +143,7 @@ def run_name(metrics: Mapping[str, Any]) -> str:
 
     Example:
     ```python
-    run_name({"loss": "clce", "label": "tuned"})
+    run_name({"loss": "clce", "label": "tuned"})  # "clce, tuned"
     ```
     """
     labelled = ", ".join(filter(None, (metrics["loss"], metrics.get("label"))))

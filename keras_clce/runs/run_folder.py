@@ -177,7 +177,8 @@ class RunFolder:
 
         Example:
         ```python
-        RunFolder(Path("runs/transfer/digits/small_resnet/clce-seed0")).record()
+        folder = RunFolder(Path("runs/transfer/digits/small_resnet/clce-seed0"))
+        folder.record().metrics["test"]["top1"]
         ```
         """
         metrics, config = self.finished(), self.begun()
@@ -208,7 +209,9 @@ class RunFolder:
 
         Example:
         ```python
-        folder.write_metrics({"loss": "ce", "seed": 0, "test": test, ...}, {"epochs": 3})
+        test = {"top1": 0.96, "top5": 1.0, "nearest_neighbor": 0.95, "examples": 360}
+        metrics = {"loss": "ce", "seed": 0, "seconds": 9.0, "validation": {"best_epoch": 3}}
+        folder.write_metrics({**metrics, "test": test}, settings={"epochs": 3})
         ```
         """
         value = {"settings": dict(settings), **metrics}
