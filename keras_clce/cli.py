@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Example:
     ```python
-    main(["keras-clce", "transfer", "--quick"])
+    main(["keras-clce", "transfer", "--help"])
     ```
     """
     program, *rest = sys.argv if arguments is None else arguments

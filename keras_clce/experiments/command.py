@@ -38,7 +38,7 @@ def study_command(
 
     Example:
     ```python
-    study_command("transfer", "Compares losses.", ["transfer", "--quick"])
+    study_command("transfer", "Compares losses.", ["transfer", "--help"])
     ```
     """
     arguments = list(sys.argv if arguments is None else arguments)

@@ -27,7 +27,7 @@ class Devices:
     ```python
     devices = Devices(Settings(num_devices=1))
     with devices.scope():
-        ...
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
     ```
     """
 

@@ -35,7 +35,7 @@ def in_one_line(*kinds: type[Exception]) -> Iterator[None]:
     Example:
     ```python
     with in_one_line(OSError):
-        study.run()
+        notes = Path("notes.txt").read_text()
     ```
     """
     try:

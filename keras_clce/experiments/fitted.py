@@ -125,7 +125,7 @@ def fits_in_words(
 
     Example:
     ```python
-    fits_in_words(Settings(epochs=2), fit_warmup(Settings(epochs=2)), None, 1259)
+    fits_in_words(Settings(epochs=2), fit_warmup(Settings(epochs=2)), None, images=1259)
     # "--warmup_epochs=0.2 for 2 epochs"
     ```
     """

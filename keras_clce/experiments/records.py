@@ -21,7 +21,8 @@ class Records(Sequence):
 
     Example:
     ```python
-    records = Study("mine", seeds=range(3)).run()
+    settings = Settings(backbone="encoder.keras", image_size=32, quick=True)
+    records = Study("mine", {"loss": ["ce"]}, settings=settings).run()
     records[0].settings.loss, records[0].metrics["test"]["top1"]
     print(records.table())
     ```

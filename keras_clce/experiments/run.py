@@ -32,7 +32,8 @@ def run_one(settings: Settings, resume: bool = False) -> Record:
 
     Example:
     ```python
-    run_one(Settings(dataset="digits", loss="ce", epochs=2)).metrics["test"]["top1"]
+    settings = Settings(backbone="encoder.keras", image_size=32, loss="ce", quick=True)
+    run_one(settings).metrics["test"]["top1"]
     ```
     """
     from keras_clce.experiments.study import Study

@@ -23,7 +23,8 @@ class SettingError(ValueError):
 
     Example:
     ```python
-    raise SettingError("temperature", "must be above 0", -1.0)
+    str(SettingError("temperature", "must be above 0", -1.0))
+    # "`temperature` must be above 0. Received: temperature=-1.0"
     ```
     """
 

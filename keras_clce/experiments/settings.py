@@ -41,7 +41,7 @@ class Settings:
     Example:
     ```python
     settings = Settings(dataset="digits", loss="clce", epochs=10)
-    dataclasses.replace(settings, temperature=0.1)
+    dataclasses.replace(settings, temperature=0.1).temperature  # 0.1
     ```
     """
 

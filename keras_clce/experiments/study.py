@@ -51,7 +51,8 @@ class Study:
 
     Example:
     ```python
-    study = Study("mine", {"loss": ["ce", "clce"], "contrastive_weight": [0.2, 0.9]}, range(3))
+    settings = Settings(backbone="encoder.keras", image_size=32, quick=True)
+    study = Study("weights", {"contrastive_weight": [0.2, 0.9]}, seeds=[0], settings=settings)
     records = study.run()
     print(records.table())
     ```
