@@ -77,7 +77,8 @@ class ClassBalancedBatches(keras.utils.PyDataset):
 
     Example:
     ```python
-    model.fit(ClassBalancedBatches(images, labels, batch_size=64, images_per_class=4), epochs=5)
+    batches = ClassBalancedBatches(images, labels, batch_size=32, images_per_class=4)
+    model.fit(batches, epochs=1)
     ```
     """
 

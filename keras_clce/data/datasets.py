@@ -55,7 +55,7 @@ class FewShotDataset:
 
     Example:
     ```python
-    load_few_shot("cifar_fs", image_size=32, data_dir="data").num_classes  # 64
+    load_few_shot("image_folder", image_size=32, data_dir="pets").num_classes  # 6
     ```
     """
 

@@ -63,7 +63,8 @@ def load_few_shot(
 
     Example:
     ```python
-    load_few_shot("fc100", image_size=32, data_dir="data").test.num_examples  # 12000
+    pets = load_few_shot("image_folder", image_size=32, data_dir="pets")
+    pets.class_names["test"]  # ('bee', 'owl')
     ```
     """
     spec = catalog.get_spec(name)

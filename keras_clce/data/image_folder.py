@@ -97,11 +97,7 @@ def scan_class_folders(
 
     Example:
     ```python
-    import keras, numpy, tempfile
-    root = pathlib.Path(tempfile.mkdtemp())
-    (root / "cat").mkdir()
-    keras.utils.save_img(root / "cat" / "1.png", numpy.zeros((4, 4, 3)))
-    scan_class_folders(root).class_names  # ('cat',)
+    scan_class_folders(Path("pets")).class_names[:2]  # ('ant', 'bee')
     ```
     """
     classes = {

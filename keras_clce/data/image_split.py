@@ -165,6 +165,7 @@ class ImageSplit:
 
         Example:
         ```python
+        import tensorflow as tf
         split = ImageSplit(np.zeros((5, 10, 10, 3), np.uint8), np.arange(5), image_size=8)
         images, labels, aspects = next(iter(split.stored_batches(2)))
         split.view("light")(images, aspects, tf.constant([0, 1])).shape.as_list()  # [2, 8, 8, 3]

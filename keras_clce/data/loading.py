@@ -67,8 +67,9 @@ def load_dataset(
     Example:
     ```python
     digits = load_dataset("digits", image_size=32)
-    images, labels = digits.train.arrays()  # images (1259, 32, 32, 3)
-    flowers = load_dataset("oxford_flowers102", preprocessing=model.preprocessing)
+    images, labels = digits.train.arrays()
+    images.shape  # (1259, 32, 32, 3)
+    pets = load_dataset("image_folder", data_dir="pets", preprocessing=Preprocessing(32))
     ```
     """
     spec = catalog.get_spec(name)

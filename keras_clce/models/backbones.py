@@ -184,8 +184,8 @@ def load_weights(model: keras.Model, name: str, weights: str | Path) -> LoadRepo
 
     Example:
     ```python
-    model = build_backbone("mae_base", 224)
-    load_weights(model, "mae_base", "mae_pretrain.pth").dropped  # ["mask_token"]
+    model = build_backbone("vit_tiny", 32)
+    load_weights(model, "vit_tiny", "vit_tiny.safetensors").dropped  # ["mask_token"]
     ```
     """
     check_weights(name, weights)

@@ -51,7 +51,10 @@ def build_from_checkpoint(
 
     Example:
     ```python
-    build_from_checkpoint(find_row("resnet101_in21k"), 224, "bit.npz", big_transfer, {"blocks": …})
+    from keras_clce.models.architectures.bit import big_transfer
+    from keras_clce.models.registry import find_row
+    blocks = {"blocks": (3, 4, 23, 3)}
+    build_from_checkpoint(find_row("resnet101_in21k"), 32, None, big_transfer, blocks)
     ```
     """
     spec, published, settings = row.spec, row.spec, usual

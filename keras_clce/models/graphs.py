@@ -24,6 +24,7 @@ def plain_model(
 
     Example:
     ```python
+    from keras_clce.models.pixels import pixel_input
     pixels = pixel_input(32)
     plain_model(pixels, keras.layers.Flatten()(pixels), "flat").output_shape  # (None, 3072)
     ```
@@ -56,7 +57,7 @@ def check_features(outputs: Any, received: str) -> None:
 
     Example:
     ```python
-    check_features(model.output, "name='encoder.keras'")
+    check_features(encoder.output, "name='encoder.keras'")
     ```
     """
     if not isinstance(outputs, keras.KerasTensor) or len(outputs.shape) not in (2, 4):

@@ -27,7 +27,8 @@ def from_preset(loader: Callable[..., Any], preset: str, **arguments: Any) -> An
 
     Example:
     ```python
-    from_preset(keras_hub.models.Backbone.from_preset, "path/to/folder")
+    import keras_hub
+    from_preset(keras_hub.models.Backbone.from_preset, "hub_folder")
     ```
     """
     if Path(preset).is_dir():
@@ -56,7 +57,7 @@ def check_config(backbone: keras.Model, expected: dict[str, Any], source: str) -
 
     Example:
     ```python
-    check_config(backbone, {"stackwise_num_blocks": [3, 4, 23, 3]}, "my_folder")
+    check_config(keras.Sequential(name="tiny"), {"name": "tiny"}, "my_folder")
     ```
     """
     config = backbone.get_config()

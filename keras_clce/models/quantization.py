@@ -19,6 +19,9 @@ def quantized_layers(layer: keras.Layer) -> dict[str, dict[str, Any]]:
 
     Example:
     ```python
+    from keras_clce.models.architectures.vit import MLPBranch
+    branch = MLPBranch(hidden_dim=16)
+    features = branch(np.zeros((2, 5, 8)))
     branch.fc1.quantize("int8")
     list(quantized_layers(branch))  # ['fc1']
     ```
@@ -45,7 +48,12 @@ def quantize_layers(layer: keras.Layer, quantized: dict[str, dict[str, Any]]) ->
 
     Example:
     ```python
-    quantize_layers(copy_of_branch, quantized_layers(branch))
+    from keras_clce.models.architectures.vit import MLPBranch
+    branch, copy = MLPBranch(hidden_dim=16), MLPBranch(hidden_dim=16)
+    features = branch(np.zeros((2, 5, 8))), copy(np.zeros((2, 5, 8)))
+    branch.fc1.quantize("int8")
+    quantize_layers(copy, quantized_layers(branch))
+    copy.fc1.quantization_mode  # "int8"
     ```
     """
     inner = {each.name: each for each in layer._flatten_layers(include_self=False)}

@@ -160,7 +160,10 @@ def make_row(
 
     Example:
     ```python
-    make_row("tiny", "a tiny net", build, 32, 0.1, pixels=pixels.SIGNED, sizes={"filters": 8})
+    from keras_clce.models.architectures.small_resnet import small_resnet
+    from keras_clce.models.pixels import SIGNED
+    row = make_row("tiny", "a tiny net", small_resnet, 32, 0.1, pixels=SIGNED)
+    row.spec.weights  # "random only"
     ```
     """
     mean, std = pixels
@@ -236,7 +239,8 @@ def foreign_spec(
 
     Example:
     ```python
-    foreign_spec("hub:resnet_18_imagenet", "hub", pixels.UNSCALED).weights  # "its own"
+    from keras_clce.models.pixels import UNSCALED
+    foreign_spec("hub:resnet_18_imagenet", "hub", UNSCALED).weights  # "its own"
     ```
     """
     mean, std = pixels

@@ -44,7 +44,7 @@ def import_timm() -> ModuleType:
 
     Example:
     ```python
-    import_timm().create_model("resnet101")
+    import_timm().create_model("vit_tiny_patch16_224")
     ```
     """
     if sys.modules.get("timm"):
@@ -86,7 +86,7 @@ def timm_features(name: str, weights: str | Path, images: np.ndarray) -> np.ndar
 
     Example:
     ```python
-    timm_features("mae_base", "mae_pretrain_vit_base.pth", images).shape  # (2, 768)
+    timm_features("vit_tiny", "vit_tiny.safetensors", images[:2]).shape  # (2, 192)
     ```
     """
     row = find_row(name)

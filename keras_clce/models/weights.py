@@ -77,7 +77,7 @@ class Weights:
 
         Example:
         ```python
-        Weights(files=(".pth",)).check("efficientnet_lite0", "lite.pth")
+        Weights(files=(".safetensors",)).check("vit_tiny", "vit_tiny.safetensors")
         ```
         """
         if not self.files and not self.folders:

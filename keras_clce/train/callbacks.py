@@ -45,7 +45,8 @@ class RunCheckpoint(keras.callbacks.Callback):
     Example:
     ```python
     checkpoint = RunCheckpoint(Path("runs/first/checkpoint"), monitor="val_accuracy")
-    model.fit(data, epochs=9, initial_epoch=checkpoint.restore(model), callbacks=[checkpoint])
+    begin = checkpoint.restore(model)
+    model.fit(data, validation_data=data, epochs=2, initial_epoch=begin, callbacks=[checkpoint])
     checkpoint.load_best(model)
     ```
     """
@@ -251,7 +252,7 @@ class EpochReport(keras.callbacks.Callback):
 
     Example:
     ```python
-    model.fit(data, epochs=9, verbose=0, callbacks=[EpochReport()])
+    model.fit(data, epochs=2, verbose=0, callbacks=[EpochReport()])
     ```
     """
 

@@ -164,7 +164,9 @@ class CLCEModel(TwoViewTraining):
 
         Example:
         ```python
-        model = CLCEModel.from_backbone("resnet101", num_classes=102, weights="imagenet")
+        model = CLCEModel.from_backbone(
+            "vit_tiny", num_classes=102, image_size=32, weights="vit_tiny.safetensors"
+        )
         ```
         """
         backbone = build_backbone(name, image_size, weights, stochastic_depth, remat)
@@ -234,7 +236,7 @@ class CLCEModel(TwoViewTraining):
 
         Example:
         ```python
-        history = model.fit(images, labels, validation_split=0.1, epochs=5)
+        history = model.fit(images, labels, validation_split=0.1, epochs=2)
         ```
         """
         given = inspect.signature(super().fit).bind(x, y, *args, **kwargs).arguments

@@ -18,7 +18,10 @@ class FirstFailure:
     steps.begin(0)
     steps.end(0)
     steps.begin(1)
-    steps.end(1, lambda: FloatingPointError("The loss became NaN by step 2."))
+    try:
+        steps.end(1, lambda: FloatingPointError("The loss became NaN by step 2."))
+    except FloatingPointError as error:
+        print(error)
     ```
     """
 

@@ -30,7 +30,9 @@ def layer_multipliers(variables: Iterable[keras.Variable], decay: float) -> dict
 
     Example:
     ```python
-    layer_multipliers(model.trainable_variables, decay=0.75)
+    from keras_clce import CLCEModel
+    model = CLCEModel.from_backbone("vit_tiny", num_classes=10, image_size=32)
+    multipliers = layer_multipliers(model.trainable_variables, decay=0.75)
     ```
     """
     if not 0 < decay <= 1:
@@ -66,6 +68,8 @@ def unfreeze_last(backbone: keras.Model, count: int) -> None:
 
     Example:
     ```python
+    from keras_clce import CLCEModel
+    model = CLCEModel.from_backbone("vit_tiny", num_classes=10, image_size=32)
     unfreeze_last(model.backbone, 4)
     ```
     """
@@ -124,6 +128,8 @@ class LayerwiseAdamW(_Layerwise, keras.optimizers.AdamW):
 
     Example:
     ```python
+    from keras_clce import CLCEModel
+    model = CLCEModel.from_backbone("vit_tiny", num_classes=10, image_size=32)
     multipliers = layer_multipliers(model.trainable_variables, decay=0.75)
     model.compile(LayerwiseAdamW(1e-3, weight_decay=0.05, multipliers=multipliers))
     ```
@@ -141,6 +147,8 @@ class LayerwiseSGD(_Layerwise, keras.optimizers.SGD):
 
     Example:
     ```python
+    from keras_clce import CLCEModel
+    model = CLCEModel.from_backbone("vit_tiny", num_classes=10, image_size=32)
     multipliers = layer_multipliers(model.trainable_variables, decay=0.75)
     model.compile(LayerwiseSGD(1e-2, momentum=0.9, multipliers=multipliers))
     ```

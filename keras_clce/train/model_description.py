@@ -85,7 +85,9 @@ def different_class_names(data: Any, class_names: Sequence[str] | None) -> str |
 
     Example:
     ```python
-    different_class_names(dataset, ["cat", "dog"])
+    pets = keras.utils.image_dataset_from_directory("pets", image_size=(32, 32))
+    different_class_names(pets, ["cat", "dog"])
+    # "The data set has 10 classes and the model 2."
     ```
     """
     found = class_names_of(data)
@@ -109,7 +111,8 @@ def class_names_of(data: Any) -> Sequence[str] | None:
 
     Example:
     ```python
-    class_names_of(keras.utils.image_dataset_from_directory("flowers"))
+    pets = keras.utils.image_dataset_from_directory("pets", image_size=(32, 32))
+    class_names_of(pets)[:2]  # ["ant", "bee"]
     ```
     """
     for owner, name in ((data, "class_names"), (getattr(data, "dataset", None), "classes")):

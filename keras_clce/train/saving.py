@@ -26,8 +26,9 @@ def load_model(path: str | Path) -> CLCEModel:
 
     Example:
     ```python
+    import keras_clce
     model = keras_clce.load_model("model.keras")
-    model.predict(images)["probabilities"]
+    model.predict(images)["probabilities"].shape  # (240, 10)
     ```
     """
     path = Path(path)

@@ -25,7 +25,9 @@ def stack_views(model: keras.Model, data: Any) -> tuple:
 
     Example:
     ```python
-    images, labels, weights = stack_views(model, ((views, other_views), labels))
+    views, other_views = images, images[:, :, ::-1]
+    stacked, labels, _ = stack_views(model, ((views, other_views), labels))
+    stacked.shape  # (480, 32, 32, 3)
     ```
     """
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)

@@ -143,7 +143,8 @@ class RandomChange(keras.layers.Layer):
 
     Example:
     ```python
-    RandomChange(Grayscale(0.2), seed=1)(images, training=True)
+    from keras_clce.views.changes import Grayscale
+    RandomChange(Grayscale(0.2), seed=1)(images, training=True).shape  # (240, 32, 32, 3)
     ```
     """
 

@@ -23,7 +23,8 @@ def load_weights_file(model: keras.Model, path: Path) -> None:
 
     Example:
     ```python
-    load_weights_file(model, Path("encoder.weights.h5"))
+    encoder.save_weights("encoder.weights.h5")
+    load_weights_file(encoder, Path("encoder.weights.h5"))
     ```
     """
     before = model.get_weights()

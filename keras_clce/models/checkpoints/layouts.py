@@ -62,7 +62,10 @@ def find_layout(
 
     Example:
     ```python
-    find_layout(read_tensors(path), [TIMM_VIT], path, "vit_base").title
+    from keras_clce.models.checkpoints.tensors import read_tensors
+    from keras_clce.models.families import vit
+    tensors = read_tensors("vit_tiny.safetensors")
+    find_layout(tensors, [vit.GOOGLE, vit.TIMM], "my file", "vit_tiny").title  # "timm or MAE"
     ```
     """
     for layout in layouts:

@@ -48,7 +48,11 @@ def load_layout(
 
     Example:
     ```python
-    report = load_layout(model, read_tensors(path), TIMM_VIT, path)
+    from keras_clce.models import build_backbone
+    from keras_clce.models.families import vit
+    model = build_backbone("vit_tiny", 32)
+    tensors = read_tensors("vit_tiny.safetensors")
+    load_layout(model, tensors, vit.TIMM, "my file").dropped  # ["mask_token"]
     ```
     """
     problems, values, used = [], [], set()
@@ -106,7 +110,10 @@ def load_checkpoint(model: keras.Model, path: str | Path, layouts: Sequence[Layo
 
     Example:
     ```python
-    report = load_checkpoint(model, "model.safetensors", [TIMM_VIT])
+    from keras_clce.models import build_backbone
+    from keras_clce.models.families import vit
+    model = build_backbone("vit_tiny", 32)
+    load_checkpoint(model, "vit_tiny.safetensors", [vit.TIMM]).dropped  # ["mask_token"]
     ```
     """
     tensors = read_tensors(path)

@@ -26,7 +26,7 @@ def published_preprocessing(path: Path) -> dict[str, Any]:
 
     Example:
     ```python
-    published_preprocessing(Path("vit_tiny"))  # {"mean": (127.5, …), "std": …, "interpolation": …}
+    published_preprocessing(Path("vit_folder"))["mean"]  # (127.5, 127.5, 127.5)
     ```
     """
     timm = folder_config(path).get("pretrained_cfg", {})

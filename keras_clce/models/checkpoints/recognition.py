@@ -34,7 +34,9 @@ def looks_like(tensors: dict[str, np.ndarray]) -> str:
 
     Example:
     ```python
-    looks_like(read_tensors("swin.pth"))  # 'a Swin Transformer'
+    from keras_clce.models.checkpoints.tensors import read_tensors
+    looks_like(read_tensors("vit_tiny.safetensors"))
+    # "a Vision Transformer of timm's or MAE's naming (width 192, 12 blocks, patch 16)"
     ```
     """
     for pattern, title in _SIGNS:

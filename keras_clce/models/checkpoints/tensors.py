@@ -33,7 +33,7 @@ def checkpoint_file(path: str | Path) -> Path:
 
     Example:
     ```python
-    checkpoint_file("vit_base_patch16_224")  # vit_base_patch16_224/model.safetensors
+    checkpoint_file("vit_folder").name  # "model.safetensors"
     ```
     """
     path = Path(path)
@@ -72,7 +72,7 @@ def folder_config(path: str | Path, name: str = "config.json") -> dict[str, Any]
 
     Example:
     ```python
-    folder_config("vit_base_patch16_224")["architecture"]
+    folder_config("vit_folder")["architecture"]  # "vit_tiny_patch16_224"
     ```
     """
     file = Path(path) / name
@@ -102,7 +102,7 @@ def read_tensors(path: str | Path) -> dict[str, np.ndarray]:
 
     Example:
     ```python
-    read_tensors("model.safetensors")["patch_embed.proj.weight"].shape  # (768, 3, 16, 16)
+    read_tensors("vit_tiny.safetensors")["patch_embed.proj.weight"].shape  # (192, 3, 16, 16)
     ```
     """
     path = checkpoint_file(path)

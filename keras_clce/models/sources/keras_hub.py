@@ -59,7 +59,7 @@ def build_preset(
 
     Example:
     ```python
-    build_preset("resnet_18_imagenet", 224).output_shape  # (None, 7, 7, 512)
+    build_preset("hub_folder", 64).output_shape  # (None, 16, 16, 64)
     ```
     """
     models = import_module("keras_hub.models", "An image backbone of keras-hub", "keras-hub")
@@ -110,8 +110,16 @@ def at_size(backbone: keras.Model, image_size: int, preset: str) -> keras.Model:
 
     Example:
     ```python
-    backbone = Backbone.from_preset("vit_base_patch16_224_imagenet")
-    at_size(backbone, 96, "vit_base_patch16_224_imagenet").input_shape  # (None, 96, 96, 3)
+    import keras_hub
+    backbone = keras_hub.models.ViTBackbone(
+        image_shape=(32, 32, 3),
+        patch_size=16,
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=8,
+        mlp_dim=16,
+    )
+    at_size(backbone, 96, "my backbone").input_shape  # (None, 96, 96, 3)
     ```
     """
     if backbone.input.shape[1] in (None, image_size):
@@ -147,8 +155,16 @@ def pooled_features(backbone: keras.Model, images: keras.KerasTensor) -> keras.K
 
     Example:
     ```python
-    backbone = Backbone.from_preset("vit_base_patch16_224_imagenet")
-    pooled_features(backbone, images).shape  # (None, 768)
+    import keras_hub
+    backbone = keras_hub.models.ViTBackbone(
+        image_shape=(32, 32, 3),
+        patch_size=16,
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=8,
+        mlp_dim=16,
+    )
+    pooled_features(backbone, keras.Input((32, 32, 3))).shape  # (None, 8)
     ```
     """
     kind = type(backbone).__name__

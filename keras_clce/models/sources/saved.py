@@ -87,7 +87,7 @@ def saved_names(path: Path) -> list[str]:
 
     Example:
     ```python
-    saved_names(Path("vit.keras"))[:2]  # ['vit_tiny', 'pixels_bicubic']
+    saved_names(Path("model.keras"))[0]  # "clce_model"
     ```
     """
     try:
