@@ -25,6 +25,11 @@ def gather_rows(tensors: Any) -> Any:
     Returns:
         The same structure: on every replica the rows of all, whose gradients come back to the
         replica that a row belongs to, summed over the replicas. Elsewhere the tensors as they are.
+
+    Example:
+    ```python
+    gather_rows({"embedding": np.eye(2), "weight": None})["embedding"]  # [[1.0, 0.0], [0.0, 1.0]]
+    ```
     """
     context = _replica_context()
     if context is None:
@@ -58,6 +63,11 @@ def num_batch_shards(rows: int) -> int:
 
     Returns:
         The number of devices along which JAX divides batches, where it divides `rows`, else 1.
+
+    Example:
+    ```python
+    num_batch_shards(64)  # 1
+    ```
     """
     distribution = keras.distribution.distribution()
     if distribution is None or keras.backend.backend() != "jax":
@@ -97,6 +107,13 @@ def claim_devices(
 
     Raises:
         ValueError: If the backend cannot do it, or has fewer devices.
+
+    Example:
+    ```python
+    whole, divided = claim_devices(2, coordinator_address=None, num_processes=1, process_id=0)
+    with whole.scope():
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
+    ```
     """
     name = keras.backend.backend()
     if name == "jax":
@@ -165,6 +182,11 @@ def shard_rows(data: Any) -> Any:
     Returns:
         The same, divided where a distribution of `claim_devices` gives whole batches and the
         number of rows allows it.
+
+    Example:
+    ```python
+    shard_rows((images[:8], labels[:8]))[0].shape  # (8, 32, 32, 3)
+    ```
     """
     return _lay_out(data, _ROWS)
 
@@ -178,6 +200,11 @@ def replicate_rows(outputs: Any) -> Any:
     Returns:
         The same, held as a whole by every device where a distribution of `claim_devices` gives
         whole batches.
+
+    Example:
+    ```python
+    replicate_rows({"embedding": embeddings[:8]})["embedding"].shape  # (8, 8)
+    ```
     """
     return _lay_out(outputs, None)
 

@@ -32,6 +32,12 @@ def dot_product_attention(query: Any, key: Any, value: Any) -> Any:
 
     Returns:
         Attended values, of the same shape and dtype.
+
+    Example:
+    ```python
+    tokens = keras.ops.ones((2, 5, 3, 8), "float16")
+    dot_product_attention(tokens, tokens, tokens).shape  # (2, 5, 3, 8)
+    ```
     """
     dtype = keras.backend.standardize_dtype(query.dtype)
     if is_jax_on_cpu() and dtype == "float16":
@@ -64,6 +70,12 @@ def conv(inputs: Any, kernel: Any, strides: Sequence[int], **options: Any) -> An
 
     Returns:
         Feature maps `(batch, new_height, new_width, filters)`.
+
+    Example:
+    ```python
+    maps, kernel = keras.ops.ones((2, 8, 8, 3)), keras.ops.ones((3, 3, 3, 16))
+    conv(maps, kernel, (2, 2), padding="same", dilation_rate=(1, 1)).shape  # (2, 4, 4, 16)
+    ```
     """
     on_jax = is_jax_on_cpu()
     if tuple(kernel.shape[:3]) == (1, 1, inputs.shape[-1]) and (
@@ -99,6 +111,12 @@ def depthwise_conv(inputs: Any, kernel: Any, strides: Sequence[int], **options: 
 
     Returns:
         Feature maps `(batch, new_height, new_width, channels * multiplier)`.
+
+    Example:
+    ```python
+    maps, kernel = keras.ops.ones((2, 8, 8, 3)), keras.ops.ones((3, 3, 3, 1))
+    depthwise_conv(maps, kernel, (2, 2), padding="same", dilation_rate=(1, 1)).shape  # (2, 4, 4, 3)
+    ```
     """
     if is_jax_on_cpu() and kernel.shape[-1] == 1 and set(options["dilation_rate"]) == {1}:
         return jax_depthwise_conv()(inputs, kernel[..., 0], strides, options["padding"])
@@ -118,6 +136,12 @@ def pool(inputs: Any, mode: str, **options: Any) -> Any:
 
     Returns:
         Feature maps `(batch, new_height, new_width, channels)`.
+
+    Example:
+    ```python
+    maps = keras.ops.ones((2, 8, 8, 3))
+    pool(maps, "max", pool_size=2, strides=2, padding="valid").shape  # (2, 4, 4, 3)
+    ```
     """
     operation = {"max": keras.ops.max_pool, "average": keras.ops.average_pool}[mode]
     return _without_copies(operation, inputs, **options)
@@ -175,6 +199,13 @@ def batch_norm(
 
     Returns:
         The normalised maps, and the means and (biased) variances by which they are.
+
+    Example:
+    ```python
+    maps, ones = keras.ops.ones((2, 8, 8, 3)), keras.ops.ones((3,))
+    normalised, mean, variance = batch_norm(maps, gamma=ones, beta=ones, epsilon=1e-3)
+    mean  # [1.0, 1.0, 1.0]
+    ```
     """
     name = keras.backend.backend()
     if name == "tensorflow":
@@ -231,6 +262,12 @@ def layer_norm(inputs: Any, gamma: Any, beta: Any, epsilon: float, shape: Sequen
 
     Returns:
         The normalised tensor.
+
+    Example:
+    ```python
+    rows, ones = keras.ops.reshape(keras.ops.arange(4.0), (2, 2)), keras.ops.ones((2,))
+    layer_norm(rows, gamma=ones, beta=None, epsilon=1e-6, shape=(2,))  # [[-1.0, 1.0], [-1.0, 1.0]]
+    ```
     """
     if keras.backend.backend() == "torch":
         import torch
@@ -253,6 +290,11 @@ def gelu(inputs: Any) -> Any:
 
     Returns:
         A tensor of the same shape and dtype.
+
+    Example:
+    ```python
+    gelu(keras.ops.convert_to_tensor([-1.0, 0.0, 1.0]))  # [-0.159, 0.0, 0.841]
+    ```
     """
     float32 = keras.backend.standardize_dtype(inputs.dtype) == "float32"
     if keras.backend.backend() != "tensorflow" or not float32:

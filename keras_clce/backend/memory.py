@@ -26,6 +26,11 @@ def map_blocks(function: Callable[[Any], Any], items: Any) -> Any:
 
     Returns:
         The results along a new first axis.
+
+    Example:
+    ```python
+    map_blocks(lambda rows: rows + 1, keras.ops.zeros((2, 3)))  # [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
+    ```
     """
     if keras.backend.backend() != "torch":
         return keras.ops.map(function, items)
@@ -83,6 +88,12 @@ def remat(function: Callable[..., tuple]) -> Callable[..., tuple]:
 
     Returns:
         A function that gives the same and keeps nothing but its arguments for the backward pass.
+
+    Example:
+    ```python
+    squares = remat(lambda x: (x * x,))
+    squares(keras.ops.convert_to_tensor([1.0, 3.0]))[0]  # [1.0, 9.0]
+    ```
     """
     if keras.backend.backend() == "torch":
         import torch

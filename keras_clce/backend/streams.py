@@ -27,6 +27,12 @@ def inspect_first_batch(data: Any, look: Callable[[Any], None]) -> Any:
 
     Returns:
         What is to be iterated in place of `data`; it yields the same.
+
+    Example:
+    ```python
+    data = inspect_first_batch(data, lambda batch: print(batch[0].shape))
+    model.evaluate(data)
+    ```
     """
     if isinstance(data, keras.utils.PyDataset):
         look(_to_numpy(data[0]))
@@ -52,6 +58,11 @@ def read_first_batches(data: Any, count: int) -> Iterator[Any]:
 
     Yields:
         Batches; none of arrays, and of generators, which cannot be read twice.
+
+    Example:
+    ```python
+    [labels.shape for images, labels in read_first_batches(data, 1)]  # [(16,)]
+    ```
     """
     if isinstance(data, keras.utils.PyDataset):
         for number in range(min(count, data.num_batches or count)):
@@ -72,6 +83,11 @@ def batches_as_tuples(data: Any) -> Any:
 
     Returns:
         A copy of a `DataLoader` that yields tuples; anything else as it is.
+
+    Example:
+    ```python
+    model.evaluate(batches_as_tuples(data))
+    ```
     """
     if keras.backend.backend() != "tensorflow" or not _is_loader(data):
         return data

@@ -25,6 +25,15 @@ def train_on_prepared(
 
     Returns:
         What `step` returns.
+
+    Example:
+    ```python
+    class Brighter(keras.Sequential):
+        def train_step(self, *args):
+            return train_on_prepared(
+                self, super().train_step, lambda data: (1.1 * data[0], data[1]), args
+            )
+    ```
     """
     if keras.backend.backend() != "jax":
         return step(prepare(*args))

@@ -88,6 +88,12 @@ class DatasetSpec:
         image_size: Side of the images in pixels, where the benchmark prescribes one.
         images_per_class: Number of images that each class of a few-shot benchmark has, where it
             would be another one with more or fewer.
+
+    Example:
+    ```python
+    digits, *_ = list_datasets()
+    digits.name, digits.num_classes, digits.task  # ("digits", 10, "transfer")
+    ```
     """
 
     name: str

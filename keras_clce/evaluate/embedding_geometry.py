@@ -47,6 +47,11 @@ class CosineSimilarities:
     Attributes:
         within: Cosines `(pairs,)` of two examples of one class.
         between: Cosines `(pairs,)` of two examples of different classes.
+
+    Example:
+    ```python
+    cosine_similarities(np.eye(3), np.array([0, 0, 1])).within.mean()  # 0.0
+    ```
     """
 
     within: np.ndarray

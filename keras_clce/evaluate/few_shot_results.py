@@ -32,6 +32,12 @@ class FewShotResult:
         seed: Seed of the tasks.
         drawn_from: Fingerprint of the labels and numbers that the tasks were drawn from, and of the
             first of them; equal fingerprints mean equal tasks.
+
+    Example:
+    ```python
+    result = few_shot_accuracy(features, labels, tasks=100)
+    result.accuracies.shape, result.shots  # ((100,), 1)
+    ```
     """
 
     accuracies: np.ndarray = field(repr=False)
@@ -98,6 +104,15 @@ class FewShotComparison(PairedTTest):
         mean_difference: Mean over the tasks of `a - b`.
         ci95: Half width of the 95 % interval of the mean difference.
         permutation_p_value: Two-sided p-value of the sign-flip permutation test of the mean.
+
+    Example:
+    ```python
+    cosine, plain = (
+        few_shot_accuracy(features, labels, tasks=100, classifier=name)
+        for name in ("cosine", "nearest_centroid")
+    )
+    compare(cosine, plain).permutation_p_value
+    ```
     """
 
     permutation_p_value: float

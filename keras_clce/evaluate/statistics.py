@@ -47,6 +47,11 @@ class PairedTTest:
         p_value: Two-sided p-value; NaN where all differences are equal.
         mean_difference: Mean of `a - b`.
         ci95: Half width of the 95 % interval of the mean difference.
+
+    Example:
+    ```python
+    paired_t_test([0.82, 0.84, 0.83], [0.80, 0.81, 0.81]).mean_difference  # 0.023
+    ```
     """
 
     statistic: float

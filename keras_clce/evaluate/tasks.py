@@ -20,6 +20,12 @@ class Tasks:
         support: Rows of the labelled examples `(tasks, ways, shots)`.
         queries: Rows of the examples to classify `(tasks, ways, queries)`, none of them in
             `support`.
+
+    Example:
+    ```python
+    tasks = next(draw_tasks(labels, ways=5, shots=1, queries=15, tasks=100))
+    tasks.support.shape, tasks.queries.shape  # ((100, 5, 1), (100, 5, 15))
+    ```
     """
 
     classes: np.ndarray
@@ -93,6 +99,11 @@ def check_tasks(
 
     Raises:
         ValueError: If they cannot.
+
+    Example:
+    ```python
+    check_tasks(labels, ways=5, shots=1, queries=15, tasks=100)
+    ```
     """
     labels = np.asarray(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu" or not len(labels):

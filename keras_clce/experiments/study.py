@@ -108,6 +108,11 @@ class Study:
 
         Returns:
             The folder.
+
+        Example:
+        ```python
+        Study("mine").home().as_posix()  # "runs/mine/digits/small_resnet"
+        ```
         """
         settings = settings or self.settings
         dataset = settings.dataset
@@ -134,6 +139,14 @@ class Study:
             ValueError: If the data or a folder does not fit, before anything is trained.
             OSError: If data or weights cannot be read, or results not be written.
             FloatingPointError: If a loss becomes NaN or infinite.
+
+        Example:
+        ```python
+        settings = Settings(backbone="encoder.keras", image_size=32, quick=True)
+        study = Study("mine", {"loss": ["ce"]}, settings=settings)
+        records = study.run()
+        records = study.run(resume=True)  # reads what is finished
+        ```
         """
         began = time.perf_counter()
         protocol = PROTOCOLS[self.protocol]

@@ -22,6 +22,17 @@ class ContrastiveLoss(keras.losses.Loss):
         name: Name of the loss. Defaults to `None`.
         reduction: {shared}
         dtype: {shared}
+
+    Example:
+    ```python
+    class MeanSimilarity(ContrastiveLoss):
+        def anchor_values(self, y_true, y_pred):
+            similarities = ops.matmul(y_pred, ops.transpose(y_pred))
+            return ops.mean(similarities, axis=1), ops.ones(ops.shape(y_pred)[:1])
+
+
+    MeanSimilarity()(np.array([0, 0]), np.eye(2, dtype="float32"))  # 0.5
+    ```
     """
 
     def anchor_values(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:

@@ -21,7 +21,7 @@ def log_add_exp(a: Any, b: Any) -> Any:
 
     Example:
     ```python
-    log_add_exp(np.zeros(1), np.zeros(1))  # [0.693]
+    log_add_exp(ops.zeros(1), ops.zeros(1))  # [0.693]
     ```
     """
     largest = ops.stop_gradient(ops.maximum(a, b))
@@ -40,7 +40,7 @@ def masked_log_sum_exp(x: Any, mask: Any) -> Any:
 
     Example:
     ```python
-    masked_log_sum_exp(np.zeros((1, 3)), np.array([[1.0, 1.0, 0.0]]))  # [0.693]
+    masked_log_sum_exp(ops.zeros((1, 3)), ops.array([[1.0, 1.0, 0.0]]))  # [0.693]
     ```
     """
     inside = mask > 0
@@ -65,7 +65,8 @@ def log_hard_negatives(similarities: Any, negatives: Any, hardness: float) -> An
 
     Example:
     ```python
-    log_hard_negatives(np.array([[0.0, 1.0, 1.0]]), np.array([[0.0, 1.0, 1.0]]), 1.0)  # [1.0]
+    negatives = ops.array([[0.0, 1.0, 1.0]])
+    log_hard_negatives(similarities=negatives, negatives=negatives, hardness=1.0)  # [1.0]
     ```
     """
     # The weights themselves are never formed: their normaliser is subtracted in log space.

@@ -28,6 +28,12 @@ class BackboneSpec:
             be built to know.
         weights: Where pretrained weights come from, in words.
         licence: Licence of code and weights. Defaults to `"Apache-2.0"`.
+
+    Example:
+    ```python
+    from keras_clce.models import backbone_spec
+    backbone_spec("vit_tiny").parameters  # 5.5
+    ```
     """
 
     name: str

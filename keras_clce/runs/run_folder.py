@@ -100,6 +100,13 @@ class RunFolder:
 
         Raises:
             ValueError: If the folder holds a run and `resume` is false, or settings differ.
+
+        Example:
+        ```python
+        folder = RunFolder(Path("runs/new"))
+        folder.start({"epochs": 3}, data="digits")
+        folder.check({"epochs": 3}, resume=True)
+        ```
         """
         config = self.begun()
         if config is None:
@@ -130,6 +137,13 @@ class RunFolder:
 
         Raises:
             ValueError: If the folder holds a run on other data.
+
+        Example:
+        ```python
+        folder = RunFolder(Path("runs/new"))
+        folder.start({"epochs": 3}, data="digits")
+        folder.check_data("digits")
+        ```
         """
         config = self.begun()
         if config is not None and config["data"] != data:
@@ -147,6 +161,11 @@ class RunFolder:
             settings: What decides the result, as for `check`.
             data: One sentence on the data that was really used.
             flags: All flags with their values. Defaults to `None`.
+
+        Example:
+        ```python
+        RunFolder(Path("runs/new")).start({"epochs": 3}, data="digits, 1,257 training images")
+        ```
         """
         software = {"versions": package_versions(), "commit": git_commit()}
         config = self.begun()
@@ -277,6 +296,12 @@ class RunFolder:
         Args:
             history: One dict of logs per epoch, `"epoch"` from 0; what an epoch lacks, as one that
                 an older version has logged may, becomes NaN.
+
+        Example:
+        ```python
+        folder.write_history([{"epoch": 0, "accuracy": 0.5}, {"epoch": 1, "accuracy": 0.7}])
+        folder.read_history()[1]["accuracy"]  # 0.7
+        ```
         """
         text = io.StringIO()
         names = dict.fromkeys(name for row in history for name in row)
@@ -290,6 +315,11 @@ class RunFolder:
 
         Args:
             accuracies: Accuracies `(tasks,)` of each kind of task.
+
+        Example:
+        ```python
+        folder.write_accuracies({"5w1s": np.array([0.6, 0.8])})
+        ```
         """
         write_atomically(self.few_shot, lambda to: np.savez_compressed(to, **accuracies))
 
@@ -298,6 +328,12 @@ class RunFolder:
 
         Args:
             probe: A fitted `sklearn.linear_model.LogisticRegression`.
+
+        Example:
+        ```python
+        from keras_clce.evaluate import linear_probe
+        folder.write_probe(linear_probe(embeddings, labels, val_embeddings, val_labels))
+        ```
         """
         arrays = {name: getattr(probe, f"{name}_") for name in ("coef", "intercept", "classes")}
         write_atomically(self.probe, lambda to: np.savez(to, **arrays))

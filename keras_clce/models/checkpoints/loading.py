@@ -21,6 +21,13 @@ class LoadReport(NamedTuple):
         matched: `(Keras weight, tensor names)` of all weights of the model.
         dropped: Tensors that the model has no place for, as expected.
         resampled: `(tensor name, positions in the file, positions in the model)`.
+
+    Example:
+    ```python
+    from keras_clce.models import build_backbone, load_weights
+    model = build_backbone("vit_tiny", 32)
+    load_weights(model, "vit_tiny", "vit_tiny.safetensors").resampled  # []
+    ```
     """
 
     matched: list[tuple[str, tuple[str, ...]]]
