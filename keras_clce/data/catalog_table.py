@@ -16,7 +16,7 @@ def format_table(width: int = 120) -> str:
 
     Example:
     ```python
-    print(format_table().splitlines()[0].split()[0])  # name
+    format_table().split()[0]  # "name"
     ```
     """
     header = ("name", "classes", "train/val/test", "task", "paper", "licence", "download", "note")

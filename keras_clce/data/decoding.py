@@ -30,10 +30,8 @@ def decode_image(path: str | pathlib.Path) -> np.ndarray:
 
     Example:
     ```python
-    import keras, numpy, tempfile
-    path = tempfile.mkdtemp() + "/1.png"
-    keras.utils.save_img(path, numpy.zeros((4, 6, 3)))
-    decode_image(path).shape  # (4, 6, 3)
+    keras.utils.save_img("1.png", np.zeros((4, 6, 3)))
+    decode_image("1.png").shape  # (4, 6, 3)
     ```
     """
     pillow()  # a missing package is no damaged file

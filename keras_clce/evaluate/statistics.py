@@ -116,7 +116,7 @@ def sign_flip_p_value(differences: Sequence[float], flips: int = 9999, seed: int
 
     Example:
     ```python
-    sign_flip_p_value([0.02, 0.03, 0.02, 0.01, 0.03, 0.02])  # about 2 / 2**6
+    sign_flip_p_value([0.02, 0.03, 0.02, 0.01, 0.03, 0.02])  # 0.03
     ```
     """
     differences = _finite_values("differences", differences)

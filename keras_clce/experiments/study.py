@@ -145,7 +145,7 @@ class Study:
         settings = Settings(backbone="encoder.keras", image_size=32, quick=True)
         study = Study("mine", {"loss": ["ce"]}, settings=settings)
         records = study.run()
-        records = study.run(resume=True)  # reads what is finished
+        records = study.run(resume=True)
         ```
         """
         began = time.perf_counter()

@@ -95,7 +95,7 @@ def chance_level(examples: int, batch_size: int) -> float:
 
     Example:
     ```python
-    chance_level(100, 64)  # 3.93, which is 0.64 log(63) + 0.36 log(35)
+    chance_level(100, 64)  # 3.93
     ```
     """
     full, rest = divmod(examples, batch_size)
