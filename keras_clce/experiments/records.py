@@ -21,9 +21,10 @@ class Records(Sequence):
 
     Example:
     ```python
-    settings = Settings(backbone="encoder.keras", image_size=32, quick=True)
-    records = Study("mine", {"loss": ["ce"]}, settings=settings).run()
-    records[0].settings.loss, records[0].metrics["test"]["top1"]
+    from keras_clce.experiments.protocols import PROTOCOLS
+    found, _ = find_records(Path("runs/transfer/digits/small_resnet"))
+    records = Records(found, PROTOCOLS["transfer"])
+    records[0].settings.loss, records[0].metrics["test"]["top1"]  # ("ce", 0.9)
     print(records.table())
     ```
     """

@@ -143,9 +143,7 @@ class Study:
         Example:
         ```python
         settings = Settings(backbone="encoder.keras", image_size=32, quick=True)
-        study = Study("mine", {"loss": ["ce"]}, settings=settings)
-        records = study.run()
-        records = study.run(resume=True)
+        records = Study("mine", {"loss": ["ce"]}, settings=settings).run(resume=True)
         ```
         """
         began = time.perf_counter()
