@@ -75,7 +75,7 @@ def big_transfer(
     Example:
     ```python
     images = keras.Input((224, 224, 3))
-    model = keras.Model(images, big_transfer(images, blocks=(3, 4, 23, 3)))
+    model = keras.Model(images, big_transfer(images, blocks=(3, 4, 6, 3)))
     ```
     """
     x = _conv(images, 64, 7, "stem_conv", stride=2)
