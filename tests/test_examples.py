@@ -13,11 +13,10 @@ import textwrap
 from decimal import Decimal
 from pathlib import Path
 
+import example_objects
 import keras
 import numpy as np
 import pytest
-
-from tests import example_objects
 
 ROOT = Path(__file__).resolve().parents[1]
 FENCE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
