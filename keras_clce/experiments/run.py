@@ -92,6 +92,8 @@ def make_run(run: Run, protocol: Protocol, dataset: Any, devices: Devices) -> Re
                 "seconds": round(sum(row["seconds"] for row in checkpoint.history), 1),
             }
         folder.write_metrics(metrics, run.recorded)
+        # The first process writes what all of them read.
+        devices.wait(folder.metrics)
         record = folder.record()
         evaluation.draw()
         if checkpoint is not None:
