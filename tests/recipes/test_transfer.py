@@ -298,6 +298,25 @@ def test_real_images(name, shared_data, tiny_backbone, tmp_path):
     assert np.isfinite(metrics["test"]["top1"])
 
 
+@pytest.mark.any_backend
+def test_the_test_accuracy_can_be_had_again(shared_data, tmp_path):
+    """With an encoder that resizes otherwise than `load_dataset` does by itself."""
+    from keras_clce.data import load_dataset
+
+    arguments = flags_for("vit_tiny_patch8", tmp_path / "runs", "--quick", "--losses=ce")
+    name = "oxford_flowers102"
+    run(*arguments, f"--dataset={name}", f"--data_dir={shared_data}")
+    metrics = json.loads(only(tmp_path / "runs", "metrics.json").read_text())
+    model = keras.saving.load_model(only(tmp_path / "runs", "model.keras"))
+    assert model.preprocessing.interpolation == "bicubic"
+    data = load_dataset(name, preprocessing=model.preprocessing, data_dir=shared_data)
+    assert model.class_names == data.class_names
+    examples = metrics["test"]["examples"]
+    images, labels = map(np.asarray, next(iter(data.test.batches(examples))))
+    scores = model.predict(images, verbose=0)["probabilities"]
+    assert top_k_accuracy(labels, scores, 5) == pytest.approx(metrics["test"]["top5"])
+
+
 def test_moving_averages_are_what_is_validated_tested_and_saved(tiny_backbone, tmp_path):
     from keras_clce.data import load_dataset
 
