@@ -21,12 +21,7 @@ _LOCAL_SPLIT = "tiny_imagenet_fewshot_split.json"
 
 def cifar_fs(request: LoadRequest) -> ClassSplits:
     """Take CIFAR-FS's classes of CIFAR-100."""
-    builder = open_builder(request.spec, request.folder)
-    published = _published(request.spec.name)
-    names = list(builder.info.features["label"].names)
-    how = f"classes as published by {published['source']}; train and test images together"
-    source = TfdsImages(builder, request.spec.splits.train)
-    return ClassSplits(source, names, published["classes"], how)
+    return _classes_of_tfds(request, "; train and test images together")
 
 
 def fc100(request: LoadRequest) -> ClassSplits:
@@ -57,7 +52,7 @@ def mini_imagenet(request: LoadRequest) -> ClassSplits:
         if _mini_imagenet_images().isdisjoint(stems):
             return splits
     else:
-        splits = _imagenet(request)
+        splits = _classes_of_tfds(request)
         stems = [pathlib.Path(name.decode()).stem for name in splits.source.read("file_name")]
     how = f"classes and images as published by {_published(request.spec.name)['source']}"
     return splits._replace(source=splits.source.select(_published_images(request, stems)), how=how)
@@ -65,7 +60,7 @@ def mini_imagenet(request: LoadRequest) -> ClassSplits:
 
 def tiered_imagenet(request: LoadRequest) -> ClassSplits:
     """Take tieredImageNet's classes, of TFDS or of folders of WordNet ids."""
-    return _wordnet_folders(request) if _has_wordnet_folders(request) else _imagenet(request)
+    return _wordnet_folders(request) if _has_wordnet_folders(request) else _classes_of_tfds(request)
 
 
 def tiny_imagenet(request: LoadRequest) -> ClassSplits:
@@ -103,6 +98,16 @@ def check_present(request: LoadRequest, needed: Collection[str], present: Collec
         )
 
 
+def _classes_of_tfds(request: LoadRequest, more: str = "") -> ClassSplits:
+    """Take the published classes of a data set of TFDS; `more` is said of them."""
+    builder = open_builder(request.spec, request.folder)
+    published = _published(request.spec.name)
+    names = list(builder.info.features["label"].names)
+    how = f"classes as published by {published['source']}{more}"
+    source = TfdsImages(builder, request.spec.splits.train)
+    return ClassSplits(source, names, published["classes"], how)
+
+
 # === ImageNet ===
 
 
@@ -120,15 +125,6 @@ def _has_wordnet_folders(request: LoadRequest) -> bool:
             f"data_dir={printable_text(deeper[0])} would serve"
         )
     return False
-
-
-def _imagenet(request: LoadRequest) -> ClassSplits:
-    builder = open_builder(request.spec, request.folder)
-    published = _published(request.spec.name)
-    names = list(builder.info.features["label"].names)
-    how = f"classes as published by {published['source']}"
-    source = TfdsImages(builder, request.spec.splits.train)
-    return ClassSplits(source, names, published["classes"], how)
 
 
 def _wordnet_folders(request: LoadRequest) -> ClassSplits:

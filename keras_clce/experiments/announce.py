@@ -33,14 +33,11 @@ def tell(what: str, text: str) -> None:
     print(f"{what + ':':<10}" + ("\n" + " " * 10).join(lines))
 
 
-def announce(
-    asked: Settings, runs: Sequence[Run], dataset: Any, protocol: Protocol, devices: Devices
-) -> None:
+def announce(runs: Sequence[Run], dataset: Any, protocol: Protocol, devices: Devices) -> None:
     """Print what is going to happen on a data set.
 
     Args:
-        asked: The settings of the study, as they were given.
-        runs: Its runs on this data.
+        runs: The runs on this data.
         dataset: The data.
         protocol: How they are tested.
         devices: What they run on.

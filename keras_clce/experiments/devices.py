@@ -8,7 +8,6 @@ from pathlib import Path
 import keras
 
 from keras_clce import backend
-from keras_clce.experiments.fitted import num_devices
 from keras_clce.experiments.settings import Settings
 
 
@@ -34,7 +33,7 @@ class Devices:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._scope, self._divided = None, None
-        if num_devices(settings) == 1:
+        if settings.total_devices == 1:
             return
         self._scope, self._divided = backend.claim_devices(
             settings.num_devices,
@@ -56,7 +55,7 @@ class Devices:
 
     def in_words(self) -> str:
         """How many devices and processes train, for the plan; nothing where it is one."""
-        count, processes = num_devices(self._settings), self._settings.num_processes
+        count, processes = self._settings.total_devices, self._settings.num_processes
         if count == 1:
             return ""
         return f", {count} devices" + (f" in {processes} processes" if processes > 1 else "")

@@ -102,7 +102,7 @@ def fit_batch_size(settings: Settings, images: int, classes: int) -> Settings:
     if settings.batch_size is not None:
         return settings
     each = settings.images_per_class
-    step = math.lcm(num_devices(settings), each or 1)
+    step = math.lcm(settings.total_devices, each or 1)
     most = min(BATCH_SIZE, images // 4, classes * (each or images))
     # Of a single class there would be nothing to compare.
     least = math.lcm(step, 2 * each) if each else max(step, 2)
@@ -132,8 +132,8 @@ def fits_in_words(
     batches = f"{images:,} training images"
     if fitted.images_per_class:
         batches += f", {fitted.images_per_class} of each class in a batch"
-    if num_devices(fitted) > 1:
-        batches += f", {num_devices(fitted)} devices"
+    if fitted.total_devices > 1:
+        batches += f", {fitted.total_devices} devices"
     parts = []
     if losses is not None and tuple(losses) != LOSSES:
         parts.append(f"--losses={','.join(losses)} for a frozen encoder")
@@ -142,20 +142,3 @@ def fits_in_words(
     if asked.batch_size is None and fitted.batch_size not in (None, BATCH_SIZE):
         parts.append(f"--batch_size={fitted.batch_size} for {batches}")
     return "; ".join(parts)
-
-
-def num_devices(settings: Settings) -> int:
-    """Number of devices of all processes.
-
-    Args:
-        settings: The settings.
-
-    Returns:
-        The number.
-
-    Example:
-    ```python
-    num_devices(Settings(num_devices=2))  # 2
-    ```
-    """
-    return settings.num_devices * settings.num_processes

@@ -140,9 +140,7 @@ def parse(values: flags.FlagValues, arguments: Sequence[str]) -> StudyFlags:
     seeds = _seeds(asked["seeds"])
     names = set(fields()) & set(asked)
     try:
-        settings = Settings(
-            **{name: _value(fields()[name], asked[name]) for name in names if name in asked}
-        )
+        settings = Settings(**{name: _value(fields()[name], asked[name]) for name in names})
         losses = asked["losses"] and _losses(asked["losses"])
     except SettingError as error:
         raise flags.IllegalFlagValueError(_flag_error(error)) from None

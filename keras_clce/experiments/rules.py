@@ -1,6 +1,7 @@
 """What settings must be together, checked before any data is read."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 
 from keras_clce.data.catalog import get_spec
 from keras_clce.experiments.resolved import build_loss
@@ -40,7 +41,7 @@ def _frozen_layers(settings):
 
 def _losses_of_rates(settings):
     rates = settings.learning_rate
-    if rates is not None and not isinstance(rates, (int, float)) and not set(rates) <= set(LOSSES):
+    if isinstance(rates, Mapping) and not set(rates) <= set(LOSSES):
         raise ValueError(
             "--learning_rate must be a number above 0, or one for each loss, such as "
             f"ce=1e-3,clce=2e-3. Received: learning_rate={dict(rates)}"
@@ -64,7 +65,7 @@ def _devices(settings):
             f"own --process_id below it. Received: num_processes={count}, process_id={process}, "
             f"coordinator_address={settings.coordinator_address}"
         )
-    devices = settings.num_devices * count
+    devices = settings.total_devices
     if settings.batch_size is not None and settings.batch_size % devices:
         raise ValueError(
             f"--batch_size must divide by the number of devices of all processes, {devices}. "
@@ -82,7 +83,7 @@ def _something_to_train(settings):
 
 def _rate_of_the_loss(settings):
     rates = settings.learning_rate
-    if rates is not None and not isinstance(rates, (int, float)) and settings.loss not in rates:
+    if isinstance(rates, Mapping) and settings.loss not in rates:
         raise ValueError(
             "--learning_rate names some losses but not all of --losses. Received: "
             f"learning_rate={dict(rates)}, loss={settings.loss}"
@@ -135,10 +136,8 @@ def check_settings(settings: Settings) -> None:
     """
     for name, find in (("dataset", get_spec), ("backbone", backbone_spec)):
         value = getattr(settings, name)
-        try:
+        with _as_rule_errors(name, value):
             find(value)
-        except (ValueError, OSError, ImportError) as error:
-            raise RuleError(str(error), name, value) from None
     _check(_OF_SETTINGS, settings)
 
 
@@ -161,7 +160,13 @@ def check_run(settings: Settings) -> None:
 
 def _check(rules: tuple[Callable[[Settings], None], ...], settings: Settings) -> None:
     for rule in rules:
-        try:
+        with _as_rule_errors():
             rule(settings)
-        except (ValueError, OSError, ImportError) as error:
-            raise RuleError(str(error)) from None
+
+
+@contextlib.contextmanager
+def _as_rule_errors(name: str | None = None, value: str | None = None) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, OSError, ImportError) as error:
+        raise RuleError(str(error), name, value) from None

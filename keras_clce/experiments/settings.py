@@ -316,6 +316,11 @@ class Settings:
         """Epochs that are really trained: one where it is a quick run."""
         return 1 if self.quick else self.epochs
 
+    @property
+    def total_devices(self) -> int:
+        """Devices of all processes."""
+        return self.num_devices * self.num_processes
+
     @classmethod
     def describe(cls) -> str:
         """All settings with their defaults and help, one line each."""

@@ -151,14 +151,14 @@ class Study:
         with told(ValueError, OSError):
             devices = Devices(self.settings)
             devices.print_in_first_process_alone()
-            groups = self._by_data(self._runs(resume), resume)
+            groups = self._by_data(self._runs(resume))
         records, number = [], 0
         count = sum(len(runs) for runs in groups)
         for runs in groups:
             with told(ValueError, OSError):
                 runs, dataset = self._load(runs, show_views)
                 devices.wait()
-            announce(self.settings, runs, dataset, protocol, devices)
+            announce(runs, dataset, protocol, devices)
             losses = dict.fromkeys(run.settings.loss for run in runs)
             announce_fits(
                 self.settings,
@@ -246,7 +246,7 @@ class Study:
             recorded |= {"loss": FROZEN, "seed": settings.seed}
         return Run(settings, folder, name, recorded, is_frozen)
 
-    def _by_data(self, runs: Sequence[Run], resume: bool) -> list[list[Run]]:
+    def _by_data(self, runs: Sequence[Run]) -> list[list[Run]]:
         """Runs that read the same data, together."""
         groups = defaultdict(list)
         for run in runs:
