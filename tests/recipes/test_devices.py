@@ -136,7 +136,7 @@ def test_two_processes_of_jax_write_once_what_one_writes(one_device_of_jax, back
     ]
     printed = [finish(process) for process in processes]
     assert "4 devices in 2 processes" in printed[0]
-    # The library that joins the processes has its own words, which its threads write piece by piece.
+    # The library that joins the processes has its own words, which threads write in pieces.
     pieces = r"\[Gloo\] Rank |\d+| is connected to | peer ranks\. |"
     pieces += "Expected number of connected peer ranks is : "
     assert not re.sub(pieces, "", printed[1]).strip()
