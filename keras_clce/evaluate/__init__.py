@@ -14,11 +14,23 @@ from keras_clce.evaluate.feature_transforms import TRANSFORMS
 from keras_clce.evaluate.few_shot_callback import FewShotCallback
 from keras_clce.evaluate.few_shot_metrics import classify_tasks, few_shot_accuracy
 from keras_clce.evaluate.few_shot_results import FewShotComparison, FewShotResult, compare
+from keras_clce.evaluate.mcnemar import McNemarTest, mcnemar_test
+from keras_clce.evaluate.power import (
+    EffectSize,
+    detectable_difference,
+    effect_size,
+    seeds_needed,
+)
 from keras_clce.evaluate.statistics import (
+    MedianInterval,
     PairedTTest,
+    WilcoxonTest,
     confidence_interval,
+    holm_correction,
+    median_interval,
     paired_t_test,
     sign_flip_p_value,
+    wilcoxon_test,
 )
 from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
 from keras_clce.evaluate.tasks import Tasks, check_tasks, draw_tasks
@@ -27,22 +39,33 @@ __all__ = [
     "TASK_CLASSIFIERS",
     "TRANSFORMS",
     "CosineSimilarities",
+    "EffectSize",
     "FewShotCallback",
     "FewShotComparison",
     "FewShotResult",
+    "McNemarTest",
+    "MedianInterval",
     "PairedTTest",
     "Tasks",
+    "WilcoxonTest",
     "check_tasks",
     "classify_tasks",
     "compare",
     "confidence_interval",
     "cosine_similarities",
+    "detectable_difference",
     "draw_tasks",
+    "effect_size",
     "few_shot_accuracy",
+    "holm_correction",
     "isotropy_score",
     "linear_probe",
+    "mcnemar_test",
+    "median_interval",
     "nearest_neighbor_accuracy",
     "paired_t_test",
+    "seeds_needed",
     "sign_flip_p_value",
     "top_k_accuracy",
+    "wilcoxon_test",
 ]
