@@ -7,10 +7,7 @@ and the paper's is not known.
 Reference: CLCE (https://arxiv.org/abs/2402.14551), Tables 1 to 3.
 """
 
-import functools
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 _SHARED = {
@@ -157,42 +154,38 @@ def paper_in_words(names: Sequence[str]) -> str:
     encoder, dataset = (_the_one(names, known) for known in (ENCODERS, DATASETS))
     parts = []
     if encoder and dataset:
-        parts.append(_figures(paper_results().get(encoder, {}).get(dataset)))
+        parts.append(_figures(encoder, dataset))
     for name, table in ((encoder, ENCODERS), (dataset, DATASETS)):
         if name and "note" in table[name]:
             parts.append(table[name]["note"])
     return " ".join(parts)
 
 
-@functools.cache
-def paper_results() -> dict[str, dict[str, Any]]:
-    """Accuracies in % that the paper reports, by encoder, data set and loss.
+def _figures(encoder, dataset):
+    # Here, since names are read before Keras is imported.
+    from keras_clce.report import paper_rows
 
-    Example:
-    ```python
-    paper_results()["beit3_base"]["cub200"]["clce"]  # [98.93]
-    ```
-    """
-    return json.loads(Path(__file__).with_name("paper_results.json").read_text())
+    def found(**wanted):
+        rows = paper_rows(encoder=ENCODERS[encoder]["backbone"], dataset=dataset, **wanted)
+        return [f"{row['accuracy']:.2f}" for row in rows]
 
-
-def _figures(found):
-    if found is None:
+    few_shot = bool(found(table=1))
+    table = 1 if few_shot else 2
+    figures = {loss: found(table=table, method=loss) for loss in ("ce", "clce")}
+    if not all(figures.values()):
         return "The paper has no figure for this encoder on this data set."
-    few_shot = len(found["ce"]) == 2
     of = "novel classes, 1- and 5-shot in %, its Table 1" if few_shot else "top-1 in %, its Table 2"
-    text = ", ".join(
-        f"{loss} {' and '.join(f'{value:.2f}' for value in found[loss])}" for loss in ("ce", "clce")
-    )
+    text = ", ".join(f"{loss} {' and '.join(values)}" for loss, values in figures.items())
     text = f"The paper has {text} ({of})."
-    sizes = found.get("by_batch_size")
-    if sizes:
-        at = "; ".join(
-            f"at {size} images ce {values['ce']:.2f}, clce {values['clce']:.2f}"
-            for size, values in sizes.items()
-        )
-        text += f" By batch size, its Table 3{' (1-shot)' if few_shot else ''}: {at}."
-    return text
+    at = "; ".join(
+        f"at {size} images ce {ce}, clce {clce}"
+        for size in BATCH_SIZES.values()
+        for ce in found(table=3, method="ce", batch_size=size)
+        for clce in found(table=3, method="clce", batch_size=size)
+    )
+    return (
+        f"{text} By batch size, its Table 3{' (1-shot)' if few_shot else ''}: {at}." if at else text
+    )
 
 
 def _the_one(names, known):

@@ -12,10 +12,12 @@ from keras_clce.report.few_shot_tables import (
 )
 from keras_clce.report.names import run_title
 from keras_clce.report.page import write_report
+from keras_clce.report.paper import paper_rows, paper_source
 from keras_clce.report.pictures import drawing
 from keras_clce.report.show_views import show_views
 from keras_clce.report.tables import format_table
 from keras_clce.report.transfer_tables import summary_table, transfer_answer
+from keras_clce.report.validation import validation_line, validation_table
 from keras_clce.runs import RunFolder, read_accuracies, run_name
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "few_shot_table",
     "few_shot_tables",
     "format_table",
+    "paper_rows",
+    "paper_source",
     "plot_curves",
     "plot_few_shot",
     "plot_task",
@@ -38,6 +42,8 @@ __all__ = [
     "show_views",
     "summary_table",
     "transfer_answer",
+    "validation_line",
+    "validation_table",
     "wrapped",
     "write_report",
 ]
