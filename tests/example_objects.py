@@ -264,7 +264,8 @@ def _write_run(home, loss, seed, metrics):
 def _transfer_metrics(better, seed):
     top1 = 0.90 + 0.02 * better + 0.001 * seed * (1 + better)
     test = {"top1": top1, "top5": 0.99, "nearest_neighbor": 0.9, "examples": 360}
-    return {"seconds": 12.0, "validation": {"best_epoch": 2, "examples": 180}, "test": test}
+    validation = {"top1": top1 - 0.01, "best_epoch": 2, "examples": 180}
+    return {"seconds": 12.0, "validation": validation, "test": test}
 
 
 def _few_shot_metrics(better, seed):

@@ -84,6 +84,7 @@ def make_run(run: Run, protocol: Protocol, dataset: Any, devices: Devices) -> Re
             "backbone": settings.backbone,
             "data": dataset.split_note,
             "quick": settings.quick,
+            "tested": settings.test,
             **evaluation.metrics,
         }
         if checkpoint is not None:
@@ -99,7 +100,8 @@ def make_run(run: Run, protocol: Protocol, dataset: Any, devices: Devices) -> Re
         if checkpoint is not None:
             with drawing(folder.curves):
                 plot_curves(curves_by_name([record]), folder.curves, run_title(record))
-        if not settings.keep_checkpoint:
+        # A run that was not tested can be later, from its checkpoint.
+        if settings.test and not settings.keep_checkpoint:
             folder.remove_checkpoint()
     return record
 

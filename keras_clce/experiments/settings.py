@@ -281,6 +281,12 @@ class Settings:
         ),
     )
     output_dir: str = setting("runs", "Where run folders go.", "place", _PLACE)
+    test: bool = setting(
+        True,
+        "Test the run at its end; without, the test split stays unread, for choosing settings.",
+        "place",
+        _PLACE,
+    )
     keep_checkpoint: bool = setting(
         False,
         "Keep the checkpoints of finished runs, which are larger than the model.",

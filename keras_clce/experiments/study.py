@@ -78,6 +78,8 @@ class Study:
             )
         if self.frozen and not PROTOCOLS[protocol].has_frozen:
             raise ValueError(f"`frozen` is not for the protocol {protocol}. Received: frozen=True")
+        if self.frozen and not settings.test:
+            raise ValueError("`frozen` is for tested runs. Received: frozen=True, test=False")
         given = self.given
         if given is None:
             given = [n for n, field in fields().items() if getattr(settings, n) != field.default]
@@ -178,9 +180,9 @@ class Study:
                 print(f"\n[{number}/{count}] {where}", flush=True)
                 with told(ValueError):
                     record = run.folder.record()
-                if record is not None:
+                if record is not None and (record.is_tested or not run.settings.test):
                     print("already finished")
-                    if not run.settings.keep_checkpoint:
+                    if record.is_tested and not run.settings.keep_checkpoint:
                         run.folder.remove_checkpoint()
                 else:
                     record = make_run(run, protocol, dataset, devices)

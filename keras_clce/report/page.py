@@ -78,6 +78,9 @@ def _sections(runs: Path, include_quick: bool) -> tuple[list[list[Record]], list
         except ValueError as error:
             left_out.append(f"{record.folder} has settings that its loss does not take: {error}")
             continue
+        if not record.is_tested:
+            left_out.append(f"{record.folder} was not tested")
+            continue
         if record.quick and not include_quick:
             quick += 1
             continue

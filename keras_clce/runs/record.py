@@ -22,6 +22,10 @@ _TRANSFER_METRICS = {
         "examples": int,
     },
 }
+# Of a run that was not tested, so that settings may be chosen with the test split unread.
+_UNTESTED_METRICS = {
+    name: _TRANSFER_METRICS[name] for name in ("loss", "seed", "seconds", "validation")
+}
 # What some kinds of runs, or those of earlier versions, lack.
 _OPTIONAL = {
     "settings": dict,
@@ -30,6 +34,7 @@ _OPTIONAL = {
     "backbone": (str, type(None)),
     "data": str,
     "quick": (bool, type(None)),
+    "tested": bool,
 }
 _FEW_SHOT_RESULT = {
     "mean": _NUMBER,
@@ -102,8 +107,22 @@ class Record:
 
     @property
     def is_few_shot(self) -> bool:
-        """Whether the run was tested on few-shot tasks."""
-        return "few_shot" in self.metrics
+        """Whether the run is for few-shot tasks."""
+        return "few_shot" in (self.metrics if self.is_tested else self.metrics["validation"])
+
+    @property
+    def is_tested(self) -> bool:
+        """Whether the run was tested, or the test split left unread."""
+        return self.metrics.get("tested", True)
+
+    @property
+    def validation(self) -> float | None:
+        """Accuracy on the validation split, or on its few-shot tasks, at the epoch that is kept.
+
+        `None` where nothing was trained, and of runs of earlier versions that did not write it.
+        """
+        found = self.metrics.get("validation") or {}
+        return found.get("few_shot", found.get("top1"))
 
     @property
     def name(self) -> str:
@@ -190,6 +209,11 @@ def kinds_of_config(config: dict) -> dict[str, Any]:
 def kinds_of_metrics(metrics: dict) -> dict[str, Any]:
     """Types of the entries that a `metrics.json` has, for `read_object`."""
     optional = {name: kind for name, kind in _OPTIONAL.items() if name in metrics}
+    if "tested" in metrics and metrics["tested"] is False:
+        # Few-shot accuracy, or top-1.
+        name = "few_shot" if "few_shot" in (metrics.get("validation") or {}) else "top1"
+        validation = {**_UNTESTED_METRICS["validation"], name: _NUMBER}
+        return optional | _UNTESTED_METRICS | {"validation": validation}
     if "few_shot" not in metrics:
         return optional | _TRANSFER_METRICS
     results = {name: _FEW_SHOT_RESULT for name in metrics["few_shot"]}

@@ -24,6 +24,8 @@ from keras_clce.report import (
     few_shot_tables,
     plot_few_shot,
     plot_task,
+    validation_line,
+    validation_table,
     wrapped,
 )
 from keras_clce.train import CLCEModel
@@ -46,7 +48,7 @@ class FewShot(Protocol):
 
     def check_data(self, settings: Settings, dataset: FewShotDataset) -> None:
         """Refuse classes and images that are too few for a task."""
-        for part in ("validation", "test"):
+        for part in ("validation", "test") if settings.test else ("validation",):
             labels, names = getattr(dataset, part).labels, dataset.class_names[part]
             for shots in settings.shots:
                 try:
@@ -90,6 +92,14 @@ class FewShot(Protocol):
     def evaluate(self, model, run, dataset, checkpoint) -> Evaluation:
         """Accuracy on the novel classes, of the pooled features and of the embedding."""
         settings = run.settings
+        validated = {}
+        if checkpoint is not None:
+            validated["validation"] = {
+                "few_shot": checkpoint.history[checkpoint.best_epoch][MONITOR],
+                "best_epoch": checkpoint.best_epoch + 1,
+            }
+        if not settings.test:
+            return Evaluation(validated)
         encoder = _pooled_and_embedding(model)
         novel = encoder.predict(_images(dataset.test, settings), verbose=0)
         center = _mean_features(encoder, dataset.train, settings)
@@ -113,12 +123,8 @@ class FewShot(Protocol):
         metrics = {
             "few_shot": results,
             "accuracies": f"{run.folder.path.name}/{run.folder.few_shot.name}",
+            **validated,
         }
-        if checkpoint is not None:
-            metrics["validation"] = {
-                "few_shot": checkpoint.history[checkpoint.best_epoch][MONITOR],
-                "best_epoch": checkpoint.best_epoch + 1,
-            }
 
         def draw():
             with drawing(run.folder.task):
@@ -129,6 +135,8 @@ class FewShot(Protocol):
 
     def line(self, record) -> str:
         """Accuracy of each kind of result."""
+        if not record.is_tested:
+            return validation_line(record)
         return "\n".join(
             f"test {name}: {result['mean']:.4f} ± {result['ci95']:.4f} over the tasks"
             for name, result in record.metrics["few_shot"].items()
@@ -136,6 +144,8 @@ class FewShot(Protocol):
 
     def tables(self, records) -> str:
         """The answer, and one table per kind of result that differs."""
+        if not all(record.is_tested for record in records):
+            return validation_table(records)
         data = wrapped(f"Accuracy on the novel classes in %, {records[0].data}")
         return "\n\n".join(
             [few_shot_answer(records), data, few_shot_tables(records), FEW_SHOT_NOTE]
@@ -144,6 +154,8 @@ class FewShot(Protocol):
     def draw(self, records, home, suffix):
         """Draw the intervals of all losses."""
         path = home / f"few_shot{suffix}.png"
+        if not all(record.is_tested for record in records):
+            return path
         with drawing(path):
             plot_few_shot(records, path)
         return path

@@ -17,6 +17,8 @@ from keras_clce.report import (
     run_title,
     summary_table,
     transfer_answer,
+    validation_line,
+    validation_table,
     wrapped,
 )
 from keras_clce.train import CLCEModel
@@ -51,30 +53,33 @@ class Transfer(Protocol):
         return dataset.validation
 
     def evaluate(self, model, run, dataset, checkpoint) -> Evaluation:
-        """Accuracies on the test split."""
+        """Accuracies on the validation and the test split."""
         settings = run.settings
         probed = not build_loss(settings).trains_classifier
         top1 = checkpoint.history[checkpoint.best_epoch]["val_accuracy"]
         train, probe = None, None
-        if probed or dataset.train.num_examples <= NEAREST_NEIGHBOR_LIMIT:
+        searched = settings.test and dataset.train.num_examples <= NEAREST_NEIGHBOR_LIMIT
+        if probed or searched:
             train = _predict(model, dataset.train, settings)
         if probed:
             # The model's own classifier has learned nothing from a contrastive loss alone.
             probe, top1 = _fit_probe(model, dataset, train, settings)
             run.folder.write_probe(probe)
-        return Evaluation(
-            {
-                "validation": {
-                    "top1": top1,
-                    "best_epoch": checkpoint.best_epoch + 1,
-                    "examples": num_evaluated(dataset.validation, settings),
-                },
-                "test": _test_accuracy(model, dataset, train, probe, settings),
+        metrics = {
+            "validation": {
+                "top1": top1,
+                "best_epoch": checkpoint.best_epoch + 1,
+                "examples": num_evaluated(dataset.validation, settings),
             }
-        )
+        }
+        if settings.test:
+            metrics["test"] = _test_accuracy(model, dataset, train, probe, settings)
+        return Evaluation(metrics)
 
     def line(self, record) -> str:
         """Test accuracies, and the epoch that they are of."""
+        if not record.is_tested:
+            return validation_line(record)
         test, validation = record.metrics["test"], record.metrics["validation"]
         probed = ", by a linear probe" if (record.folder / "probe.npz").is_file() else ""
         return (
@@ -84,6 +89,8 @@ class Transfer(Protocol):
 
     def tables(self, records) -> str:
         """The answer, and one table with the accuracies of each loss."""
+        if not all(record.is_tested for record in records):
+            return validation_table(records)
         data = wrapped(f"Test accuracy in %, {records[0].data}")
         return f"{transfer_answer(records)}\n\n{data}\n{summary_table(records)}"
 
