@@ -1,19 +1,19 @@
 """Evaluation: accuracies of outputs and embeddings, few-shot tasks, intervals and tests."""
 
+from keras_clce.evaluate.alignment_uniformity import alignment, class_separation, uniformity
 from keras_clce.evaluate.classification import (
     linear_probe,
     nearest_neighbor_accuracy,
     top_k_accuracy,
 )
-from keras_clce.evaluate.embedding_geometry import (
-    CosineSimilarities,
-    cosine_similarities,
-    isotropy_score,
-)
+from keras_clce.evaluate.cosine_histogram import CosineHistogram, cosine_histogram
+from keras_clce.evaluate.embedding_geometry import CosineSimilarities, cosine_similarities
+from keras_clce.evaluate.embedding_maps import EmbeddingMap, embedding_map
 from keras_clce.evaluate.feature_transforms import TRANSFORMS
 from keras_clce.evaluate.few_shot_callback import FewShotCallback
 from keras_clce.evaluate.few_shot_metrics import classify_tasks, few_shot_accuracy
 from keras_clce.evaluate.few_shot_results import FewShotComparison, FewShotResult, compare
+from keras_clce.evaluate.isotropy import isotropy_score
 from keras_clce.evaluate.mcnemar import McNemarTest, mcnemar_test
 from keras_clce.evaluate.power import (
     EffectSize,
@@ -38,8 +38,10 @@ from keras_clce.evaluate.tasks import Tasks, check_tasks, draw_tasks
 __all__ = [
     "TASK_CLASSIFIERS",
     "TRANSFORMS",
+    "CosineHistogram",
     "CosineSimilarities",
     "EffectSize",
+    "EmbeddingMap",
     "FewShotCallback",
     "FewShotComparison",
     "FewShotResult",
@@ -48,14 +50,18 @@ __all__ = [
     "PairedTTest",
     "Tasks",
     "WilcoxonTest",
+    "alignment",
     "check_tasks",
+    "class_separation",
     "classify_tasks",
     "compare",
     "confidence_interval",
+    "cosine_histogram",
     "cosine_similarities",
     "detectable_difference",
     "draw_tasks",
     "effect_size",
+    "embedding_map",
     "few_shot_accuracy",
     "holm_correction",
     "isotropy_score",
@@ -67,5 +73,6 @@ __all__ = [
     "seeds_needed",
     "sign_flip_p_value",
     "top_k_accuracy",
+    "uniformity",
     "wilcoxon_test",
 ]

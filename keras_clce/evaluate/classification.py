@@ -48,16 +48,20 @@ def top_k_accuracy(labels: np.ndarray, scores: np.ndarray, k: int = 1) -> float:
 def nearest_neighbor_accuracy(
     train_embeddings: np.ndarray,
     train_labels: np.ndarray,
-    embeddings: np.ndarray,
-    labels: np.ndarray,
+    embeddings: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+    k: int = 1,
 ) -> float:
-    """Share of examples whose most similar training example, by cosine, has their class.
+    """Share of examples whose class most of the k most similar training examples have, by cosine.
 
     Args:
         train_embeddings: Embeddings `(train examples, dim)` that are searched.
         train_labels: Their integer classes `(train examples,)`.
-        embeddings: Embeddings `(examples, dim)` that are classified.
-        labels: Their integer classes `(examples,)`.
+        embeddings: Embeddings `(examples, dim)` that are classified. Defaults to `None`: each
+            training example is, by the others.
+        labels: Their integer classes `(examples,)`; `None` where `embeddings` is.
+        k: Number of neighbours that vote, each alike; of classes with equally many votes the first
+            one wins. With fewer training examples than that all vote. Defaults to 1.
 
     Returns:
         A fraction within [0, 1].
@@ -74,9 +78,14 @@ def nearest_neighbor_accuracy(
     train_embeddings, train_labels = _checked_examples(
         "train_embeddings", train_embeddings, "train_labels", train_labels
     )
-    embeddings, labels = _checked_examples("embeddings", embeddings, "labels", labels)
+    check_at_least("k", k, 1)
+    others = len(train_embeddings)
+    if embeddings is None and labels is None:
+        labels, others = train_labels, others - 1
+    else:
+        embeddings, labels = _checked_examples("embeddings", embeddings, "labels", labels)
     neighbors = import_module("sklearn.neighbors", "Nearest-neighbour accuracy", "scikit-learn")
-    search = neighbors.KNeighborsClassifier(n_neighbors=1, metric="cosine", algorithm="brute")
+    search = neighbors.KNeighborsClassifier(min(k, others), metric="cosine", algorithm="brute")
     return float(search.fit(train_embeddings, train_labels).score(embeddings, labels))
 
 

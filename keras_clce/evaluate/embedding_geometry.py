@@ -1,43 +1,15 @@
-"""What embeddings look like: how evenly they fill their space, and how similar classes are."""
+"""How similar embeddings of one class and of different classes are: cosines of their pairs."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from keras_clce.checks import as_array, check_at_least, finite_array
 
-
-def isotropy_score(embeddings: np.ndarray) -> float:
-    """How evenly embeddings point in all directions, by their partition function.
-
-    With Z(c) = Σ exp(c · v) over the embeddings v, the score is the smallest Z over the largest,
-    c running over the eigenvectors of VᵀV in both directions. 1 is a cloud without a preferred
-    direction.
-
-    Args:
-        embeddings: Array `(examples, dim)`, usually of unit rows.
-
-    Returns:
-        A number within (0, 1].
-
-    Raises:
-        ValueError: If the array is of another shape or holds values that are not finite.
-
-    Reference:
-        - [Mu and Viswanath 2018](https://arxiv.org/abs/1702.01417), which
-          [CLCE](https://arxiv.org/abs/2402.14551) takes it from
-
-    Example:
-    ```python
-    isotropy_score(np.concatenate([np.eye(3), -np.eye(3)]))  # 1.0
-    ```
-    """
-    embeddings = _finite_rows(embeddings)
-    _, directions = np.linalg.eigh(embeddings.T @ embeddings)
-    projections = embeddings @ np.concatenate([directions, -directions], axis=1)
-    largest = projections.max()
-    partition = np.exp(projections - largest).sum(axis=0)
-    return float(partition.min() / partition.max())
+# A table of 512 rows by 10,000 embeddings takes 20 MB in float32.
+_ROWS = 512
 
 
 @dataclass(frozen=True)
@@ -82,29 +54,99 @@ def cosine_similarities(
     cosines.within.mean(), cosines.between.mean()  # (0.0, 0.0)
     ```
     """
-    embeddings = _finite_rows(embeddings)
-    labels = as_array(labels)
-    if labels.shape != embeddings.shape[:1]:
-        raise ValueError(
-            f"`labels` must have shape ({len(embeddings)},), one for each embedding. "
-            f"Received: labels of shape {labels.shape}"
-        )
-    check_at_least("max_examples", max_examples, 2)
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    if not lengths.all():
+    embeddings, labels = some_units(embeddings, labels, max_examples, seed)
+    within, between = zip(*pair_cosines(embeddings.astype("float64"), labels), strict=True)
+    return CosineSimilarities(within=np.concatenate(within), between=np.concatenate(between))
+
+
+def unit_rows(embeddings: Any) -> np.ndarray:
+    """Embeddings on the unit sphere.
+
+    Args:
+        embeddings: Array `(examples, dim)` without zero rows.
+
+    Returns:
+        The rows divided by their lengths, in float32, or in float64 where they came so.
+
+    Raises:
+        ValueError: If the array has another shape, values are not finite, or a row is zero.
+
+    Example:
+    ```python
+    unit_rows([[3.0, 4.0]])  # [[0.6, 0.8]]
+    ```
+    """
+    embeddings = finite_array("embeddings", embeddings, ndim=2)
+    if embeddings.dtype not in (np.float32, np.float64):
+        embeddings = embeddings.astype("float32" if embeddings.dtype.kind == "f" else "float64")
+    # Squares of large and small numbers would leave the range of float32.
+    largest = np.abs(embeddings).max(axis=1, keepdims=True)
+    if not largest.all():
         raise ValueError(
             "`embeddings` must have no zero row, which has no direction. "
-            f"Received: {np.sum(lengths == 0)} zero rows"
+            f"Received: {np.sum(largest == 0)} zero rows"
         )
-    units = embeddings / lengths
+    scaled = embeddings / largest
+    return scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+
+
+def some_units(
+    embeddings: Any, labels: Any, max_examples: int | None = None, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Unit rows of embeddings with their labels, of many examples some.
+
+    Args:
+        embeddings: As in `cosine_similarities`, and so are the others.
+        labels: Classes; `None` gives all the same.
+        max_examples: Most examples. Defaults to `None`, all.
+        seed: Seed of the draw. Defaults to 0.
+
+    Returns:
+        Unit rows `(examples, dim)` and labels `(examples,)`.
+
+    Raises:
+        ValueError: If an argument is wrong.
+
+    Example:
+    ```python
+    some_units(embeddings, labels, max_examples=50, seed=0)[0].shape  # (50, 8)
+    ```
+    """
+    units = unit_rows(embeddings)
+    labels = np.zeros(len(units), int) if labels is None else as_array(labels)
+    if labels.shape != units.shape[:1]:
+        raise ValueError(
+            f"`labels` must have shape ({len(units)},), one for each embedding. "
+            f"Received: labels of shape {labels.shape}"
+        )
+    if max_examples is None:
+        return units, labels
+    check_at_least("max_examples", max_examples, 2)
     if len(units) > max_examples:
         chosen = np.random.default_rng(seed).choice(len(units), max_examples, replace=False)
         units, labels = units[chosen], labels[chosen]
-    first, second = np.triu_indices(len(units), k=1)
-    cosines = (units @ units.T)[first, second]
-    same = labels[first] == labels[second]
-    return CosineSimilarities(within=cosines[same], between=cosines[~same])
+    return units, labels
 
 
-def _finite_rows(embeddings):
-    return finite_array("embeddings", as_array(embeddings).astype("float64"), ndim=2)
+def pair_cosines(units: np.ndarray, labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Cosines of all pairs, each once, a few hundred rows of their table at a time.
+
+    Args:
+        units: Unit rows `(examples, dim)`.
+        labels: Their classes `(examples,)`.
+
+    Yields:
+        Cosines of pairs of one class, and of pairs of two.
+
+    Example:
+    ```python
+    (within, between), *_ = pair_cosines(np.eye(3), np.array([0, 0, 1]))
+    len(within), len(between)  # (1, 2)
+    ```
+    """
+    for start in range(0, len(units), _ROWS):
+        stop = min(start + _ROWS, len(units))
+        cosines = units[start:stop] @ units[start:].T
+        same = labels[start:stop, None] == labels[start:]
+        later = np.triu(np.ones(cosines.shape, bool), k=1)
+        yield cosines[same & later], cosines[~same & later]

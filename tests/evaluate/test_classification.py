@@ -50,6 +50,34 @@ def test_nearest_neighbor_by_loops():
     assert nearest_neighbor_accuracy(train, train_labels, test, labels) == pytest.approx(right / 20)
 
 
+@pytest.mark.parametrize("k", [1, 5, 100])
+def test_of_several_neighbors_most_votes_win(k):
+    rng = np.random.default_rng(3)
+    train, test = rng.normal(size=(30, 5)), rng.normal(size=(20, 5))
+    train_labels, labels = rng.integers(0, 3, 30), rng.integers(0, 3, 20)
+
+    def vote(row, rows, classes):
+        cosines = rows @ row / np.linalg.norm(rows, axis=1)
+        return np.bincount(classes[np.argsort(-cosines)[:k]], minlength=3).argmax()
+
+    right = [vote(row, train, train_labels) == own for row, own in zip(test, labels, strict=True)]
+    got = nearest_neighbor_accuracy(train, train_labels, test, labels, k=k)
+    assert got == pytest.approx(np.mean(right))
+    left_out = [
+        vote(train[i], np.delete(train, i, axis=0), np.delete(train_labels, i)) == train_labels[i]
+        for i in range(30)
+    ]
+    got = nearest_neighbor_accuracy(train, train_labels, k=k)
+    assert got == pytest.approx(np.mean(left_out))
+
+
+def test_nearest_neighbor_refuses_labels_alone_and_no_neighbor():
+    with pytest.raises(ValueError, match="`embeddings`"):
+        nearest_neighbor_accuracy(np.eye(2), [0, 1], labels=[0, 1])
+    with pytest.raises(ValueError, match=r"`k`.*Received: k=0"):
+        nearest_neighbor_accuracy(np.eye(2), [0, 1], k=0)
+
+
 def test_linear_probe_takes_the_strength_that_validation_likes_best():
     rng = np.random.default_rng(2)
     centers = rng.normal(size=(3, 4))

@@ -1,12 +1,11 @@
-"""Isotropy and cosines of embeddings, against loops."""
-
-import math
+"""Cosines of pairs of embeddings, against loops and SciPy."""
 
 import numpy as np
 import pytest
 from scipy.spatial.distance import cosine
 
-from keras_clce.evaluate import cosine_similarities, isotropy_score
+from keras_clce.evaluate import cosine_similarities
+from keras_clce.evaluate.embedding_geometry import unit_rows
 
 pytestmark = pytest.mark.any_backend
 
@@ -15,27 +14,6 @@ def cloud(examples=30, dim=5, shift=0.0, seed=0):
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(examples, dim)) * np.arange(1, dim + 1) + shift
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
-
-
-@pytest.mark.parametrize("shift", [0.0, 3.0])
-def test_isotropy_equals_the_definition_by_loops(shift):
-    rows = cloud(shift=shift)
-    # Eigenvectors of VᵀV are the right singular vectors of V.
-    _, _, directions = np.linalg.svd(rows)
-    sums = [
-        sum(math.exp(sign * sum(a * b for a, b in zip(c, v, strict=True))) for v in rows)
-        for c in directions
-        for sign in (1, -1)
-    ]
-    assert isotropy_score(rows) == pytest.approx(min(sums) / max(sums))
-
-
-def test_isotropy_of_known_clouds():
-    assert isotropy_score(np.concatenate([np.eye(4), -np.eye(4)])) == pytest.approx(1.0)
-    one_direction = np.tile([1.0, 0.0], (7, 1))
-    assert isotropy_score(one_direction) == pytest.approx(math.exp(-1) / math.exp(1))
-    assert isotropy_score(cloud(shift=5.0)) < isotropy_score(cloud())
-    assert isotropy_score(1e4 * cloud(shift=5.0)) < 1e-6  # no overflow
 
 
 def test_cosines_equal_scipys_pair_by_pair():
@@ -47,6 +25,27 @@ def test_cosines_equal_scipys_pair_by_pair():
     got = cosine_similarities(rows, labels)
     np.testing.assert_allclose(np.sort(got.within), np.sort(within), atol=1e-12)
     np.testing.assert_allclose(np.sort(got.between), np.sort(between), atol=1e-12)
+
+
+def test_all_pairs_are_there_once_where_they_come_in_chunks():
+    # All at right angles but three pairs, each in another place of the table of chunks.
+    rows, labels = np.eye(1100), np.arange(1100) % 2
+    rows[3, 700] = rows[5, 6] = rows[700, 701] = 1
+    got = cosine_similarities(rows, labels)
+    assert got.within.shape == (2 * (550 * 549 // 2),) and got.between.shape == (550 * 550,)
+    # Each of the three is of an odd and an even number.
+    half, third = 1 / 2, 1 / np.sqrt(2)
+    np.testing.assert_allclose(np.sort(got.within)[-1:], [0])
+    np.testing.assert_allclose(np.sort(got.between)[-3:], [half, third, third])
+
+
+@pytest.mark.parametrize(("dtype", "expected"), [("float16", "float32"), ("int64", "float64")])
+def test_units_of_any_size(dtype, expected):
+    units = unit_rows(np.array([[3, 4], [300, -400]], dtype))
+    assert units.dtype == expected
+    np.testing.assert_allclose(units, [[0.6, 0.8], [0.6, -0.8]], rtol=1e-6)
+    tiny = np.array([[3e-30, 4e-30], [3e30, 4e30]], "float32")
+    np.testing.assert_allclose(unit_rows(tiny), [[0.6, 0.8]] * 2, rtol=1e-6)
 
 
 def test_of_many_examples_some_are_drawn_with_a_seed():
@@ -74,8 +73,3 @@ def test_of_many_examples_some_are_drawn_with_a_seed():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         cosine_similarities(*arguments)
-
-
-def test_isotropy_refuses_what_is_no_matrix():
-    with pytest.raises(ValueError, match="`embeddings`"):
-        isotropy_score(np.zeros((0, 3)))
