@@ -8,9 +8,12 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 # What a setting decides. An untrained encoder shares "data", "model" and "evaluation" with trained
 # ones; "place" says only where to run and what to keep.
 PARTS = ("data", "model", "training", "evaluation", "place")
+SCALES = ("linear", "log")
 
 
 class SettingError(ValueError):
@@ -34,6 +37,76 @@ class SettingError(ValueError):
 
 
 @dataclasses.dataclass(frozen=True)
+class Range:
+    """Numbers that a search may try.
+
+    Args:
+        low: The smallest.
+        high: The largest.
+        scale: `"linear"`, or `"log"` where ratios matter rather than differences. Defaults to
+            `"linear"`.
+
+    Raises:
+        ValueError: If they are no finite numbers in this order, or a logarithm meets 0.
+
+    Example:
+    ```python
+    Range(1e-4, 1e-2, "log").points(3)  # (1e-4, 1e-3, 1e-2)
+    ```
+    """
+
+    low: float
+    high: float
+    scale: str = "linear"
+
+    def __post_init__(self) -> None:
+        if self.scale not in SCALES:
+            raise ValueError(
+                f"`scale` must be one of: {', '.join(SCALES)}. Received: scale={self.scale!r}"
+            )
+        least = 0 if self.scale == "log" else -math.inf
+        if not least < self.low < self.high < math.inf:
+            raise ValueError(
+                "`low` must be below `high`, both finite, and above 0 on a log scale. "
+                f"Received: low={self.low!r}, high={self.high!r}, scale={self.scale!r}"
+            )
+
+    def points(self, number: int) -> tuple[float, ...]:
+        """Numbers at equal distances on its scale, the ends included, with three digits.
+
+        Args:
+            number: How many, at least 2.
+
+        Returns:
+            The numbers in their order.
+
+        Example:
+        ```python
+        Range(0.1, 0.9).points(3)  # (0.1, 0.5, 0.9)
+        ```
+        """
+        space = np.geomspace if self.scale == "log" else np.linspace
+        return tuple(rounded(value) for value in space(self.low, self.high, number))
+
+
+def rounded(value: float) -> float:
+    """A number with three digits, which folders and tables can show.
+
+    Args:
+        value: The number.
+
+    Returns:
+        The number that is shown.
+
+    Example:
+    ```python
+    rounded(0.00123456)  # 0.00123
+    ```
+    """
+    return float(f"{value:.3g}")
+
+
+@dataclasses.dataclass(frozen=True)
 class Setting:
     """What is known of a setting beside its default.
 
@@ -47,6 +120,8 @@ class Setting:
             is needed. Defaults to `None`, any.
         checks: Pairs of a test and what the value must be. Defaults to none.
         protocol: The protocol that it is for. Defaults to `None`, all.
+        search: Where a search looks for it: a `Range`, or values. Defaults to `None`, nowhere
+            unless it is told.
 
     Example:
     ```python
@@ -62,6 +137,7 @@ class Setting:
     choices: str | tuple[str, ...] | None = None
     checks: tuple[tuple[Callable[[Any], bool], str], ...] = ()
     protocol: str | None = None
+    search: Range | tuple[Any, ...] | None = None
 
     def names(self) -> tuple[str, ...] | None:
         """The names that it may be, or `None`."""
@@ -155,6 +231,37 @@ class Kind:
         if self.type is int:
             return hasattr(value, "__index__") and not isinstance(value, bool)
         return isinstance(value, self.type)
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """A field of `Settings`.
+
+    Args:
+        name: Its name, which is that of the flag.
+        default: Its default.
+        kind: Its type.
+        about: What else is known of it.
+    """
+
+    name: str
+    default: Any
+    kind: Kind
+    about: Setting
+
+    def help_in_words(self, choices: Mapping[str, Sequence[str]]) -> str:
+        """The help, with the names that it may be.
+
+        Args:
+            choices: Names by setting.
+
+        Returns:
+            A sentence or two.
+        """
+        names = ", ".join(choices.get(self.name, ()))
+        if "{names}" in self.about.help:
+            return self.about.help.format(names=names)
+        return f"{self.about.help} One of: {names}." if names else self.about.help
 
 
 def check_value(name: str, value: Any, kind: Kind, about: Setting) -> None:

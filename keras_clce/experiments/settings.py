@@ -4,10 +4,16 @@ import dataclasses
 import functools
 import re
 import typing
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
-from keras_clce.experiments.setting import Kind, Setting, check_choice, check_value, setting
+from keras_clce.experiments.setting import (
+    Field,
+    Kind,
+    Range,
+    check_choice,
+    check_value,
+    setting,
+)
 
 _DATA = "What is trained on"
 _ENCODER = "The encoder and its heads"
@@ -94,6 +100,7 @@ class Settings:
         "model",
         _ENCODER,
         least=1,
+        search=(None, 128),
     )
     feature_normalization: str | None = setting(
         "layer",
@@ -103,7 +110,11 @@ class Settings:
         choices="keras_clce.models.heads:FEATURE_NORMALIZATIONS",
     )
     stochastic_depth: float = setting(
-        0.0, "Share of skipped residual branches, at the last block.", "model", _ENCODER
+        0.0,
+        "Share of skipped residual branches, at the last block.",
+        "model",
+        _ENCODER,
+        search=Range(0.0, 0.2),
     )
     freeze_backbone: bool = setting(False, "Train the heads alone.", "training", _ENCODER)
     unfreeze_last: int | None = setting(
@@ -118,13 +129,29 @@ class Settings:
         "clce", "Loss of the run.", "training", _LOSS, choices="keras_clce.losses:LOSSES"
     )
     contrastive_weight: float = setting(
-        0.9, "Weight of the contrastive part (λ).", "training", _LOSS, least=0, most=1
+        0.9,
+        "Weight of the contrastive part (λ).",
+        "training",
+        _LOSS,
+        least=0,
+        most=1,
+        search=Range(0.1, 0.9),
     )
     temperature: float = setting(
-        0.5, "Temperature of the contrastive part (τ).", "training", _LOSS, checks=(_ABOVE_0,)
+        0.5,
+        "Temperature of the contrastive part (τ).",
+        "training",
+        _LOSS,
+        checks=(_ABOVE_0,),
+        search=Range(0.05, 1.0, "log"),
     )
     hardness: float = setting(
-        1.0, "Concentration on hard negatives (β).", "training", _LOSS, least=0
+        1.0,
+        "Concentration on hard negatives (β).",
+        "training",
+        _LOSS,
+        least=0,
+        search=Range(0.0, 2.0),
     )
     positive_sum: str = setting(
         "outside",
@@ -141,6 +168,7 @@ class Settings:
         least=0,
         most=1,
         checks=(_BELOW_1,),
+        search=Range(0.0, 0.2),
     )
 
     seed: int = setting(0, "Seed of weights, order and views.", "training", _TRAINING, least=0)
@@ -152,6 +180,7 @@ class Settings:
         "training",
         _TRAINING,
         least=2,
+        search=(32, 64, 128),
     )
     images_per_class: int | None = setting(
         None,
@@ -179,9 +208,15 @@ class Settings:
                 "must be a number above 0, or one for each loss, such as ce=1e-3,clce=2e-3",
             ),
         ),
+        search=Range(1e-4, 1e-2, "log"),
     )
     weight_decay: float = setting(
-        0.01, "Decoupled weight decay, off biases and norms.", "training", _TRAINING, least=0
+        0.01,
+        "Decoupled weight decay, off biases and norms.",
+        "training",
+        _TRAINING,
+        least=0,
+        search=Range(1e-4, 0.1, "log"),
     )
     warmup_epochs: float | None = setting(
         None,
@@ -197,6 +232,7 @@ class Settings:
         "training",
         _TRAINING,
         checks=((lambda value: 0 < value <= 1, "must be within (0, 1]"),),
+        search=Range(0.6, 1.0),
     )
     clip_norm: float | None = setting(
         None, "Largest norm of all gradients together.", "training", _TRAINING, checks=(_ABOVE_0,)
@@ -208,6 +244,7 @@ class Settings:
         _TRAINING,
         least=0,
         checks=(_BELOW_1,),
+        search=(None, 0.99, 0.999),
     )
 
     mixed_precision: str = setting(
@@ -337,37 +374,6 @@ class Settings:
             f"{name} ({field.default!r}): {field.help_in_words(choices)}"
             for name, field in fields().items()
         )
-
-
-@dataclasses.dataclass(frozen=True)
-class Field:
-    """A field of `Settings`.
-
-    Args:
-        name: Its name, which is that of the flag.
-        default: Its default.
-        kind: Its type.
-        about: What else is known of it.
-    """
-
-    name: str
-    default: Any
-    kind: Kind
-    about: Setting
-
-    def help_in_words(self, choices: Mapping[str, Sequence[str]]) -> str:
-        """The help, with the names that it may be.
-
-        Args:
-            choices: Names by setting.
-
-        Returns:
-            A sentence or two.
-        """
-        names = ", ".join(choices.get(self.name, ()))
-        if "{names}" in self.about.help:
-            return self.about.help.format(names=names)
-        return f"{self.about.help} One of: {names}." if names else self.about.help
 
 
 @functools.cache
