@@ -228,11 +228,16 @@ def record():
 @_file("runs")
 def write_runs():
     """Three seeds of two losses on digits, and two on few-shot tasks."""
+    from keras_clce.runs import StudyPlan, StudyPoint
+
     for number, loss in enumerate(("ce", "clce")):
         for seed in range(3):
             _write_run("transfer/digits/small_resnet", loss, seed, _transfer_metrics(number, seed))
         for seed in range(2):
             _write_run("few_shot/cifar_fs/vit_tiny", loss, seed, _few_shot_metrics(number, seed))
+    points = (StudyPoint("ce", "ce"), StudyPoint("clce", "clce"))
+    plan = StudyPlan("transfer", ("loss",), (), points)
+    plan.add_to(Path("runs/transfer/digits/small_resnet"))
 
 
 def _write_run(home, loss, seed, metrics):

@@ -3,5 +3,15 @@
 from keras_clce.runs.record import Record, read_accuracies, run_name
 from keras_clce.runs.run_folder import RunFolder
 from keras_clce.runs.search import find_records
+from keras_clce.runs.study_plan import StudyPlan, StudyPoint, read_plan
 
-__all__ = ["Record", "RunFolder", "find_records", "read_accuracies", "run_name"]
+__all__ = [
+    "Record",
+    "RunFolder",
+    "StudyPlan",
+    "StudyPoint",
+    "find_records",
+    "read_accuracies",
+    "read_plan",
+    "run_name",
+]
