@@ -27,7 +27,7 @@ from keras_clce.backend.encoder_ops import (
     layer_norm,
     pool,
 )
-from keras_clce.backend.memory import map_blocks, remat
+from keras_clce.backend.memory import is_out_of_memory, map_blocks, remat
 from keras_clce.backend.streams import batches_as_tuples, inspect_first_batch, read_first_batches
 from keras_clce.backend.train_step import train_on_prepared
 
@@ -42,6 +42,7 @@ __all__ = [
     "gather_rows",
     "gelu",
     "inspect_first_batch",
+    "is_out_of_memory",
     "is_torch_compiling",
     "layer_norm",
     "map_blocks",

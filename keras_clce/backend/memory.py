@@ -1,4 +1,4 @@
-"""Memory of the backward pass."""
+"""Memory of the backward pass, and errors where there is none left."""
 
 import functools
 import gc
@@ -7,6 +7,33 @@ from typing import Any
 
 import keras
 import numpy as np
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory ran out, on a device or in the process.
+
+    Keras has no error of its own for it: TensorFlow raises `ResourceExhaustedError`, JAX an
+    `XlaRuntimeError` of the status RESOURCE_EXHAUSTED, torch an `OutOfMemoryError` or, on a CPU, a
+    `RuntimeError` of its allocator.
+
+    Args:
+        error: The error.
+
+    Returns:
+        Whether it does.
+
+    Example:
+    ```python
+    is_out_of_memory(MemoryError())  # True
+    ```
+    """
+    names = {kind.__name__ for kind in type(error).__mro__}
+    if names & {"MemoryError", "OutOfMemoryError", "ResourceExhaustedError"}:
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and (
+        "RESOURCE_EXHAUSTED" in text or "DefaultCPUAllocator: can't allocate memory" in text
+    )
 
 
 def map_blocks(function: Callable[[Any], Any], items: Any) -> Any:

@@ -1,7 +1,7 @@
 """One run: trained, tested, and written to its folder."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -42,7 +42,13 @@ def run_one(settings: Settings, resume: bool = False) -> Record:
     return study.run(resume=resume)[0]
 
 
-def make_run(run: Run, protocol: Protocol, dataset: Any, devices: Devices) -> Record:
+def make_run(
+    run: Run,
+    protocol: Protocol,
+    dataset: Any,
+    devices: Devices,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Record:
     """Train and test a run, and write its folder; a run that was interrupted goes on.
 
     Args:
@@ -50,6 +56,7 @@ def make_run(run: Run, protocol: Protocol, dataset: Any, devices: Devices) -> Re
         protocol: How it is validated and tested.
         dataset: The data.
         devices: The devices that share its batches.
+        callbacks: Callbacks of the training beside the protocol's. Defaults to none.
 
     Returns:
         Its record.
@@ -73,7 +80,7 @@ def make_run(run: Run, protocol: Protocol, dataset: Any, devices: Devices) -> Re
                 devices,
                 protocol.monitor(settings),
                 protocol.validation_split(dataset),
-                protocol.callbacks(settings, dataset),
+                [*protocol.callbacks(settings, dataset), *callbacks],
             )
         evaluation = protocol.evaluate(model, run, dataset, checkpoint)
         metrics = {
