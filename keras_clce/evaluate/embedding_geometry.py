@@ -80,14 +80,15 @@ def unit_rows(embeddings: Any) -> np.ndarray:
     if embeddings.dtype not in (np.float32, np.float64):
         embeddings = embeddings.astype("float32" if embeddings.dtype.kind == "f" else "float64")
     # Squares of large and small numbers would leave the range of float32.
-    largest = np.abs(embeddings).max(axis=1, keepdims=True)
+    largest = np.maximum(embeddings.max(axis=1), -embeddings.min(axis=1))[:, None]
     if not largest.all():
         raise ValueError(
             "`embeddings` must have no zero row, which has no direction. "
             f"Received: {np.sum(largest == 0)} zero rows"
         )
-    scaled = embeddings / largest
-    return scaled / np.linalg.norm(scaled, axis=1, keepdims=True)
+    units = embeddings / largest
+    units /= np.sqrt(np.einsum("ij,ij->i", units, units))[:, None]
+    return units
 
 
 def some_units(
@@ -112,20 +113,20 @@ def some_units(
     some_units(embeddings, labels, max_examples=50, seed=0)[0].shape  # (50, 8)
     ```
     """
-    units = unit_rows(embeddings)
-    labels = np.zeros(len(units), int) if labels is None else as_array(labels)
-    if labels.shape != units.shape[:1]:
+    embeddings = finite_array("embeddings", embeddings, ndim=2)
+    labels = np.zeros(len(embeddings), int) if labels is None else as_array(labels)
+    if labels.shape != embeddings.shape[:1]:
         raise ValueError(
-            f"`labels` must have shape ({len(units)},), one for each embedding. "
+            f"`labels` must have shape ({len(embeddings)},), one for each embedding. "
             f"Received: labels of shape {labels.shape}"
         )
-    if max_examples is None:
-        return units, labels
-    check_at_least("max_examples", max_examples, 2)
-    if len(units) > max_examples:
-        chosen = np.random.default_rng(seed).choice(len(units), max_examples, replace=False)
-        units, labels = units[chosen], labels[chosen]
-    return units, labels
+    if max_examples is not None:
+        check_at_least("max_examples", max_examples, 2)
+        if len(embeddings) > max_examples:
+            rng = np.random.default_rng(seed)
+            chosen = rng.choice(len(embeddings), max_examples, replace=False)
+            embeddings, labels = embeddings[chosen], labels[chosen]
+    return unit_rows(embeddings), labels
 
 
 def pair_cosines(units: np.ndarray, labels: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

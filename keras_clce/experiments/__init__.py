@@ -2,15 +2,28 @@
 
 from typing import Any
 
-__all__ = ["Records", "Settings", "Study", "in_one_line", "run_one", "study_command"]
+__all__ = [
+    "EmbeddingStudy",
+    "Records",
+    "Settings",
+    "Study",
+    "embedding_study",
+    "in_one_line",
+    "run_one",
+    "study_command",
+    "without_start_up_messages",
+]
 
 _MODULES = {
+    "EmbeddingStudy": "embeddings",
     "Records": "records",
     "Settings": "settings",
     "Study": "study",
+    "embedding_study": "embeddings",
     "in_one_line": "errors",
     "run_one": "run",
     "study_command": "command",
+    "without_start_up_messages": "command",
 }
 
 

@@ -48,7 +48,7 @@ def study_command(
     logging.set_verbosity(logging.ERROR)
     with in_one_line(absl_flags.Error, ImportError):
         try:
-            with _without_start_up_messages():
+            with without_start_up_messages():
                 study, asked = parse(name, values, arguments, protocol)
                 from keras_clce.data.installed import tensorflow
 
@@ -102,8 +102,15 @@ def parse(
 
 
 @contextlib.contextmanager
-def _without_start_up_messages() -> Iterator[None]:
-    """Hide what frameworks write to the standard error while they are imported."""
+def without_start_up_messages() -> Iterator[None]:
+    """Hide what frameworks write to the standard error while they are imported.
+
+    Example:
+    ```python
+    with without_start_up_messages():
+        import keras
+    ```
+    """
     # TensorFlow's libraries write past Python, whatever level of messages is asked for.
     sys.stderr.flush()
     before = os.dup(2)
