@@ -143,9 +143,24 @@ class CLCELoss(keras.losses.Loss):
             ),
         }
 
-    def join(self, parts: dict[str, tuple[Any, Any]]) -> Any:
-        """The weighted sum of what `parts` returned, in the dtype of the loss."""
-        weight = self.contrastive_weight
+    def join(self, parts: dict[str, tuple[Any, Any]], contrastive_weight: Any = None) -> Any:
+        """The weighted sum of both parts, in the dtype of the loss.
+
+        Args:
+            parts: What `parts` returned.
+            contrastive_weight: A weight, also as a tensor, in place of the loss's own. Defaults to
+                `None`, the loss's own.
+
+        Returns:
+            The reduced loss.
+
+        Example:
+        ```python
+        loss = CLCELoss()
+        loss.join(loss.parts(labels, outputs), contrastive_weight=0.5)
+        ```
+        """
+        weight = self.contrastive_weight if contrastive_weight is None else contrastive_weight
         joined = (1.0 - weight) * parts["cross_entropy"][0] + weight * parts["contrastive"][0]
         return ops.cast(joined, self.dtype)
 

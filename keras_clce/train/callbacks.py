@@ -30,8 +30,8 @@ class RunCheckpoint(keras.callbacks.Callback):
     Args:
         folder: Where the checkpoint stands; created if need be.
         monitor: The logged value that picks the best epoch: the lowest where its name ends in
-            "loss", else the highest; of equal epochs the last. Defaults to `None`: the last epoch
-            counts as the best.
+            "loss" or "entropy", else the highest; of equal epochs the last. Defaults to `None`: the
+            last epoch counts as the best.
 
     Attributes:
         history: One dict of logs an epoch, `"epoch"` (from 0) and `"seconds"` included.
@@ -190,7 +190,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         # Of equals the last: with few images ties are common, and rates fall to the end.
         if self.monitor is None:
             return max(epochs)
-        sign = -1 if self.monitor.endswith("loss") else 1
+        sign = -1 if self.monitor.endswith(("loss", "entropy")) else 1
         return max(epochs, key=lambda epoch: (sign * self.history[epoch][self.monitor], epoch))
 
     def _load(self, model: keras.Model, epoch: int) -> None:

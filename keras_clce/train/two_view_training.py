@@ -12,6 +12,7 @@ from keras_clce.checks import check_whole_number
 from keras_clce.losses import CLCELoss
 from keras_clce.models.fast_operations import fast_operations
 from keras_clce.train.array_checks import check_labelled
+from keras_clce.train.contrastive_schedule import CurrentWeight
 from keras_clce.train.view_stacking import stack_views
 
 
@@ -32,6 +33,7 @@ class TwoViewTraining(keras.Model):
         self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
         self.contrastive_tracker = keras.metrics.Mean(name="contrastive")
         self.feature_norm_tracker = keras.metrics.Mean(name="feature_norm")
+        self.current_weight = CurrentWeight()
 
     def compile(
         self,
@@ -107,6 +109,7 @@ class TwoViewTraining(keras.Model):
             **kwargs,
         )
         self.loss = loss
+        self.current_weight.update_state(loss.contrastive_weight)
         self.gradient_cache_size = gradient_cache_size
         if chunked and not backend.xla_has_loop_gradients():
             self.jit_compile = False
@@ -160,7 +163,9 @@ class TwoViewTraining(keras.Model):
         self.contrastive_tracker.update_state(*parts["contrastive"])
         if "feature_norm" in y_pred:
             self.feature_norm_tracker.update_state(y_pred["feature_norm"])
-        total = self.loss.join(parts)
+        # A loss of one part stays one whose other part needs no gradient.
+        moves = training and 0 < self.loss.contrastive_weight < 1
+        total = self.loss.join(parts, self.current_weight.result() if moves else None)
         for loss in self.losses:
             total = total + ops.sum(ops.cast(loss, total.dtype))
         # Every replica has the whole loss, and Keras sums their gradients.
@@ -174,9 +179,16 @@ class TwoViewTraining(keras.Model):
         check_labelled(y)
         return super().compute_metrics(x, y, y_pred["probabilities"], sample_weight)
 
+    def reset_metrics(self) -> None:
+        """Reset metrics; training has the loss's own weight again, unless a callback sets it."""
+        super().reset_metrics()
+        if self.compiled and not self._evaluations:
+            self.current_weight.update_state(self.loss.contrastive_weight)
+
     def get_metrics_result(self) -> dict[str, Any]:
-        """Logs by name; `feature_norm` of training alone."""
+        """Logs by name; `feature_norm` of training alone, the weight where a callback moves it."""
         logs = super().get_metrics_result()
+        logs.pop(self.current_weight.name)
         if self._evaluations:
             logs.pop(self.feature_norm_tracker.name)
         return logs
