@@ -2,6 +2,7 @@
 
 from keras_clce.data.balanced import ClassBalancedBatches
 from keras_clce.data.catalog import list_datasets
+from keras_clce.data.class_counts import class_counts
 from keras_clce.data.datasets import FewShotDataset, ImageDataset
 from keras_clce.data.few_shot_loading import load_few_shot
 from keras_clce.data.image_split import ImageSplit
@@ -17,6 +18,7 @@ __all__ = [
     "ImageDataset",
     "ImageSplit",
     "Preprocessing",
+    "class_counts",
     "list_datasets",
     "load_dataset",
     "load_few_shot",

@@ -15,7 +15,7 @@ from keras_clce.data.request_checks import (
     chosen_preprocessing,
 )
 from keras_clce.data.spec import PARTS, LoadRequest
-from keras_clce.data.splitting import class_balanced_subset, named
+from keras_clce.data.splitting import limited, named
 from keras_clce.views import Preprocessing
 
 
@@ -30,6 +30,7 @@ def load_few_shot(
     interpolation: str | None = None,
     preprocessing: Preprocessing | None = None,
     drop_small_classes: int | None = None,
+    limit_per_class: int | None = None,
 ) -> FewShotDataset:
     """Load a few-shot benchmark with its published split of the classes.
 
@@ -40,7 +41,7 @@ def load_few_shot(
         image_size: Side of the images and views, in pixels; None where `preprocessing` has it.
         data_dir: TFDS's data folder (default: its own), or a folder of class folders; for
             miniImageNet and tieredImageNet these are named by WordNet ids.
-        split_seed: Seed of an image folder's split, and of `limit_examples`.
+        split_seed: Seed of an image folder's split, and of what the limits keep.
         limit_examples: Number of base examples to keep, class-balanced; None keeps all.
         strict: Whether a file in a folder that is no readable image is an error.
         interpolation: Of the antialiased resize, `"bilinear"` or `"bicubic"`. None, the default, is
@@ -48,6 +49,7 @@ def load_few_shot(
         preprocessing: How un-augmented images are shown, as in `load_dataset`.
         drop_small_classes: Number of images that a class of an image folder must have to be kept;
             None keeps all.
+        limit_per_class: Most examples of a base class, as in `load_dataset`.
 
     Returns:
         The benchmark. Labels of each split count its own classes from 0.
@@ -74,7 +76,7 @@ def load_few_shot(
     preprocessing = chosen_preprocessing(
         preprocessing, image_size, interpolation, spec.crop_fraction
     )
-    folder = check_request(limit_examples, data_dir, drop_small_classes)
+    folder = check_request(limit_examples, data_dir, drop_small_classes, limit_per_class)
     if spec.loader is None and drop_small_classes is not None:
         raise ValueError(
             f"`drop_small_classes` must be None for {spec.name}, whose classes are published. "
@@ -93,9 +95,10 @@ def load_few_shot(
     for part in PARTS:
         classes = np.array([names.index(name) for name in parts[part]])
         rows = np.flatnonzero(np.isin(labels, classes))
-        if part == "train" and limit_examples is not None and limit_examples < len(rows):
-            rows = rows[class_balanced_subset(labels[rows], limit_examples, split_seed)]
-            how += f"; {limit_examples} base images kept, class-balanced (seed {split_seed})"
+        if part == "train" and (limit_examples, limit_per_class) != (None, None):
+            limits = (limit_examples, limit_per_class, split_seed)
+            kept, note = limited(labels[rows], *limits, "base")
+            rows, how = rows[kept], how + note
         class_names[part] = tuple(parts[part])
         chosen = of_classes(source.select(rows), classes, len(names))
         # Tasks are drawn by the order of the images, and are compared with those of older runs.

@@ -14,7 +14,7 @@ from keras_clce.data.request_checks import (
     chosen_preprocessing,
 )
 from keras_clce.data.spec import LoadRequest
-from keras_clce.data.splitting import class_balanced_subset
+from keras_clce.data.splitting import limited
 from keras_clce.views import Preprocessing
 
 
@@ -29,6 +29,7 @@ def load_dataset(
     interpolation: str | None = None,
     preprocessing: Preprocessing | None = None,
     drop_small_classes: int | None = None,
+    limit_per_class: int | None = None,
 ) -> ImageDataset:
     """Load a data set in three splits of square images.
 
@@ -40,7 +41,7 @@ def load_dataset(
         name: A name of `list_datasets()`.
         image_size: Side of the images and views, in pixels; None where `preprocessing` has it.
         data_dir: TFDS's data folder (default: its own), or the folder of class folders.
-        split_seed: Seed of every split that is not official, and of `limit_examples`.
+        split_seed: Seed of every split that is not official, and of what the limits keep.
         limit_examples: Number of training examples to keep, class-balanced; None keeps all.
         strict: Whether a file in a folder that is no readable image is an error.
         interpolation: Of the antialiased resize, `"bilinear"` or `"bicubic"`. None, the default, is
@@ -51,6 +52,8 @@ def load_dataset(
         drop_small_classes: Number of images that a class must have to be kept, training images
             where the source has splits of its own; labels count the classes that are left from 0.
             None keeps all.
+        limit_per_class: Most training examples of a class; a class that has fewer keeps them. With
+            one seed, fewer are always some of more. None keeps all.
 
     Returns:
         The data set; its `split_note` says which examples were really used.
@@ -81,20 +84,18 @@ def load_dataset(
     preprocessing = chosen_preprocessing(
         preprocessing, image_size, interpolation, spec.crop_fraction
     )
-    folder = check_request(limit_examples, data_dir, drop_small_classes)
+    folder = check_request(limit_examples, data_dir, drop_small_classes, limit_per_class)
     tensorflow("Loading a data set")
     from keras_clce.data import building
 
     request = LoadRequest(spec, folder, split_seed, strict, drop_small_classes)
     class_names, splits, origin, how = spec.loader(request)
     check_several_classes(spec.name, class_names, None)
-
-    if limit_examples is not None and limit_examples < splits["train"].num_examples:
+    if (limit_examples, limit_per_class) != (None, None):
         labels = splits["train"].read_labels()
-        splits["train"] = splits["train"].select(
-            class_balanced_subset(labels, limit_examples, split_seed)
-        )
-        how = f"{how}; {limit_examples} training images kept, class-balanced (seed {split_seed})"
+        kept, note = limited(labels, limit_examples, limit_per_class, split_seed, "training")
+        if note:
+            splits["train"], how = splits["train"].select(kept), how + note
     built = {
         part: building.build_split(
             source.mixed().records(), preprocessing, part == "train", spec.flip, class_names

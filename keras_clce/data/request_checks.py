@@ -12,6 +12,7 @@ def check_request(
     limit_examples: int | None,
     data_dir: str | pathlib.Path | None,
     drop_small_classes: int | None,
+    limit_per_class: int | None = None,
 ) -> pathlib.Path | None:
     """Check what a loader was asked for.
 
@@ -19,6 +20,7 @@ def check_request(
         limit_examples: Number of training examples to keep, or None.
         data_dir: Folder of the data, or None.
         drop_small_classes: Number of images that a class must have to be kept, or None.
+        limit_per_class: Most training examples of a class. Defaults to None, all.
 
     Returns:
         The folder, if any.
@@ -27,7 +29,11 @@ def check_request(
         ValueError: If a value is out of range.
         FileNotFoundError: If the folder does not exist.
     """
-    numbers = {"limit_examples": limit_examples, "drop_small_classes": drop_small_classes}
+    numbers = {
+        "limit_examples": limit_examples,
+        "drop_small_classes": drop_small_classes,
+        "limit_per_class": limit_per_class,
+    }
     for name, number in numbers.items():
         if number is not None and number < 1:
             raise ValueError(

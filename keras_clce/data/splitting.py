@@ -109,20 +109,24 @@ def three_way(
     return {"train": train, "validation": validation, "test": test}
 
 
-def class_balanced_subset(labels: np.ndarray, limit: int, seed: int) -> np.ndarray:
-    """Choose `limit` examples, as evenly over the classes as they allow.
+def class_balanced_subset(
+    labels: np.ndarray, limit: int | None, seed: int, per_class: int | None = None
+) -> np.ndarray:
+    """Choose examples as evenly over the classes as they allow.
 
-    Classes are filled in turn, one example each, until the limit is reached; a class that has run
+    Classes are filled in turn, one example each, until a limit is reached; a class that has run
     out is passed over. Where the limit is below the number of classes, a seeded choice of classes
-    gets one example each.
+    gets one example each. With one seed, what a lower limit chooses is part of what a higher one
+    does.
 
     Args:
         labels: Integer labels of shape (examples,).
-        limit: Number of examples to choose, at least 1.
+        limit: Number of examples to choose, at least 1; None for as many as there are.
         seed: Seed of the choice.
+        per_class: Most examples of a class, at least 1; None, the default, for all of it.
 
     Returns:
-        The sorted indices of the chosen examples, all of them where there are no more than `limit`.
+        The sorted indices of the chosen examples, all of them where there are no more.
 
     Example:
     ```python
@@ -135,12 +139,45 @@ def class_balanced_subset(labels: np.ndarray, limit: int, seed: int) -> np.ndarr
     order = rng.permutation(len(classes))
     turns, picks = [], []
     for place, position in enumerate(order):
-        members = rng.permutation(classes[position])
+        members = rng.permutation(classes[position])[:per_class]
         picks.append(members)
         turns.append(np.stack([np.arange(len(members)), np.full(len(members), place)], axis=1))
     picks, turns = np.concatenate(picks), np.concatenate(turns)
     ranked = picks[np.lexsort((turns[:, 1], turns[:, 0]))]
     return np.sort(ranked[:limit])
+
+
+def limited(
+    labels: np.ndarray, limit: int | None, per_class: int | None, seed: int, what: str
+) -> tuple[np.ndarray, str]:
+    """Choose the training examples that stay, and say so.
+
+    Args:
+        labels: Integer labels of shape (examples,).
+        limit: Most examples in all; None for no limit.
+        per_class: Most examples of a class; None for no limit.
+        seed: Seed of the choice.
+        what: What they are, such as `"training"`.
+
+    Returns:
+        The sorted indices of the examples that stay, and a phrase for the split note that begins
+        with `"; "`, `""` where all stay.
+
+    Example:
+    ```python
+    limited(np.repeat([0, 1], 5), None, 2, seed=0, what="training")[1]
+    # "; at most 2 training images of each class kept (seed 0)"
+    ```
+    """
+    note = ""
+    if not len(labels):
+        return np.arange(0), note
+    chosen = class_balanced_subset(labels, limit, seed, per_class)
+    if per_class is not None and np.bincount(labels).max() > per_class:
+        note = f"; at most {per_class} {what} images of each class kept (seed {seed})"
+    if limit is not None and limit < len(class_balanced_subset(labels, None, seed, per_class)):
+        note += f"; {limit} {what} images kept, class-balanced (seed {seed})"
+    return chosen, note
 
 
 def mixed_order(labels: np.ndarray) -> np.ndarray:
