@@ -27,6 +27,8 @@ class EmbeddingAndLogits(keras.layers.Layer):
         num_classes: Number of classes, at least 1.
         embedding_dim: Size of a linear projection before the norm. Defaults to `None`: the
             embedding is the pooled features on unit length.
+        embedding_layers: Dense layers of the projection: 1 is linear, 2 have a hidden layer of the
+            features' size with a ReLU between them, as SimCLR's. Defaults to 1.
         feature_normalization: What is done to the pooled features before classifier and embedding
             read them, without parameters: `"layer"` subtracts the mean of each row and divides by
             its deviation, `"batch"` does so with each column of the batch (moving averages in
@@ -49,9 +51,10 @@ class EmbeddingAndLogits(keras.layers.Layer):
     Raises:
         ValueError: If `num_classes` or `embedding_dim` is not a whole number above 0,
             `feature_normalization` is none of those named, or the features are neither maps nor
-            vectors.
+            vectors; if `embedding_layers` is neither 1 nor 2, or is 2 without `embedding_dim`.
 
     Reference:
+        - [SimCLR](https://arxiv.org/abs/2002.05709), a projection of two layers
         - [NormFace](https://arxiv.org/abs/1704.06369), classifiers of features of one length
 
     Example:
@@ -66,10 +69,16 @@ class EmbeddingAndLogits(keras.layers.Layer):
         num_classes: int,
         embedding_dim: int | None = None,
         feature_normalization: str | None = "layer",
+        embedding_layers: int = 1,
         **kwargs: Any,
     ) -> None:
         check_at_least("num_classes", num_classes, 1)
         embedding_dim = check_whole_number("embedding_dim", embedding_dim, optional=True)
+        if embedding_layers not in (1, 2) or (embedding_layers == 2 and embedding_dim is None):
+            raise ValueError(
+                "`embedding_layers` must be 1 or 2, and 1 where `embedding_dim` is None. Received: "
+                f"embedding_layers={embedding_layers!r}, embedding_dim={embedding_dim!r}"
+            )
         if feature_normalization not in (None, *FEATURE_NORMALIZATIONS):
             raise ValueError(
                 f"`feature_normalization` must be None or one of {FEATURE_NORMALIZATIONS}. "
@@ -78,12 +87,13 @@ class EmbeddingAndLogits(keras.layers.Layer):
         super().__init__(**kwargs)
         self.num_classes = int(num_classes)
         self.embedding_dim = embedding_dim
+        self.embedding_layers = int(embedding_layers)
         self.pool = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pool")
         self.feature_normalization = feature_normalization
         self.normalize = _normalizer(feature_normalization)
         self.norm = keras.layers.UnitNormalization(dtype="float32", name="norm")
         self.classifier = keras.layers.Dense(self.num_classes, dtype="float32", name="classifier")
-        self.projection = None
+        self.projection = self.projection_hidden = None
         if self.embedding_dim is not None:
             self.projection = keras.layers.Dense(
                 self.embedding_dim, use_bias=False, dtype="float32", name="projection"
@@ -101,6 +111,11 @@ class EmbeddingAndLogits(keras.layers.Layer):
         if self.normalize is not None:
             self.normalize.build(input_shape)
         self.classifier.build(input_shape)
+        if self.embedding_layers == 2:
+            self.projection_hidden = keras.layers.Dense(
+                input_shape[-1], activation="relu", dtype="float32", name="projection_hidden"
+            )
+            self.projection_hidden.build(input_shape)
         if self.projection is not None:
             self.projection.build(input_shape)
 
@@ -111,7 +126,7 @@ class EmbeddingAndLogits(keras.layers.Layer):
         read = self._normalized(pooled, training)
         logits = self.classifier(read)
         outputs = {
-            "embedding": self.norm(read if self.projection is None else self.projection(read)),
+            "embedding": self.norm(self._projected(read)),
             "logits": logits,
             "probabilities": ops.softmax(logits),
         }
@@ -144,6 +159,7 @@ class EmbeddingAndLogits(keras.layers.Layer):
             "num_classes": self.num_classes,
             "embedding_dim": self.embedding_dim,
             "feature_normalization": self.feature_normalization,
+            "embedding_layers": self.embedding_layers,
         }
 
     @classmethod
@@ -151,6 +167,10 @@ class EmbeddingAndLogits(keras.layers.Layer):
         """Rebuild the layer from `get_config`'s dict."""
         # Files from before there was a choice hold nothing of it.
         return super().from_config({"feature_normalization": None, **config})
+
+    def _projected(self, read):
+        hidden = read if self.projection_hidden is None else self.projection_hidden(read)
+        return hidden if self.projection is None else self.projection(hidden)
 
     def _normalized(self, pooled, training):
         if self.normalize is None:

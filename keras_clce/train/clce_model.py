@@ -47,6 +47,8 @@ class CLCEModel(TwoViewTraining):
             come, once, and an anchor's positives are the other images of its class.
         embedding_dim: Size of a linear projection before the embedding's norm. Defaults to `None`,
             no projection, as in the paper.
+        embedding_layers: Dense layers of that projection: 1 is linear, 2 have a hidden layer of the
+            features' size with a ReLU. Defaults to 1.
         feature_normalization: What is done to the pooled features before both heads read them:
             `"layer"`, `"batch"`, `"unit"` or `None`, as in
             `keras_clce.models.heads.EmbeddingAndLogits`. `None` is the paper's. Defaults to
@@ -100,6 +102,7 @@ class CLCEModel(TwoViewTraining):
         feature_normalization: str | None = "layer",
         class_names: Sequence[str] | None = None,
         preprocessing: Preprocessing | None = None,
+        embedding_layers: int = 1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -109,7 +112,9 @@ class CLCEModel(TwoViewTraining):
                 "`augmenter` must be None or a Keras layer, such as `two_view_augmenter` builds. "
                 f"Received: augmenter={augmenter!r}"
             )
-        heads = EmbeddingAndLogits(num_classes, embedding_dim, feature_normalization, name="heads")
+        heads = EmbeddingAndLogits(
+            num_classes, embedding_dim, feature_normalization, embedding_layers, name="heads"
+        )
         check_preprocessing(preprocessing, backbone.input_shape[1:])
         self.class_names = check_class_names(class_names, num_classes)
         self.preprocessing = preprocessing
@@ -118,6 +123,7 @@ class CLCEModel(TwoViewTraining):
         self.num_classes = num_classes
         self.augmenter = augmenter
         self.embedding_dim = embedding_dim
+        self.embedding_layers = embedding_layers
         self.feature_normalization = feature_normalization
         self._building = False
         self.build(backbone.input_shape)
@@ -136,6 +142,7 @@ class CLCEModel(TwoViewTraining):
         feature_normalization: str | None = "layer",
         class_names: Sequence[str] | None = None,
         preprocessing: Preprocessing | None = None,
+        embedding_layers: int = 1,
     ) -> "CLCEModel":
         """Build the model on a named encoder.
 
@@ -155,6 +162,7 @@ class CLCEModel(TwoViewTraining):
             feature_normalization: As in the constructor. Defaults to `"layer"`.
             class_names: As in the constructor. Defaults to `None`.
             preprocessing: As in the constructor. Defaults to `None`.
+            embedding_layers: As in the constructor. Defaults to 1.
 
         Returns:
             A `CLCEModel` that takes RGB images in 0..255; the encoder's own scaling is inside.
@@ -178,6 +186,7 @@ class CLCEModel(TwoViewTraining):
             feature_normalization=feature_normalization,
             class_names=class_names,
             preprocessing=preprocessing,
+            embedding_layers=embedding_layers,
         )
 
     def build(self, input_shape: tuple | Sequence[tuple]) -> None:
@@ -299,6 +308,7 @@ class CLCEModel(TwoViewTraining):
             "num_classes": self.num_classes,
             "augmenter": None if self.augmenter is None else serialize(self.augmenter),
             "embedding_dim": self.embedding_dim,
+            "embedding_layers": self.embedding_layers,
             "feature_normalization": self.feature_normalization,
             "class_names": None if self.class_names is None else list(self.class_names),
             "preprocessing": serialize(self.preprocessing),

@@ -58,6 +58,28 @@ def test_both_heads_read_what_is_normalized(kind, oracle, embedding_dim, feature
     assert set(outputs_of(heads, features)) == {"embedding", "logits", "probabilities"}
 
 
+def test_a_projection_of_two_layers_has_a_relu_between_them():
+    heads = EmbeddingAndLogits(4, 3, None, embedding_layers=2)
+    outputs = outputs_of(heads, FEATURES, training=True)
+    kernel, bias = heads.projection_hidden.get_weights()
+    assert kernel.shape == (5, 5)
+    read = np.maximum(FEATURES.astype("float64") @ kernel + bias, 0)
+    read = read @ heads.projection.get_weights()[0]
+    # Where no hidden value is above 0, the embedding is 0 too.
+    unit = read / np.maximum(np.linalg.norm(read, axis=1, keepdims=True), 1e-12)
+    np.testing.assert_allclose(outputs["embedding"], unit, rtol=1e-4, atol=1e-5)
+    # The classifier reads the features, not what is projected.
+    kernel, bias = heads.classifier.get_weights()
+    np.testing.assert_allclose(outputs["logits"], FEATURES @ kernel + bias, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("options", [(3, 0), (3, 3), (3, 1.5), (None, 2)])
+def test_other_projections_are_refused(options):
+    dim, layers = options
+    with pytest.raises(ValueError, match=rf"`embedding_layers`.*Received: .*={layers}, .*={dim}"):
+        EmbeddingAndLogits(4, dim, embedding_layers=layers)
+
+
 def test_averages_of_the_batches_serve_in_inference():
     heads = EmbeddingAndLogits(4, feature_normalization="batch")
     first = outputs_of(heads, FEATURES)  # averages 0 and 1 at the start
@@ -110,6 +132,16 @@ def test_a_saved_model_keeps_its_kind(tmp_path, kind):
         np.testing.assert_allclose(after[name], value, rtol=1e-5, atol=1e-6)
 
 
+def test_a_saved_model_keeps_its_projection(tmp_path):
+    model = small_model(embedding_dim=3, embedding_layers=2)
+    images = RNG.normal(size=(4, 6, 6, 3)).astype("float32")
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.embedding_layers == loaded.heads.embedding_layers == 2
+    before, after = (each.predict(images, verbose=0) for each in (model, loaded))
+    np.testing.assert_allclose(after["embedding"], before["embedding"], rtol=1e-5, atol=1e-6)
+
+
 def test_a_file_from_before_the_choice_loads_as_it_was(tmp_path):
     model = small_model(feature_normalization=None)
     images = RNG.normal(size=(4, 6, 6, 3)).astype("float32")
@@ -123,6 +155,7 @@ def test_a_file_from_before_the_choice_loads_as_it_was(tmp_path):
             if name == "config.json":
                 config = json.loads(content)
                 del config["config"]["feature_normalization"]
+                del config["config"]["embedding_layers"]
                 content = json.dumps(config)
             old.writestr(name, content)
     loaded = keras.saving.load_model(tmp_path / "old.keras")
