@@ -4,9 +4,11 @@ from typing import Any
 
 __all__ = [
     "EmbeddingStudy",
+    "Range",
     "Records",
     "Settings",
     "Study",
+    "command_of",
     "embedding_study",
     "in_one_line",
     "run_one",
@@ -16,13 +18,17 @@ __all__ = [
 
 _MODULES = {
     "EmbeddingStudy": "embeddings",
+    "Range": "setting",
     "Records": "records",
     "Settings": "settings",
     "Study": "study",
+    "Tuning": "tuning",
+    "command_of": "again",
     "embedding_study": "embeddings",
     "in_one_line": "errors",
     "run_one": "run",
     "study_command": "command",
+    "tune_command": "tuning_command",
     "without_start_up_messages": "command",
 }
 

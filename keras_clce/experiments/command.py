@@ -56,14 +56,8 @@ def study_command(
         except flags.HelpRequested:
             print(flags.help_text(values, doc))
             return
-    try:
-        with in_one_line():
-            study.run(asked.resume, asked.show_views, _paper(asked.named))
-    except KeyboardInterrupt:
-        print("\nStopped; every epoch that was reported is saved.", file=sys.stderr)
-        again = [argument for argument in arguments[1:] if argument != "--resume"]
-        program = f"python {arguments[0]}" if arguments[0].endswith(".py") else arguments[0]
-        sys.exit(f"Go on with: {program} {shlex.join([*again, '--resume'])}")
+    with stoppable(arguments), in_one_line():
+        study.run(asked.resume, asked.show_views, _paper(asked.named))
 
 
 def parse(
@@ -99,6 +93,31 @@ def parse(
     except ValueError as error:
         raise absl_flags.ValidationError(str(error)) from None
     return study, asked
+
+
+@contextlib.contextmanager
+def stoppable(arguments: Sequence[str]) -> Iterator[None]:
+    """End the program at Ctrl-C with the command that goes on.
+
+    Args:
+        arguments: The command line, the program's name first.
+
+    Raises:
+        SystemExit: At Ctrl-C.
+
+    Example:
+    ```python
+    with stoppable(["recipes/transfer.py", "--seeds=0,1,2"]):
+        records = Study("mine").home()
+    ```
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("\nStopped; every epoch that was reported is saved.", file=sys.stderr)
+        again = [argument for argument in arguments[1:] if argument != "--resume"]
+        program = f"python {arguments[0]}" if arguments[0].endswith(".py") else arguments[0]
+        sys.exit(f"Go on with: {program} {shlex.join([*again, '--resume'])}")
 
 
 @contextlib.contextmanager

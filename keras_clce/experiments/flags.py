@@ -53,12 +53,13 @@ class HelpRequested(Exception):
     """Help was asked for in place of a run."""
 
 
-def define(defaults: Mapping[str, Any], protocol: str) -> flags.FlagValues:
+def define(defaults: Mapping[str, Any], protocol: str | None) -> flags.FlagValues:
     """Define the flags of a study.
 
     Args:
         defaults: Defaults of settings that differ from those of `Settings`, by name.
-        protocol: Name of the protocol; settings of others get no flag.
+        protocol: Name of the protocol; settings of others get no flag. `None` where the data set
+            decides it.
 
     Returns:
         The flags, apart from absl's own `FLAGS`.
@@ -89,7 +90,9 @@ def define(defaults: Mapping[str, Any], protocol: str) -> flags.FlagValues:
     )
     flags.DEFINE_integer("show_views", 0, "Draw that many images with their views.", 0, **options)
     for field in fields().values():
-        if field.name in ("loss", "seed") or field.about.protocol not in (None, protocol):
+        if field.name in ("loss", "seed"):
+            continue
+        if protocol and field.about.protocol not in (None, protocol):
             continue
         _define(field, defaults.get(field.name, field.default), values)
     return values
@@ -154,7 +157,7 @@ def parse(values: flags.FlagValues, arguments: Sequence[str]) -> StudyFlags:
         losses,
         seeds,
         asked["resume"],
-        asked["show_views"],
+        asked.get("show_views", 0),
         asked.get("frozen", False),
         named,
     )
@@ -176,7 +179,9 @@ def help_text(values: flags.FlagValues, doc: str) -> str:
     ```
     """
     parts = [doc.strip()]
-    groups = dict.fromkeys([_STUDY, *(field.about.group for field in fields().values())])
+    of_settings = dict.fromkeys(field.about.group for field in fields().values())
+    own = [group for group in values.flags_by_module_dict() if group not in of_settings]
+    groups = dict.fromkeys([_STUDY, *own, *of_settings])
     for group in groups:
         known = values.flags_by_module_dict().get(group, [])
         if not known:

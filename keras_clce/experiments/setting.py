@@ -71,6 +71,25 @@ class Range:
                 f"Received: low={self.low!r}, high={self.high!r}, scale={self.scale!r}"
             )
 
+    def share(self, value: float) -> float:
+        """How far a number is from the lower end to the upper one, on its scale.
+
+        Args:
+            value: The number.
+
+        Returns:
+            From 0 to 1 within the range.
+
+        Example:
+        ```python
+        Range(1e-4, 1e-2, "log").share(1e-3)  # 0.5
+        ```
+        """
+        low, high = self.low, self.high
+        if self.scale == "log":
+            low, high, value = math.log(low), math.log(high), math.log(value)
+        return (value - low) / (high - low)
+
     def points(self, number: int) -> tuple[float, ...]:
         """Numbers at equal distances on its scale, the ends included, with three digits.
 

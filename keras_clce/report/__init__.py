@@ -14,6 +14,7 @@ from keras_clce.report.names import run_title
 from keras_clce.report.page import write_report
 from keras_clce.report.paper import paper_rows, paper_source
 from keras_clce.report.pictures import drawing
+from keras_clce.report.search_pictures import plot_search
 from keras_clce.report.show_views import show_views
 from keras_clce.report.tables import format_table
 from keras_clce.report.transfer_tables import summary_table, transfer_answer
@@ -35,6 +36,7 @@ __all__ = [
     "paper_source",
     "plot_curves",
     "plot_few_shot",
+    "plot_search",
     "plot_task",
     "read_accuracies",
     "run_name",

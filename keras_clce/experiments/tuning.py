@@ -1,0 +1,395 @@
+"""Tuning under a budget: the settings of each loss that validate best, the test split unread."""
+
+import dataclasses
+import gc
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from keras_clce.backend import is_out_of_memory
+from keras_clce.checks import import_module, is_whole_number
+from keras_clce.experiments import fitted
+from keras_clce.experiments.announce import announce, tell
+from keras_clce.experiments.devices import Devices
+from keras_clce.experiments.errors import told
+from keras_clce.experiments.protocols import PROTOCOLS
+from keras_clce.experiments.resolved import run_settings
+from keras_clce.experiments.rules import check_run
+from keras_clce.experiments.run import make_run
+from keras_clce.experiments.setting import Range
+from keras_clce.experiments.settings import Settings
+from keras_clce.experiments.study import Study
+from keras_clce.experiments.training import Run
+from keras_clce.experiments.tuning_budget import Budget, Clock, OutOfTime
+from keras_clce.experiments.tuning_files import TuningFiles
+from keras_clce.experiments.tuning_space import Space, search_space
+from keras_clce.experiments.tuning_trials import (
+    FAILED,
+    FINISHED,
+    UNFINISHED,
+    Trial,
+    best_trial,
+    values_in_words,
+)
+from keras_clce.runs import RunFolder
+
+METHODS = ("bayesian", "hyperband", "random", "grid")
+TRIALS, QUICK_TRIALS = 20, 3
+
+
+@dataclasses.dataclass(frozen=True)
+class TunedLoss:
+    """What a search has found for one loss.
+
+    Args:
+        settings: The settings of its trials, before those that were searched.
+        space: What was searched.
+        trials: The trials by their numbers.
+
+    Example:
+    ```python
+    TunedLoss(Settings(loss="ce"), Space({}), []).best  # None
+    ```
+    """
+
+    settings: Settings
+    space: Space
+    trials: Sequence[Trial]
+
+    @property
+    def loss(self) -> str:
+        """Name of the loss."""
+        return self.settings.loss
+
+    @property
+    def best(self) -> Trial | None:
+        """The trial with the best validation accuracy; `None` where none has finished."""
+        return best_trial(self.trials)
+
+    @property
+    def best_settings(self) -> Settings:
+        """The settings of that trial, for a whole training that is tested.
+
+        Raises:
+            ValueError: If no trial has finished.
+        """
+        if self.best is None:
+            raise ValueError(f"No trial of {self.loss} has finished, so that none is the best.")
+        return dataclasses.replace(self.settings, **self.best.values, test=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tuning:
+    """Searches the settings of each loss under the same budget, by validation accuracy alone.
+
+    Validation accuracy (few-shot: accuracy on tasks of the validation classes) is the same scale
+    for every setting; the validation loss is not, since what is searched changes it.
+
+    Everything stands in `<output_dir>/<name>/<dataset>/<backbone>/`: each trial is a run folder
+    below `trials/`, and beside it are `trials.csv`, `best-<loss>.flags`, `tune.md` and its
+    pictures. Of a loss's trials the best alone keeps its model.
+
+    Args:
+        name: Name of the folder. Defaults to `"tune"`.
+        losses: Losses to tune. Defaults to `None`: `ce` and `clce`, or what a frozen encoder leaves
+            to train.
+        search: What is searched, as `search_space` takes it. Defaults to `None`: learning rate,
+            weight of the contrastive part and temperature, but for those in `given`.
+        method: `"bayesian"`, `"hyperband"`, `"random"` or `"grid"` (five values of a range).
+            Defaults to `"bayesian"`.
+        trials: Whole trainings that each loss may spend, of which a shorter one of Hyperband takes
+            its share. Defaults to `None`: 20, or all minutes, or the whole grid.
+        minutes: Minutes that each loss may spend. Defaults to `None`, no limit.
+        settings: All other settings; their seed is that of the trials and of the search. Defaults
+            to `None`, those of `Settings()`.
+        protocol: `"transfer"` or `"few_shot"`. Defaults to `None`: what the data set is for.
+        given: Names of settings that are not searched unless `search` names them. Defaults to none.
+
+    Raises:
+        ValueError: If an argument is out of range, or a setting cannot be searched.
+        ImportError: If KerasTuner is not installed.
+
+    Example:
+    ```python
+    settings = Settings(backbone="encoder.keras", image_size=32, quick=True)
+    tuning = Tuning(losses=["clce"], search=["temperature"], trials=1, settings=settings)
+    (tuned,) = tuning.run()
+    tuned.best.values, tuned.best.validation  # ({"temperature": 0.5}, 0.1)
+    tuned.best_settings.temperature  # 0.5
+    ```
+    """
+
+    name: str = "tune"
+    losses: Sequence[str] | None = None
+    search: Mapping[str, Range | Sequence[Any] | None] | Sequence[str] | None = None
+    method: str = METHODS[0]
+    trials: int | None = None
+    minutes: float | None = None
+    settings: Settings | None = None
+    protocol: str | None = None
+    given: Collection[str] = ()
+
+    def __post_init__(self) -> None:
+        settings = dataclasses.replace(self.settings or Settings(), test=False)
+        if self.method not in METHODS:
+            raise ValueError(
+                f"`method` must be one of: {', '.join(METHODS)}. Received: method={self.method!r}"
+            )
+        if self.trials is not None and self.minutes is not None:
+            raise ValueError(
+                "`trials` and `minutes` exclude each other. Received: "
+                f"trials={self.trials}, minutes={self.minutes}"
+            )
+        if self.trials is not None and not is_whole_number(self.trials, 1):
+            raise ValueError(
+                f"`trials` must be a whole number above 0. Received: trials={self.trials!r}"
+            )
+        if self.minutes is not None and not 0 < self.minutes < float("inf"):
+            raise ValueError(
+                f"`minutes` must be a number above 0. Received: minutes={self.minutes!r}"
+            )
+        if settings.num_processes > 1:
+            raise ValueError(
+                f"Tuning runs in one process. Received: num_processes={settings.num_processes}"
+            )
+        import_module("keras_tuner", "Tuning", '"keras-clce[tune]"')
+        losses = fitted.fit_losses(settings) if self.losses is None else tuple(self.losses)
+        study = Study(self.name, {"loss": losses}, (settings.seed,), settings, self.protocol)
+        for name, value in (
+            ("settings", settings),
+            ("losses", losses),
+            ("protocol", study.protocol),
+            ("home", study.home() / settings.label if settings.label else study.home()),
+        ):
+            object.__setattr__(self, name, value)
+        for loss in losses:
+            _check_space(dataclasses.replace(settings, loss=loss), self._space(loss))
+
+    def run(self, resume: bool = False) -> list[TunedLoss]:
+        """Run trials until the budget is spent.
+
+        Args:
+            resume: Whether a search that was interrupted goes on, or one with a larger budget.
+                Defaults to `False`: a folder that holds a search is refused.
+
+        Returns:
+            What was found for each loss, in their order.
+
+        Raises:
+            ValueError: If the data or a folder does not fit, before anything is trained, or no
+                trial of any loss has finished.
+            OSError: If data or weights cannot be read, or results not be written.
+        """
+        protocol, files = PROTOCOLS[self.protocol], TuningFiles(self.home)
+        with told(ValueError, OSError):
+            devices = Devices(self.settings)
+            files.check(self._as_json(), resume)
+            dataset = protocol.load(self.settings)
+            protocol.check_data(self.settings, dataset)
+        images, classes = dataset.train.num_examples, dataset.num_classes
+        base = fitted.fit_batch_size(fitted.fit_warmup(self.settings), images, classes)
+        with told(OSError), RunFolder(self.home).lock():
+            files.begin(self._as_json())
+            self._announce(base, dataset, devices)
+            found = {}
+            for loss in self.losses:
+                settings = dataclasses.replace(base, loss=loss)
+
+                def execute(trial, seconds_left, settings=settings):
+                    return self._execute(trial, seconds_left, settings, dataset, devices)
+
+                found[loss] = self._search(settings, execute, files, found)
+            tuned = list(found.values())
+            files.draw(tuned)
+        _conclude(tuned, self.home, self.budget)
+        return tuned
+
+    def test(self, tuned: Sequence[TunedLoss], seeds: Sequence[int], resume: bool = False) -> Any:
+        """Train the best settings of each loss with each seed, and test them: the seal is opened.
+
+        Args:
+            tuned: What `run` gave.
+            seeds: The seeds.
+            resume: Whether runs that were interrupted go on. Defaults to `False`.
+
+        Returns:
+            The records of all runs.
+
+        Example:
+        ```python
+        settings = Settings(backbone="encoder.keras", image_size=32, quick=True)
+        tuning = Tuning(losses=["ce", "clce"], search=["temperature"], settings=settings)
+        tuning.test(tuning.run(), seeds=[0])[1].metrics["test"]["top1"]
+        ```
+        """
+        from keras_clce.experiments.records import Records
+
+        label = self.settings.label or "tuned"
+        records = []
+        for each in tuned:
+            if each.best is None:
+                continue
+            settings = dataclasses.replace(each.best_settings, label=label)
+            study = Study(self.name, {"loss": [each.loss]}, seeds, settings, self.protocol)
+            records += study.run(resume=resume).read
+        records = Records(records, PROTOCOLS[self.protocol])
+        print(f"\n{records.table()}")
+        return records
+
+    @property
+    def budget(self) -> Budget:
+        """What each loss may spend."""
+        trials = self.trials
+        if trials is None and self.minutes is None and self.method != "grid":
+            trials = QUICK_TRIALS if self.settings.quick else TRIALS
+        return Budget(trials, self.minutes, self.settings.trained_epochs)
+
+    def _space(self, loss: str) -> Space:
+        settings = dataclasses.replace(self.settings, loss=loss)
+        space = search_space(settings, self.search, self.given)
+        return space.grid() if self.method == "grid" else space
+
+    def _as_json(self) -> dict[str, Any]:
+        """What must be the same for a search that goes on."""
+        settings = run_settings(self.settings, self.protocol)
+        return {
+            "method": self.method,
+            "settings": {name: value for name, value in settings.items() if name != "loss"},
+            "search": {loss: self._space(loss).as_json() for loss in self.losses},
+        }
+
+    def _announce(self, base: Settings, dataset: Any, devices: Devices) -> None:
+        runs = []
+        for loss in self.losses:
+            settings = dataclasses.replace(base, loss=loss)
+            runs.append(Run(settings, RunFolder(self.home), loss, {}))
+        announce(runs, dataset, PROTOCOLS[self.protocol], devices)
+        for loss in self.losses:
+            tell("Search", f"{loss}: {self._space(loss).in_words() or 'nothing, one trial'}")
+        each = " for each loss" if len(self.losses) > 1 else ""
+        tell("Budget", f"{self.budget.in_words()}{each}, {self.method}")
+        tell("Results", f"{self.home}; the test split stays unread")
+
+    def _search(self, settings, execute, files, found) -> TunedLoss:
+        # Here, since KerasTuner takes seconds to import.
+        from keras_clce.experiments.tuning_search import Search
+
+        space = self._space(settings.loss)
+
+        def execute_and_write(trial, seconds_left):
+            print(f"\n[{_place(trial, search, self.budget)}] {trial.name}", flush=True)
+            ended = execute(trial, seconds_left)
+            trials = [*(t for t in search.trials if t.number != ended.number), ended]
+            trials.sort(key=lambda trial: trial.number)
+            files.write([*found.values(), TunedLoss(settings, space, trials)], self.budget)
+            _tell_end(ended, best_trial(trials))
+            return ended
+
+        folder = self.home / "trials"
+        search = Search(settings, space, self.method, self.budget, folder, execute_and_write)
+        with told(ValueError):
+            tuned = TunedLoss(settings, space, search.run())
+        files.write([*found.values(), tuned], self.budget)
+        return tuned
+
+    def _execute(self, trial, seconds_left, base, dataset, devices) -> Trial:
+        """Train and validate a trial, and write how it ended."""
+        trial.write()
+        clock = Clock(trial, seconds_left)
+        try:
+            settings = dataclasses.replace(
+                base,
+                **trial.values,
+                epochs=base.epochs if base.quick else trial.epochs,
+                warmup_epochs=base.warmup_epochs * trial.epochs / base.trained_epochs,
+            )
+            check_run(settings)
+            if settings.images_per_class is not None:
+                dataset.train.check_balanced(settings.batch_size, settings.images_per_class)
+        except ValueError as error:
+            return clock.stopped(FAILED, why=str(error))
+        recorded = run_settings(settings, self.protocol)
+        label = "-".join(filter(None, (base.label, f"trial-{trial.number:04d}")))
+        run = Run(settings, RunFolder(trial.folder), f"{trial.loss}-{label}", recorded)
+        run.folder.check(recorded, resume=True)
+        run.folder.check_data(dataset.split_note)
+        try:
+            record = make_run(run, PROTOCOLS[self.protocol], dataset, devices, [clock])
+        except OutOfTime:
+            return clock.stopped(UNFINISHED)
+        except FloatingPointError as error:
+            return clock.stopped(FAILED, why=str(error))
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return clock.stopped(FAILED, why=f"memory ran out: {_first_line(error)}")
+        finally:
+            gc.collect()
+        if not settings.keep_checkpoint:
+            run.folder.remove_checkpoint()
+        return clock.stopped(FINISHED, validation=record.validation)
+
+
+def _check_space(settings: Settings, space: Space) -> None:
+    """Refuse ends of ranges, and values, that the other settings do not fit."""
+    first = space.nearest(settings)
+    for name, where in space.where.items():
+        for value in (where.low, where.high) if isinstance(where, Range) else where:
+            tried = dataclasses.replace(settings, **{**first, name: value})
+            check_run(tried)
+
+
+def _place(trial, search, budget):
+    if budget.minutes is not None:
+        left = max(budget.seconds_left(search.trials), 0) / 60
+        return f"{trial.number + 1}, {left:.1f} minutes left"
+    if search.method == "hyperband":
+        spent = sum(t.epochs for t in search.trials if t.is_over)
+        total = budget.trials * budget.epochs
+        epochs = "epoch" if trial.epochs == 1 else "epochs"
+        return f"{trial.number + 1}, {trial.epochs} {epochs} after {spent} of {total}"
+    total = budget.trials
+    return f"{trial.number + 1}/{total}" if total else f"{trial.number + 1}"
+
+
+def _tell_end(trial, best):
+    if trial.status == FINISHED:
+        so_far = "the best so far" if best is trial else f"best so far {best.validation:.4f}"
+        print(f"validation {trial.validation:.4f}, {so_far}", flush=True)
+    elif trial.status == FAILED:
+        print(f"failed: {trial.why}", flush=True)
+    else:
+        print("stopped, as it would not end in time", flush=True)
+
+
+def _conclude(tuned: Sequence[TunedLoss], home: Path, budget: Budget) -> None:
+    """Print what was found, and where it stands; refuse to end well where nothing was."""
+    print()
+    for each in tuned:
+        if each.best is None:
+            continue
+        what = values_in_words(each.best.values)
+        tell(each.loss, f"validation {each.best.validation:.4f} with {what}")
+    lost = [each for each in tuned if each.best is None]
+    for each in lost:
+        tell(each.loss, _why_none(each, budget))
+    tell("Page", str(home / "tune.md"))
+    if len(lost) == len(tuned):
+        error = ValueError(" ".join(_why_none(each, budget) for each in lost))
+        error.is_told = True
+        raise error
+
+
+def _why_none(tuned: TunedLoss, budget: Budget) -> str:
+    failed = [trial for trial in tuned.trials if trial.status == FAILED]
+    if not failed:
+        more = "more --minutes" if budget.minutes is not None else "a larger budget"
+        return (
+            f"No trial of {tuned.loss} finished within {budget.in_words()}: give it {more}, or "
+            "fewer --epochs."
+        )
+    return f"All {len(failed)} trials of {tuned.loss} failed, the last one: {failed[-1].why}"
+
+
+def _first_line(error):
+    return str(error).strip().partition("\n")[0] or type(error).__name__
