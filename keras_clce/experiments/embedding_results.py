@@ -17,7 +17,7 @@ from keras_clce.experiments.embedding_models import image_batches
 from keras_clce.experiments.embedding_numbers import cosine_histograms, numbers_of
 from keras_clce.experiments.embedding_sources import Draw, ShownData, Source
 from keras_clce.files import write_atomically
-from keras_clce.report.embedding_pictures import plot_cosines, plot_maps
+from keras_clce.report.embedding_pictures import TITLES, plot_cosines, plot_maps
 from keras_clce.report.embedding_projector import write_projector
 from keras_clce.report.embedding_tables import embedding_page
 from keras_clce.report.names import count_of
@@ -204,7 +204,7 @@ def draw_pictures(
             arrays |= {f"{method}-{name}": drawn.points for name, drawn in maps.items()}
             _write_arrays(folder / "maps.npz", arrays)
             plot_maps(maps, classes, names, path, shown)
-            pictures[f"{method} of {', '.join(names)}"] = path.name
+            pictures[f"{TITLES[method]} of {', '.join(names)}"] = path.name
     return pictures
 
 
@@ -240,7 +240,7 @@ def show_in_projector(
     write_projector(
         folder, {member.name: member.embeddings for member in members}, classes, thumbnails
     )
-    tell("Projector", f"tensorboard --logdir {folder}")
+    tell("Viewer", f"tensorboard --logdir {folder}")
 
 
 def _write_arrays(path, arrays):

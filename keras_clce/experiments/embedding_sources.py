@@ -19,7 +19,11 @@ from keras_clce.runs import RunFolder
 from keras_clce.views import Preprocessing
 
 SPLITS = ("test", "validation", "train")
-_FROM_RUN = ("dataset", "split_seed", "limit_examples", "drop_small_classes")
+# What decides which images are tested on, and which are trained on.
+_SAME, _LIMITS = (
+    ("dataset", "split_seed", "drop_small_classes"),
+    ("limit_examples", "limit_per_class"),
+)
 Dataset = ImageDataset | FewShotDataset
 
 
@@ -77,20 +81,9 @@ def load_sources(models: Mapping[str, Any]) -> list[Source]:
             loaded, run = load_embedding_model(model), _run_beside(Path(model))
             sources.append(Source(name, str(model), loaded, run))
     for source in sources[1:]:
-        first = sources[0]
-        found = [
-            (str(one), str(other))
-            for one, other in (
-                *((first.run.get(key), source.run.get(key)) for key in _FROM_RUN[:1]),
-                (_few(first.class_names), _few(source.class_names)),
-            )
-            if one != other and one is not None and other is not None
-        ]
-        if found:
-            raise ValueError(
-                "`models` must be of the same data. Received: "
-                f"{first.name} of {found[0][0]}, {source.name} of {found[0][1]}"
-            )
+        differing = _differing(sources[0], source)
+        if differing:
+            raise ValueError(f"`models` must be of the same data. Received: {differing}")
     return sources
 
 
@@ -102,7 +95,8 @@ class ShownData:
         dataset: Name of a data set; `None` takes that of the models' runs, and so do the others.
         data_dir: Its folder.
         image_size: Side of the images of a model that takes any size.
-        **options: Options of `load_dataset`: `split_seed`, `limit_examples`, `drop_small_classes`.
+        **options: Options of `load_dataset`: `split_seed`, `limit_examples`, `limit_per_class`,
+            `drop_small_classes`. Where runs have different limits, the lowest is taken.
 
     Raises:
         ValueError: If no data set is named and no run tells one, or a model does not fit.
@@ -121,7 +115,8 @@ class ShownData:
         image_size: int | None = None,
         **options: Any,
     ) -> None:
-        run = next((source.run for source in sources if source.run), {})
+        runs = [source.run for source in sources if source.run]
+        run = runs[0] if runs else {}
         self.name = dataset or run.get("dataset")
         if self.name is None:
             raise ValueError(
@@ -129,7 +124,10 @@ class ShownData:
                 "Received: dataset=None"
             )
         same = self.name == run.get("dataset")
-        known = {key: run.get(key) for key in _FROM_RUN[1:]} if same else {}
+        known = {key: run.get(key) for key in _SAME[1:]} if same else {}
+        for key in _LIMITS:
+            limits = [one[key] for one in runs if same and one.get(key) is not None]
+            known[key] = min(limits, default=None)
         given = {key: value for key, value in options.items() if value is not None}
         self.options = {key: value for key, value in (known | given).items() if value is not None}
         self.options["data_dir"] = data_dir or (run.get("data_dir") if same else None)
@@ -165,6 +163,23 @@ class ShownData:
             key = "preprocessing" if isinstance(shown, Preprocessing) else "image_size"
             self._loaded[shown] = load(self.name, **{key: shown}, **self.options)
         return self._loaded[shown]
+
+    def trained_classes(self, name: str) -> tuple[str, ...]:
+        """Names of the classes of the training split, in the order of their labels.
+
+        Args:
+            name: Name of a model.
+
+        Returns:
+            The names.
+
+        Example:
+        ```python
+        digits = ShownData([Source("mine", "in memory", encoder)], dataset="digits")
+        digits.trained_classes("mine")[:2]  # ("0", "1")
+        ```
+        """
+        return class_names_of(self.of(name), "train")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -325,11 +340,21 @@ def _run_beside(model: Path) -> dict[str, Any]:
     if config is None:
         return {}
     settings, flags = config["settings"], config.get("flags") or {}
-    found = {key: settings.get(key) for key in _FROM_RUN}
+    found = {key: settings.get(key) for key in (*_SAME, *_LIMITS)}
     return {**found, "data_dir": flags.get("data_dir"), "is_few_shot": "ways" in settings}
 
 
-def _few(names):
-    if names is None:
+def _differing(one: Source, other: Source) -> str | None:
+    """In what two models differ that are not of the same data."""
+    for key in _SAME if one.run and other.run else ():
+        first, second = one.run.get(key), other.run.get(key)
+        if first != second:
+            return f"{one.name} with {key} {first}, {other.name} with {second}"
+    first, second = one.class_names, other.class_names
+    if None in (first, second) or first == second:
         return None
+    return f"{one.name} of {_few(first)}; {other.name} of {_few(second)}"
+
+
+def _few(names):
     return f"{len(names)} classes: {', '.join(names[:3])}{', …' if len(names) > 3 else ''}"

@@ -152,6 +152,10 @@ def embedding_study(
         tell("Model", f"{source.name}, {source.path}")
     for member in members:
         tell("Arrays", f"{member.name}, {member.source}")
+    for source in sources:
+        other = source.class_names not in (None, shown.trained_classes(source.name))
+        if other:
+            tell("Note", f"{source.name} was trained on other classes than those of {shown.name}")
     tell("Data", shown.of(sources[0].name).split_note if shown else members[0].data or "not known")
     tell("Pairs", f"all classes; {', '.join(names[number] for number in chosen)}")
     tell("Maps", f"{', '.join(names[n] for n in drawn)}; at most {tsne_images} images of each")

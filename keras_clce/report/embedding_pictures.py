@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_clce.checks import import_module
 from keras_clce.evaluate import CosineHistogram, EmbeddingMap
 from keras_clce.files import printable_text
 from keras_clce.report.pictures import new_figure, save_figure
@@ -26,7 +27,7 @@ _COLOURS = (
     "#92dadd",
 )
 _MARKS = ("o", "^", "s", "x", "D", "v", "+", "*")
-_TITLES = {"tsne": "t-SNE", "pca": "PCA"}
+TITLES = {"tsne": "t-SNE", "pca": "PCA"}
 
 
 def plot_cosines(
@@ -90,7 +91,7 @@ def plot_maps(
 ) -> None:
     """Draw embeddings in two dimensions side by side, with the same images for every model.
 
-    Classes differ in colour and in mark.
+    Classes differ in colour and in mark, and their numbers in the legend stand at their medians.
 
     Args:
         maps: Model to its map.
@@ -105,12 +106,13 @@ def plot_maps(
     plot_maps(maps, labels, list("0123456789"), Path("pca.png"), "digits")
     ```
     """
-    names = [_short(name) for name in class_names]
+    effects = import_module("matplotlib.patheffects", "A picture", "matplotlib")
+    names = [f"{number} {_short(name)}" for number, name in enumerate(class_names, start=1)]
     columns = min(len(names), max(2, int(5.2 * len(maps) / (0.45 + 0.085 * max(map(len, names))))))
     rows = math.ceil(len(names) / columns)
     figure = new_figure(figsize=(max(5.2 * len(maps), 6), 5.2 + 0.22 * rows), layout="constrained")
     panels = figure.subplots(1, len(maps), squeeze=False)[0]
-    size = float(np.clip(3000 / len(labels), 5, 30))
+    size = float(np.clip(8000 / len(labels), 8, 36))
     for axes, (model, drawn) in zip(panels, maps.items(), strict=True):
         for number, name in enumerate(names):
             own = drawn.points[labels == number]
@@ -125,8 +127,22 @@ def plot_maps(
                 alpha=0.85,
                 label=name,
             )
-        share = "" if drawn.explained is None else f", {drawn.explained:.0%} of the variance"
-        axes.set_title(f"{_short(model)}: {_TITLES[drawn.method]}{share}", fontsize=10)
+        # Above all points.
+        for number in np.unique(labels):
+            place = np.median(drawn.points[labels == number], axis=0)
+            axes.text(
+                *place,
+                str(number + 1),
+                ha="center",
+                va="center",
+                fontsize=8,
+                weight="bold",
+                path_effects=[effects.withStroke(linewidth=2.5, foreground="white")],
+            )
+        share = (
+            "" if drawn.explained is None else f", {100 * drawn.explained:.0f} % of the variance"
+        )
+        axes.set_title(f"{_short(model)}: {TITLES[drawn.method]}{share}", fontsize=10)
         axes.set(xticks=[], yticks=[])
         # Distances are the same in both directions.
         axes.set_aspect("equal", adjustable="datalim")
@@ -155,4 +171,4 @@ def _span(histograms):
 
 def _short(name):
     name = printable_text(name)
-    return name if len(name) < 25 else f"{name[:23]}…"
+    return name if len(name) < 25 else f"{name[:23].rstrip()}…"

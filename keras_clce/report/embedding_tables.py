@@ -56,6 +56,13 @@ _WHAT = {
     _NEAREST: "Nearest neighbour more often of the right class",
     _PROBE: "Linear probe more often right",
 }
+# Line breaks keep the columns narrow.
+_OF_PAIRS = {
+    "within": "mean cosine,\npositive",
+    "between": "mean cosine,\nnegative",
+    "overlap": "overlap,\nlower is better",
+    "auroc": "AUROC,\nhigher is better",
+}
 _MEANINGS = (
     "Isotropy score: smallest over largest value of the partition function Σ exp(c · v) over the "
     "eigenvectors c of VᵀV (Mu and Viswanath 2018); 1 is a cloud without a preferred direction.",
@@ -70,13 +77,13 @@ _MEANINGS = (
 
 
 def embedding_table(study: Numbers) -> str:
-    """The numbers of an embedding study, a column a model.
+    """The numbers of an embedding study, a column a model, and those of pairs in a second table.
 
     Args:
         study: Content of its `embeddings.json`.
 
     Returns:
-        The table.
+        The tables.
 
     Example:
     ```python
@@ -85,7 +92,6 @@ def embedding_table(study: Numbers) -> str:
     ```
     """
     models = study["models"]
-    kinds = list(dict.fromkeys(kind for one in models.values() for kind in one.get("cosines", {})))
     votes = dict.fromkeys(k for one in models.values() for k in one.get("nearest_neighbor", {}))
     measures = [
         _ISOTROPY,
@@ -93,15 +99,6 @@ def embedding_table(study: Numbers) -> str:
         Measure("alignment", "lower", ("alignment",), ".3f"),
         Measure("class separation", "", ("class_separation",), ".3f"),
     ]
-    for kind in kinds:
-        measures += [
-            Measure(f"mean cosine, positive pairs, {kind}", "", ("cosines", kind, "within"), ".3f"),
-            Measure(
-                f"mean cosine, negative pairs, {kind}", "", ("cosines", kind, "between"), ".3f"
-            ),
-            Measure(f"overlap, {kind}", "lower", ("cosines", kind, "overlap"), ".3f"),
-            Measure(f"AUROC, {kind}", "higher", ("cosines", kind, "auroc"), ".3f"),
-        ]
     measures += [Measure(f"{k}-NN accuracy", "higher", ("nearest_neighbor", k), "%") for k in votes]
     measures.append(_PROBE)
     rows = [
@@ -109,7 +106,20 @@ def embedding_table(study: Numbers) -> str:
         for measure in measures
         if any(measure.of(model) is not None for model in models.values())
     ]
-    return format_table(["measure", "better", *models], rows)
+    tables = [format_table(["measure", "better", *models], rows)]
+    kinds = dict.fromkeys(kind for one in models.values() for kind in one.get("cosines", {}))
+    pairs = [
+        [
+            kind if first else "",
+            name,
+            *(f"{model['cosines'][kind][key]:.3f}" for key in _OF_PAIRS),
+        ]
+        for kind in kinds
+        for first, (name, model) in _first(models.items())
+    ]
+    if pairs:
+        tables.append(format_table(["\npairs of", "\nmodel", *_OF_PAIRS.values()], pairs))
+    return "\n\n".join(tables)
 
 
 def embedding_answer(study: Numbers) -> str:
@@ -124,7 +134,7 @@ def embedding_answer(study: Numbers) -> str:
     Example:
     ```python
     study = {"models": {"ce": {"isotropy": 0.43}, "clce": {"isotropy": 0.91}}}
-    embedding_answer(study)  # "More isotropic: clce, 0.910 against 0.430 of ce. …"
+    embedding_answer(study)  # "More isotropic: clce, 0.91 against 0.43 of ce. …"
     ```
     """
     models = study["models"]
@@ -134,6 +144,8 @@ def embedding_answer(study: Numbers) -> str:
         return wrapped(f"{name}: {', '.join(found)}. With a second model the two are compared.")
     sentences = []
     for measure, what in _WHAT.items():
+        # A third digit is not worth a sentence.
+        measure = measure._replace(form=".2f" if measure.form == ".3f" else measure.form)
         if any(measure.of(model) is None for model in models.values()):
             continue
         ordered = sorted(
@@ -142,12 +154,13 @@ def embedding_answer(study: Numbers) -> str:
         best, *others = ((name, measure.text(models[name])) for name in ordered)
         if best[1] == others[0][1]:
             tied = [name for name, text in (best, *others) if text == best[1]]
-            sentences.append(f"The same {measure.name}: {' and '.join(tied)}, {best[1]}.")
+            sentences.append(f"About the same {measure.name}: {' and '.join(tied)}, {best[1]}.")
             continue
         against = ", ".join(f"{text} of {name}" for name, text in others)
         sentences.append(f"{what}: {best[0]}, {best[1]} against {against}.")
     sentences.append("That is one model of each; how far another seed would move it is not known.")
-    return wrapped(" ".join(sentences))
+    # A number stays with its unit where lines are broken.
+    return wrapped(" ".join(sentences).replace(" %", "\N{NO-BREAK SPACE}%"))
 
 
 def paper_isotropy(dataset: str | None) -> str:
@@ -170,10 +183,10 @@ def paper_isotropy(dataset: str | None) -> str:
         by_data.setdefault(row["dataset"], []).append(f"{row['method']} {row['isotropy']:.2f}")
     wanted = {dataset: by_data[dataset]} if dataset in by_data else by_data
     figures = "; ".join(f"{', '.join(values)} on {name}" for name, values in wanted.items())
-    other = "" if dataset in by_data else ", and on none of these data here"
+    differing = "Encoder and weights" if dataset in by_data else "Data, encoder and weights"
     return (
-        f"The paper's Table 5 has isotropy scores of {figures}, with {rows[0]['encoder']} at full "
-        f"size. They stand beside these as a direction, not as numbers to reach{other}."
+        f"The paper's Table 5 has isotropy scores of {figures}, with {rows[0]['encoder']}. "
+        f"{differing} may differ here: which loss is higher can be compared, not by how much."
     )
 
 
@@ -200,12 +213,17 @@ def embedding_page(study: Numbers, pictures: Mapping[str, str], notes: Sequence[
         embedding_answer(study),
         wrapped(study["data"]) if study.get("data") else "",
         textwrap.indent(embedding_table(study), "    "),
+        *(f"![{what}]({file})" for what, file in pictures.items()),
+        wrapped(paper_isotropy(study.get("dataset"))),
         "\n".join(
             textwrap.fill(line, TEXT_WIDTH, initial_indent="- ", subsequent_indent="  ")
             for line in _MEANINGS
         ),
-        wrapped(paper_isotropy(study.get("dataset"))),
-        *(f"![{what}]({file})" for what, file in pictures.items()),
         "\n".join(f"- {line}" for line in notes),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _first(items):
+    """Each item with whether it is the first."""
+    return ((number == 0, item) for number, item in enumerate(items))
