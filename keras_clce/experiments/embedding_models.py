@@ -1,8 +1,6 @@
 """Models that give an embedding: loaded, checked, and shown a split."""
 
-import json
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,10 +8,11 @@ from typing import Any
 import keras
 import numpy as np
 
+# So that Keras knows the layers of saved models.
+import keras_clce.train  # noqa: F401
 from keras_clce.checks import as_array
 from keras_clce.data import ImageSplit
 from keras_clce.models.checkpoints.tensors import check_archive, in_one_line
-from keras_clce.train import load_model
 from keras_clce.views import Preprocessing
 
 _TERMS = "a model from images to an embedding: an output (batch, dim), or a dict with 'embedding'"
@@ -26,7 +25,7 @@ def load_embedding_model(path: str | Path) -> keras.Model:
         path: A `.keras` file.
 
     Returns:
-        The model.
+        The model, not compiled.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -43,10 +42,6 @@ def load_embedding_model(path: str | Path) -> keras.Model:
             f"`models` must be paths of saved models. Received: {str(path)!r}, which is no file"
         )
     try:
-        with zipfile.ZipFile(path) as archive:
-            is_clce = json.loads(archive.read("config.json"))["class_name"] == "CLCEModel"
-        if is_clce:
-            return load_model(path)
         check_archive(path)
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras, HDF5, archives and JSON raise many kinds on damaged files

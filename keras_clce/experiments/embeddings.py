@@ -45,8 +45,9 @@ class EmbeddingStudy:
 
     Example:
     ```python
+    np.savez("a.npz", embeddings=embeddings, labels=labels)
     study = embedding_study(embeddings=["a.npz"], tsne_images=5, output_dir="out")
-    study.numbers["models"]["a"]["isotropy"]
+    study.numbers["examples"]  # 240
     ```
     """
 
@@ -123,7 +124,7 @@ def embedding_study(
     ```python
     np.savez("mine.npz", embeddings=embeddings, labels=labels)
     study = embedding_study(embeddings=["mine.npz"], tsne_images=5, output_dir="study")
-    study.numbers["models"]["mine"]["isotropy"]  # 0.27
+    study.numbers["models"]["mine"]["isotropy"]  # 0.85
     print(study.table())
     ```
     """
@@ -148,18 +149,9 @@ def embedding_study(
         draw = dataclasses.replace(draw, **most, classes=sorted({*drawn, *chosen}))
         tsne_images = min(tsne_images, _QUICK_IMAGES)
     folder = _folder(output_dir, shown.name if shown else members[0].dataset, quick)
-    for source in sources:
-        tell("Model", f"{source.name}, {source.path}")
-    for member in members:
-        tell("Arrays", f"{member.name}, {member.source}")
-    for source in sources:
-        other = source.class_names not in (None, shown.trained_classes(source.name))
-        if other:
-            tell("Note", f"{source.name} was trained on other classes than those of {shown.name}")
-    tell("Data", shown.of(sources[0].name).split_note if shown else members[0].data or "not known")
-    tell("Pairs", f"all classes; {', '.join(names[number] for number in chosen)}")
-    tell("Maps", f"{', '.join(names[n] for n in drawn)}; at most {tsne_images} images of each")
-    tell("Results", str(folder))
+    _announce(
+        folder, members, sources, shown, [names[n] for n in chosen], [names[n] for n in drawn]
+    )
 
     for source in sources:
         members.append(embed_source(source, shown, draw))
@@ -184,6 +176,27 @@ def embedding_study(
     return EmbeddingStudy(folder, study)
 
 
+def _announce(
+    folder: Path,
+    members: Sequence[Embedded],
+    sources: Sequence[Source],
+    shown: ShownData | None,
+    classes: Sequence[str],
+    tsne_classes: Sequence[str],
+) -> None:
+    """Print what is going to happen."""
+    for source in sources:
+        tell("Model", f"{source.name}, {source.path}")
+        if source.class_names not in (None, shown.trained_classes(source.name)):
+            tell("Note", f"{source.name} was trained on other classes than those of {shown.name}")
+    for member in members:
+        tell("Arrays", f"{member.name}, {member.source}")
+    tell("Data", shown.of(sources[0].name).split_note if shown else members[0].data or "not known")
+    tell("Pairs", f"of all classes; of {', '.join(classes)}")
+    tell("Maps", f"of {', '.join(tsne_classes)}")
+    tell("Results", str(folder))
+
+
 def _inputs(
     models: Any, embeddings: Any, dataset: str | None, data: Mapping[str, Any]
 ) -> tuple[list[Embedded], list[Source], ShownData | None]:
@@ -194,9 +207,10 @@ def _inputs(
             "`models` or `embeddings` must name at least one. Received: models=None, "
             "embeddings=None"
         )
-    twice = {*models} & {*embeddings}
-    if twice:
-        raise ValueError(f"Names must differ. Received: {', '.join(sorted(twice))} twice")
+    names = [*models, *embeddings]
+    # They are names of files, too.
+    if len({arrays_path(Path(), name) for name in names}) != len(names):
+        raise ValueError(f"Names must differ. Received: {', '.join(names)}")
     members = [read_embeddings(path, name) for name, path in embeddings.items()]
     if members:
         check_same_data(members)

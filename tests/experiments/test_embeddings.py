@@ -372,7 +372,7 @@ def test_names_must_differ(files):
         embedding_study(embeddings=[files[0], files[0]])
     with pytest.raises(ValueError, match="must be a list or a mapping"):
         embedding_study(embeddings=files[0])
-    with pytest.raises(ValueError, match="Received: a twice"):
+    with pytest.raises(ValueError, match=r"Names must differ. Received: a, a, b"):
         embedding_study({"a": encoder()}, files)
 
 

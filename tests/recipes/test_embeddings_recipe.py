@@ -50,7 +50,7 @@ def test_files_become_numbers_a_page_and_pictures(files, tmp_path, capsys):
         assert (folder / name).is_file() and f"]({name})" in page
     assert "A quick look" in page
     said = capsys.readouterr().out
-    assert "Pairs:    all classes; tulip, cloud" in said
+    assert "Pairs:    of all classes; of tulip, cloud" in said
     assert said.rstrip().endswith(f"Page:     {folder / 'embeddings.md'}")
 
 
