@@ -1,6 +1,7 @@
 """Reports: tables, pictures and the page, from the records of runs."""
 
 from keras_clce.report.answers import wrapped
+from keras_clce.report.comparisons import Comparison, clce_comparisons
 from keras_clce.report.curves import Curves, curves_by_name, plot_curves
 from keras_clce.report.few_shot_pictures import plot_few_shot, plot_task
 from keras_clce.report.few_shot_tables import (
@@ -10,6 +11,8 @@ from keras_clce.report.few_shot_tables import (
     few_shot_table,
     few_shot_tables,
 )
+from keras_clce.report.folders import write_comparison
+from keras_clce.report.markdown import without_details
 from keras_clce.report.names import run_title
 from keras_clce.report.page import write_report
 from keras_clce.report.paper import paper_rows, paper_source
@@ -19,13 +22,17 @@ from keras_clce.report.show_views import show_views
 from keras_clce.report.tables import format_table
 from keras_clce.report.transfer_tables import summary_table, transfer_answer
 from keras_clce.report.validation import validation_line, validation_table
+from keras_clce.report.verdicts import Verdict, verdicts
 from keras_clce.runs import RunFolder, read_accuracies, run_name
 
 __all__ = [
     "FEW_SHOT_NOTE",
     "FROZEN",
+    "Comparison",
     "Curves",
     "RunFolder",
+    "Verdict",
+    "clce_comparisons",
     "curves_by_name",
     "drawing",
     "few_shot_answer",
@@ -46,6 +53,9 @@ __all__ = [
     "transfer_answer",
     "validation_line",
     "validation_table",
+    "verdicts",
+    "without_details",
     "wrapped",
+    "write_comparison",
     "write_report",
 ]

@@ -142,14 +142,15 @@ def sentence(text: str) -> str:
     return wrapped(f"{text[0].upper()}{text[1:]}.")
 
 
-def wrapped(text: str) -> str:
+def wrapped(text: str, width: int = TEXT_WIDTH) -> str:
     """Wrap a paragraph, words and names in backticks kept whole.
 
     Args:
         text: The paragraph.
+        width: Most characters of a line, where words allow that. Defaults to 100.
 
     Returns:
-        Lines of at most 100 characters, where words allow that.
+        The lines.
 
     Example:
     ```python
@@ -158,5 +159,5 @@ def wrapped(text: str) -> str:
     """
     # To `textwrap`, a no-break space is a letter.
     whole = re.sub("`[^`]*`", lambda name: name[0].replace(" ", "\N{NO-BREAK SPACE}"), text)
-    lines = textwrap.fill(whole, TEXT_WIDTH, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.fill(whole, width, break_long_words=False, break_on_hyphens=False)
     return lines.replace("\N{NO-BREAK SPACE}", " ")

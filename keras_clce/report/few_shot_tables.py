@@ -13,20 +13,31 @@ from keras_clce.evaluate.statistics import (
 from keras_clce.report.answers import Difference, best_in_words, sentence
 from keras_clce.report.few_shot_kinds import IN_WORDS, KindOfTask, distinct_kinds
 from keras_clce.report.names import Name, Run, as_record, baseline_of, by_name, count_of
-from keras_clce.report.tables import TABLE_WIDTH, fold_table, format_table, p_value, percent
+from keras_clce.report.tables import (
+    TABLE_WIDTH,
+    fold_table,
+    format_table,
+    format_terms,
+    p_value,
+    percent,
+)
 from keras_clce.runs.record import Record
 
 FROZEN = "frozen"
-FEW_SHOT_NOTE = """\
-median ± seeds  the CLCE paper's figure: median over tasks, then mean and interval across seeds;
-                a median moves in steps of one query, so seeds may agree by chance
-mean ± seeds    mean over tasks, then mean and interval across seeds: how training anew varies
-mean ± tasks    the same mean; interval over tasks, each averaged over seeds: it takes the
-                trained models and the novel images as given; training anew may differ by more
-minus           difference on the same tasks, or of the same seeds, with its interval
-frozen          the encoder before training: one, beside every seed of the others
-p, t; p, flips  paired t-test; sign-flip permutation test of 9,999 flips, so at least 0.0001
-All intervals are 95 %, Student's t."""
+FEW_SHOT_TERMS = {
+    "median ± seeds": "the CLCE paper's figure: median over tasks, then mean and interval across "
+    "seeds; a median moves in steps of one query, so seeds may agree by chance",
+    "mean ± seeds": "mean over tasks, then mean and interval across seeds: how training anew "
+    "varies",
+    "mean ± tasks": "the same mean; interval over tasks, each averaged over seeds: it takes the "
+    "trained models and the novel images as given; training anew may differ by more",
+    "minus": "difference on the same tasks, or of the same seeds, with its interval",
+    "frozen": "the encoder before training: one, beside every seed of the others",
+    "p, t; p, flips": "paired t-test; sign-flip permutation test of 9,999 flips, so at least "
+    "0.0001",
+}
+INTERVALS = "All intervals are 95 %, Student's t."
+FEW_SHOT_NOTE = f"{format_terms(FEW_SHOT_TERMS)}\n{INTERVALS}"
 # Accuracy on each task, by seed; the encoder before training has None in place of a seed.
 _Seeds = Mapping[int | None, np.ndarray]
 
@@ -87,17 +98,44 @@ def few_shot_tables(runs: Sequence[Run], home: Path = Path(), baseline: str = "c
     ```
     """
     records = [as_record(run, home) for run in runs]
+    return "\n\n".join(
+        f"{heading}\n{fold_table(header, rows, at=5, width=TABLE_WIDTH)}"
+        for heading, header, rows in few_shot_cells(records, baseline)
+    )
 
-    def table(kind):
-        by_loss = _by_loss(records, kind)
+
+def few_shot_cells(
+    records: Sequence[Record], baseline: str = "ce"
+) -> list[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
+    """The cells of `few_shot_tables`.
+
+    Args:
+        records: Few-shot runs.
+        baseline: Loss that the others are compared with. Defaults to `"ce"`.
+
+    Returns:
+        For each kind of task what was classified and how, the header in two lines, and the rows.
+
+    Raises:
+        ValueError: If a file is missing or damaged, or runs were tested on different tasks.
+
+    Example:
+    ```python
+    records, _ = find_records(Path("runs/few_shot/cifar_fs/vit_tiny"))
+    heading, header, rows = few_shot_cells(records)[0]
+    rows[0][0]  # "ce"
+    ```
+    """
+
+    def cells(kind):
+        by_loss = accuracies_by_loss(records, kind)
         found = {name: baseline_of(name, by_loss, baseline) for name in by_loss}
         baselines = {str(name): str(other) for name, other in found.items() if other}
         named = {str(name): seeds for name, seeds in by_loss.items()}
-        return fold_table(*_cells(named, baselines, baseline), at=5, width=TABLE_WIDTH)
+        header, rows = _cells(named, baselines, baseline)
+        return tuple(header), tuple(map(tuple, rows))
 
-    return "\n\n".join(
-        f"{_heading(kind, records)}\n{text}" for kind, text in distinct_kinds(records, table)
-    )
+    return [(_heading(kind, records), *shown) for kind, shown in distinct_kinds(records, cells)]
 
 
 def few_shot_answer(runs: Sequence[Run], home: Path = Path(), baseline: str = "ce") -> str:
@@ -130,7 +168,7 @@ def few_shot_answer(runs: Sequence[Run], home: Path = Path(), baseline: str = "c
         first.setdefault(kind.tasks, kind)
     clauses = []
     for tasks, kind in first.items():
-        by_loss = _by_loss(records, kind.name)
+        by_loss = accuracies_by_loss(records, kind.name)
         means = {name: np.mean([*seeds.values()]) for name, seeds in by_loss.items()}
         best = best_in_words(means, lambda a, b, of=by_loss: _difference(of[a], of[b]), baseline)
         clauses.append(f"at {tasks}, {best}")
@@ -138,8 +176,26 @@ def few_shot_answer(runs: Sequence[Run], home: Path = Path(), baseline: str = "c
     return sentence("; ".join(clauses) + (f" (by {of})" if len(kinds) > len(first) else ""))
 
 
-def _by_loss(records: Sequence[Record], kind: str) -> dict[Name, _Seeds]:
-    """Accuracy on each task of one kind, which must be the same for all runs."""
+def accuracies_by_loss(records: Sequence[Record], kind: str) -> dict[Name, _Seeds]:
+    """Accuracy on each task of one kind, which must be the same for all runs.
+
+    Args:
+        records: Few-shot runs.
+        kind: Kind of task, as in `metrics["few_shot"]`; runs without it are passed over.
+
+    Returns:
+        Accuracies `(tasks,)` by seed for each loss; `None` stands for the seed of the encoder
+        before training.
+
+    Raises:
+        ValueError: If a file is missing or damaged, or runs were tested on different tasks.
+
+    Example:
+    ```python
+    records, _ = find_records(Path("runs/few_shot/cifar_fs/vit_tiny"))
+    [str(name) for name in accuracies_by_loss(records, "5w1s")]  # ["ce", "clce"]
+    ```
+    """
     tested = [run for run in records if kind in run.metrics["few_shot"]]
     drawn_from = [run.metrics["few_shot"][kind]["drawn_from"] for run in tested]
     other = [

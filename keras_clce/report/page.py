@@ -1,34 +1,46 @@
-"""The page that puts finished runs side by side, wherever and whenever they were made."""
+"""The page of all finished runs below a folder: the answer, then what it rests on."""
 
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 from keras_clce.files import write_atomically
-from keras_clce.report.answers import wrapped
-from keras_clce.report.curves import curves_by_name, plot_curves
-from keras_clce.report.few_shot_pictures import plot_few_shot
-from keras_clce.report.few_shot_tables import FEW_SHOT_NOTE, few_shot_answer, few_shot_tables
+from keras_clce.report.answer_blocks import Question
+from keras_clce.report.blocks import Block, Details, Items, Page, Picture, Section
+from keras_clce.report.comparisons import clce_comparisons
+from keras_clce.report.curves import curves_by_name
+from keras_clce.report.inlined import inline_pictures
+from keras_clce.report.markdown import to_markdown
+from keras_clce.report.markup import to_html
 from keras_clce.report.names import count_of, run_title
-from keras_clce.report.pictures import drawing
-from keras_clce.report.transfer_tables import summary_table, transfer_answer
+from keras_clce.report.provenance import Command
+from keras_clce.report.sections import section_blocks
 from keras_clce.runs import Record, find_records
 
+MAX_BYTES = 3_000_000
 
-def write_report(runs: str | Path, output_dir: str | Path, include_quick: bool = False) -> Path:
-    """Write tables and pictures of all finished runs below a folder.
 
-    Runs of one recipe, data set and encoder make a section, which begins with the answer. What was
-    left out stands at the end, with reasons.
+def write_report(
+    runs: str | Path,
+    output_dir: str | Path,
+    include_quick: bool = False,
+    command: Command | None = None,
+) -> Path:
+    """Write the page of all finished runs below a folder: whether CLCE helped, and all details.
+
+    Runs of one recipe, data set and encoder make a section. What was left out stands at the end,
+    with reasons.
 
     Args:
         runs: Folder below which the run folders stand.
-        output_dir: Where `report.md` and its pictures go; made where it is not there.
+        output_dir: Where the page goes, `report.html`, which holds all that it shows, and
+            `report.md` with its pictures; made where it is not there.
         include_quick: Whether runs of a few batches, `--quick`, have sections too. Defaults to
             `False`.
+        command: Gives the command that makes a run again, as `experiments.command_of` does.
+            Defaults to `None`: no commands are shown.
 
     Returns:
-        The path of `report.md`.
+        The path of `report.md`; `report.html` stands beside it.
 
     Raises:
         ValueError: If there is no finished run, few-shot runs of one section were tested on
@@ -39,39 +51,128 @@ def write_report(runs: str | Path, output_dir: str | Path, include_quick: bool =
     print(write_report("runs", "report").read_text())
     ```
     """
-    runs, output = Path(runs), Path(output_dir)
-    sections, left_out = _sections(runs, include_quick)
-    if not sections:
+    runs = Path(runs)
+    records, left_out = readable_runs(runs, include_quick)
+    groups = groups_of(records)
+    if not groups:
         raise ValueError(
             "\n".join(
                 [f"`runs` must hold at least one finished run. Received: runs={runs}", *left_out]
             )
         )
+    output = made_folder(output_dir)
+    titles = section_titles(groups, runs)
+    question = Question("Did CLCE help?")
+    for number, (members, (title, _)) in enumerate(zip(groups, titles, strict=True), start=1):
+        kind = run_title(members[0]) or title
+        question.add(title, f"section-{number}", kind, clce_comparisons(members))
+    answer = question.blocks(output)
+    sections = [
+        Section(
+            title,
+            section_blocks(members, *question.of(f"section-{number}"), output, number, command),
+            f"section-{number}",
+            place,
+        )
+        for number, (members, (title, place)) in enumerate(
+            zip(groups, titles, strict=True), start=1
+        )
+    ]
+    if left_out:
+        sections.append(Section("Left out", [Items(left_out, "paths")], "left-out"))
+    about = f"{count_of(len(records), 'finished run')} below `{runs}`"
+    if left_out:
+        about += "; what is left out stands at the end"
+    page = Page(question.title, about, answer, sections)
+    return write_page(page, output)
+
+
+def write_page(page: Page, output: Path) -> Path:
+    """Write a page as `report.md` and `report.html`.
+
+    Args:
+        page: The page, whose pictures are drawn.
+        output: The folder, which is there.
+
+    Returns:
+        The path of `report.md`.
+
+    Example:
+    ```python
+    write_page(Page("Did CLCE help?", "no runs", [], []), Path()).name  # "report.md"
+    ```
+    """
+    path = output / "report.md"
+    write_text(path, to_markdown(page, output))
+    blocks = [*page.answer, *(block for section in page.sections for block in section.blocks)]
+    shown = _pictures(blocks, folded=False) + _pictures(blocks, folded=True)
+    # Base64 and all tags are plain letters, so that characters are bytes but for a few.
+    budget = MAX_BYTES - len(to_html(page, {}).encode()) - 400 * len(shown)
+    write_text(output / "report.html", to_html(page, inline_pictures(shown, budget)))
+    return path
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text in UTF-8, whole or not at all.
+
+    Args:
+        path: The file.
+        text: Its content.
+
+    Example:
+    ```python
+    write_text(Path("notes.md"), "done")
+    ```
+    """
+    write_atomically(path, lambda to: to.write_text(text, encoding="utf-8"))
+
+
+def made_folder(path: str | Path) -> Path:
+    """Make the folder that a report goes to.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        Its path.
+
+    Raises:
+        ValueError: If it is no folder that can be written.
+
+    Example:
+    ```python
+    made_folder("report").is_dir()  # True
+    ```
+    """
+    path = Path(path)
     try:
-        output.mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(
             f"`output_dir` must be a folder that can be written. Received: {error}"
         ) from None
-    text = []
-    for number, members in enumerate(sections, start=1):
-        home = members[0].folder.parent
-        place = home.relative_to(runs) if runs in home.parents else home.name
-        quick = " (quick)" if members[0].quick and home.name != "quick" else ""
-        text += [f"## {place}{quick}", *_section(members, output, number)]
-    text += ["## Left out", "\n".join(f"- {line}" for line in left_out)] if left_out else []
-    path = output / "report.md"
-    content = "\n\n".join(text) + "\n"
-    write_atomically(path, lambda to: to.write_text(content))
     return path
 
 
-def _sections(runs: Path, include_quick: bool) -> tuple[list[list[Record]], list[str]]:
-    """Runs that belong together, and what is left out, with reasons."""
+def readable_runs(runs: Path, include_quick: bool) -> tuple[list[Record], list[str]]:
+    """Runs that can be reported, and what is left out.
+
+    Args:
+        runs: Folder below which the run folders stand.
+        include_quick: Whether quick runs count.
+
+    Returns:
+        The records, and a line on all others with the reason.
+
+    Example:
+    ```python
+    records, left_out = readable_runs(Path("runs"), include_quick=False)
+    len(records)  # 10
+    ```
+    """
     records, others = find_records(runs)
     left_out = [reason for _, reason in others]
-    sections: dict[tuple, list[Record]] = {}
-    quick = 0
+    readable, quick = [], 0
     for record in records:
         try:
             curves_by_name([record])
@@ -80,45 +181,73 @@ def _sections(runs: Path, include_quick: bool) -> tuple[list[list[Record]], list
             continue
         if not record.is_tested:
             left_out.append(f"{record.folder} was not tested")
-            continue
-        if record.quick and not include_quick:
+        elif record.quick and not include_quick:
             quick += 1
-            continue
-        key = (record.folder.parent, record.is_few_shot, record.quick)
-        sections.setdefault(key, []).append(record)
+        else:
+            readable.append(record)
     if quick:
         shown = "it is" if quick == 1 else "they are"
         left_out.append(f"{count_of(quick, 'quick run')}: with --include_quick {shown} reported")
-    return [*sections.values()], [f"Left out, {reason}" for reason in left_out]
+    return readable, [f"Left out, {reason}" for reason in left_out]
 
 
-def _section(records: Sequence[Record], output: Path, number: int) -> list[str]:
-    """Paragraphs on runs that belong together; their pictures are drawn."""
-    is_few_shot = records[0].is_few_shot
-    if is_few_shot:
-        answer = few_shot_answer(records)
-        table, of = (
-            f"{few_shot_tables(records)}\n\n{FEW_SHOT_NOTE}",
-            "Accuracy on the novel classes",
-        )
-    else:
-        answer, of = transfer_answer(records), "Test accuracy"
-        table = summary_table(records)
-    pictures = {}
-    curves = curves_by_name(records)
-    if curves:
-        picture = output / f"curves-{number}.png"
-        with drawing(picture):
-            plot_curves(curves, picture, run_title(records[0]))
-            pictures["curves"] = picture
-    if is_few_shot:
-        picture = output / f"few_shot-{number}.png"
-        with drawing(picture):
-            plot_few_shot(records, picture)
-            pictures["accuracy"] = picture
+def groups_of(records: Sequence[Record]) -> list[list[Record]]:
+    """Runs that belong together: those of one folder, kind and length.
+
+    Args:
+        records: The runs.
+
+    Returns:
+        The groups, in the order of their first runs.
+
+    Example:
+    ```python
+    records, _ = find_records(Path("runs"))
+    len(groups_of(records))  # 2
+    ```
+    """
+    groups: dict[tuple, list[Record]] = {}
+    for record in records:
+        key = (record.folder.parent, record.is_few_shot, record.quick)
+        groups.setdefault(key, []).append(record)
+    return [*groups.values()]
+
+
+def section_titles(groups: Sequence[Sequence[Record]], runs: Path) -> list[tuple[str, str]]:
+    """Titles of sections, of which no two are the same, and the folders of their runs.
+
+    Args:
+        groups: Runs that belong together.
+        runs: Folder that they stand below.
+
+    Returns:
+        Title and folder of each; the title is the data set and the encoder, and the folder where
+        others have the same.
+
+    Example:
+    ```python
+    records, _ = find_records(Path("runs"))
+    section_titles(groups_of(records), Path("runs"))[0]
+    # ("cifar_fs, vit_tiny", "few_shot/cifar_fs/vit_tiny")
+    ```
+    """
+    places = []
+    for members in groups:
+        home = members[0].folder.parent
+        place = str(home.relative_to(runs)) if runs in home.parents else home.name
+        quick = " (quick)" if members[0].quick and home.name != "quick" else ""
+        places.append(f"{place}{quick}")
+    titles = [run_title(members[0]) or place for members, place in zip(groups, places, strict=True)]
     return [
-        answer,
-        *(wrapped(f"{of} in %, {data}") for data in sorted({run.data for run in records})),
-        textwrap.indent(table, "    "),
-        *(f"![{name}]({picture.name})" for name, picture in pictures.items()),
+        (f"{title} ({place})" if titles.count(title) > 1 else title, place)
+        for title, place in zip(titles, places, strict=True)
     ]
+
+
+def _pictures(blocks: Sequence[Block], folded: bool) -> list[Path]:
+    """Files of pictures; those that are folded, or the others."""
+    found = [block.path for block in blocks if isinstance(block, Picture) and not folded]
+    for block in blocks:
+        if isinstance(block, Details) and folded:
+            found += _pictures(block.blocks, False) + _pictures(block.blocks, True)
+    return found

@@ -1,6 +1,7 @@
 """Plain-text tables."""
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -62,6 +63,59 @@ def fold_table(header: Sequence[str], rows: Sequence[Sequence[str]], at: int, wi
     return f"{upper}\n\n{lower}"
 
 
+def fit_table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> str:
+    """Align columns as `format_table` does, in as many tables as keep to a width.
+
+    Args:
+        header: Column titles.
+        rows: Cells.
+        width: Most characters of a line, where the first column and one other allow that.
+
+    Returns:
+        The tables as text; each has the first column, and the next of the others.
+
+    Example:
+    ```python
+    print(fit_table(["loss", "top-1", "p"], [["clce", "85.9", "0.02"]], width=12))
+    ```
+    """
+    tables, columns = [], [0]
+    for number in range(1, len(header)):
+        wider = _columns(header, rows, [*columns, number])
+        if len(columns) > 1 and max(map(len, wider.splitlines())) > width:
+            tables.append(_columns(header, rows, columns))
+            columns = [0]
+        columns.append(number)
+    return "\n\n".join([*tables, _columns(header, rows, columns)])
+
+
+def format_terms(terms: Mapping[str, str]) -> str:
+    """Write terms with what they mean, aligned.
+
+    Args:
+        terms: The meaning of each.
+
+    Returns:
+        The text, in lines of at most `TABLE_WIDTH` characters.
+
+    Example:
+    ```python
+    format_terms({"minus": "difference", "frozen": "before training"}).splitlines()[0]
+    # "minus   difference"
+    ```
+    """
+    start = max(map(len, terms)) + 2
+    return "\n".join(
+        textwrap.fill(
+            f"{term:<{start}}{meaning}",
+            TABLE_WIDTH,
+            subsequent_indent=" " * start,
+            break_on_hyphens=False,
+        )
+        for term, meaning in terms.items()
+    )
+
+
 def percent(mean: float, half: float, sign: str = "") -> str:
     """A fraction in percent, with the half width of its interval.
 
@@ -98,3 +152,10 @@ def p_value(value: float) -> str:
     if np.isnan(value):
         return "-"
     return "<1e-16" if value < 1e-16 else f"{value:.2g}"
+
+
+def _columns(header, rows, columns):
+    def pick(cells):
+        return [cells[number] for number in columns]
+
+    return format_table(pick(header), [pick(row) for row in rows])

@@ -30,6 +30,29 @@ def summary_table(runs: Sequence[Run], baseline: str = "ce") -> str:
     print(summary_table(records))
     ```
     """
+    header, rows = summary_cells(runs, baseline)
+    return fold_table(header, rows, at=2 + len(COLUMNS), width=TABLE_WIDTH)
+
+
+def summary_cells(
+    runs: Sequence[Run], baseline: str = "ce"
+) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """The cells of `summary_table`.
+
+    Args:
+        runs: The records of the runs, or their `metrics.json`.
+        baseline: Loss that the others are compared with. Defaults to `"ce"`.
+
+    Returns:
+        The header and the rows.
+
+    Example:
+    ```python
+    records, _ = find_records(Path("runs/transfer/digits/small_resnet"))
+    header, rows = summary_cells(records)
+    rows[1][0]  # "clce"
+    ```
+    """
     tops = _by_seed(runs)
     header = ["loss", "seeds", *(title for _, title in COLUMNS), "seconds", f"top-1 vs {baseline}"]
     rows = []
@@ -41,7 +64,7 @@ def summary_table(runs: Sequence[Run], baseline: str = "ce") -> str:
         other = baseline_of(name, tops, baseline)
         cells.append("-" if other is None else _versus(seeds, tops[other]))
         rows.append(cells)
-    return fold_table(header, rows, at=2 + len(COLUMNS), width=TABLE_WIDTH)
+    return header, rows
 
 
 def transfer_answer(runs: Sequence[Run], baseline: str = "ce") -> str:

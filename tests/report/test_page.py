@@ -10,6 +10,7 @@ from keras_clce.report import (
     pictures,
     plot_few_shot,
     run_title,
+    without_details,
     write_report,
 )
 from keras_clce.runs import RunFolder, find_records
@@ -116,8 +117,10 @@ def test_the_page_begins_with_the_answer_and_keeps_to_its_width(few_shot_home, t
     assert path == tmp_path / "out" / "report.md"
     few_shot, transfer = path.read_text().split("## ")[1:]
     assert few_shot.splitlines()[:2] == ["few_shot/faces/vit_tiny", ""]
-    assert few_shot.splitlines()[2].startswith("At 5-way 1-shot, `clce` is best, +")
-    assert transfer.splitlines()[2].startswith("By top-1, `clce` is best, +19.00 ")
+    assert few_shot.splitlines()[2].startswith("5-way 1-shot: CLCE is above cross-entropy by ")
+    assert "at 5-way 1-shot, `clce` is best, +" in few_shot
+    # The means are 61.67 and 80.67.
+    assert transfer.splitlines()[2].startswith("Top-1: CLCE is above cross-entropy by 19.0 ± ")
     assert max(map(len, path.read_text().splitlines())) <= LINE
     assert "clce, contrastive_weight=0.9" in few_shot
     for name in ("few_shot-1", "curves-2"):
@@ -136,7 +139,8 @@ def test_quick_runs_are_left_out_and_counted_unless_asked_for(tmp_path):
     assert "Left out" not in text
     full, quick = text.split("## ")[1:]
     assert quick.startswith("transfer/digits/tiny (quick)\n")
-    rows = [line.strip() for line in quick.splitlines() if line.startswith("    c")]
+    shown = without_details(quick).splitlines()
+    rows = [line.strip() for line in shown if line.startswith("    c")]
     assert [row.split("  ")[0] for row in rows] == ["ce (quick)", "clce (quick)"]
     assert "10.00" in quick and "10.00" not in full
     records, _ = find_records(home)

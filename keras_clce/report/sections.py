@@ -1,0 +1,164 @@
+"""A section of the page: all that is known of runs of one recipe, data set and encoder."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from keras_clce.report.answer_blocks import chosen_in_words
+from keras_clce.report.beside_paper import paper_blocks, paper_figures
+from keras_clce.report.blocks import Block, Details, Picture, Table, Terms, Text
+from keras_clce.report.comparisons import (
+    IN_WORDS,
+    TESTS_HEADER,
+    TESTS_NOTE,
+    Comparison,
+    baseline_comparisons,
+    tests_cells,
+)
+from keras_clce.report.curves import curves_by_name, plot_curves
+from keras_clce.report.few_shot_pictures import plot_few_shot
+from keras_clce.report.few_shot_tables import (
+    FEW_SHOT_TERMS,
+    INTERVALS,
+    few_shot_answer,
+    few_shot_cells,
+)
+from keras_clce.report.names import by_name, run_title
+from keras_clce.report.pictures import drawing
+from keras_clce.report.provenance import Command, runs_details, settings_table
+from keras_clce.report.transfer_tables import summary_cells, transfer_answer
+from keras_clce.report.verdicts import Verdict, capitalized
+from keras_clce.runs.record import Record
+
+
+def section_blocks(
+    records: Sequence[Record],
+    comparisons: Sequence[Comparison],
+    found: Sequence[Verdict],
+    output: Path,
+    number: int,
+    command: Command | None = None,
+) -> list[Block]:
+    """All blocks of a section; its pictures are drawn.
+
+    Args:
+        records: Runs of one recipe, data set and encoder.
+        comparisons: CLCE against cross-entropy, as `clce_comparisons` gave them.
+        found: Their verdicts.
+        output: Folder that pictures go to.
+        number: Number of the section, which their names end with.
+        command: Gives the command of a run. Defaults to `None`, no commands.
+
+    Returns:
+        The blocks, the answer first.
+
+    Raises:
+        ValueError: If few-shot runs were tested on different tasks.
+
+    Example:
+    ```python
+    records, _ = find_records(Path("runs/transfer/digits/small_resnet"))
+    comparisons = clce_comparisons(records)
+    section_blocks(records, comparisons, verdicts(comparisons), Path(), 1)[0].kind  # "lead"
+    ```
+    """
+    settings = settings_table(records)
+    return [
+        *_answer(records, comparisons, found),
+        *_tables(records),
+        *paper_blocks(records),
+        *_pictures(records, output, number),
+        *([settings] if settings else []),
+        *_tests(records),
+        *_tasks(records),
+        runs_details(records, command),
+    ]
+
+
+def _answer(
+    records: Sequence[Record], comparisons: Sequence[Comparison], found: Sequence[Verdict]
+) -> list[Block]:
+    blocks: list[Block] = [
+        Text(capitalized(f"{comparison.measure}: {verdict.sentence}"), "lead")
+        for comparison, verdict in zip(comparisons, found, strict=True)
+    ]
+    chosen = chosen_in_words(comparisons)
+    if chosen:
+        blocks.append(Text(chosen, "note"))
+    others = {(name.loss, name.variant) for name in by_name(records)} - {(n, "") for n in IN_WORDS}
+    if others or not comparisons:
+        best = few_shot_answer if records[0].is_few_shot else transfer_answer
+        text = " ".join(best(records).split())
+        blocks.append(Text(f"Of all: {text[0].lower()}{text[1:]}" if comparisons else text))
+    return blocks
+
+
+def _tables(records: Sequence[Record]) -> list[Block]:
+    data = "; ".join(sorted({run.data for run in records} - {""}))
+    if not records[0].is_few_shot:
+        header, rows = summary_cells(records)
+        figures = paper_figures(records)
+        header, rows = _with_paper(header, rows, figures, 3, "paper")
+        return [Table(f"Test accuracy in %, {data}", header, rows)]
+    blocks: list[Block] = [Text(f"Accuracy on the novel classes in %, {data}")]
+    for heading, header, rows in few_shot_cells(records):
+        figures = paper_figures(records, _shots(heading))
+        header, rows = _with_paper(header, rows, figures, 3, "\npaper")
+        blocks.append(Table(heading.replace("\n", "; "), header, rows))
+    return [*blocks, Details("What the columns are", [Terms(FEW_SHOT_TERMS), Text(INTERVALS)])]
+
+
+def _with_paper(header, rows, figures: Mapping[str, str], at: int, title: str):
+    """The cells with a column of the paper's figures, where there are some."""
+    if not figures:
+        return header, rows
+    titled = [*header[:at], title, *header[at:]]
+    losses = [row[0].partition(",")[0].partition(" ")[0] for row in rows]
+    return titled, [
+        [*row[:at], figures.get(loss, "-"), *row[at:]]
+        for row, loss in zip(rows, losses, strict=True)
+    ]
+
+
+def _shots(heading: str) -> int | None:
+    found = re.match(r"\d+w(\d+)s", heading)
+    return int(found[1]) if found else None
+
+
+def _pictures(records: Sequence[Record], output: Path, number: int) -> list[Block]:
+    shown: list[Block] = []
+    names = ", ".join(str(name) for name in by_name(records))
+    curves = curves_by_name(records)
+    if curves:
+        path = output / f"curves-{number}.png"
+        with drawing(path):
+            plot_curves(curves, path, run_title(records[0]))
+            alt = f"Accuracy and both parts of the loss by epoch, of {names}"
+            caption = "By epoch: training dashed, validation solid; one line a seed."
+            shown.append(Picture(path, alt, caption))
+    if records[0].is_few_shot:
+        path = output / f"few_shot-{number}.png"
+        with drawing(path):
+            plot_few_shot(records, path)
+            alt = f"Mean accuracy with its 95 % interval on each kind of few-shot tasks, of {names}"
+            shown.append(Picture(path, alt))
+    return shown
+
+
+def _tests(records: Sequence[Record]) -> list[Block]:
+    tested = [one for one in baseline_comparisons(records) if one.test is not None]
+    if not tested:
+        return []
+    table = Table("All tests of these runs against `ce`", TESTS_HEADER, tests_cells(tested))
+    return [Details("All tests", [table, Text(TESTS_NOTE, "note")])]
+
+
+def _tasks(records: Sequence[Record]) -> list[Block]:
+    """The first task of one run of each name, where its picture is."""
+    pictures = []
+    for name, group in by_name(records).items():
+        path = next((path for run in group if (path := run.folder / "task.png").is_file()), None)
+        if path is not None:
+            alt = f"One few-shot task as {name} classified it: support, queries and predictions"
+            pictures.append(Picture(path, alt, f"`{name}`, `{path.parent.name}`", is_photo=True))
+    return [Details("One few-shot task of each loss", pictures)] if pictures else []
