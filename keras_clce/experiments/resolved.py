@@ -7,7 +7,7 @@ from keras_clce.backend import backend_name
 from keras_clce.data.catalog import get_spec
 from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.settings_json import settings_as_json
-from keras_clce.losses import CLCELoss, arguments_of
+from keras_clce.losses import LOSSES, CLCELoss, arguments_of
 from keras_clce.models.backbones import backbone_spec
 from keras_clce.models.registry import brings_weights, is_external
 from keras_clce.views.preprocessing import Preprocessing
@@ -31,6 +31,53 @@ def build_loss(settings: Settings) -> CLCELoss:
     """
     names = [name for name in arguments_of(settings.loss) if hasattr(settings, name)]
     return losses.get(settings.loss, **{name: getattr(settings, name) for name in names})
+
+
+def unread_settings(loss: str) -> frozenset[str]:
+    """Settings of losses that change nothing in what one of them trains.
+
+    Args:
+        loss: Name of the loss.
+
+    Returns:
+        Names of settings: of a part whose weight is 0, and of a weight that does not move.
+
+    Raises:
+        ValueError: If there is no such loss.
+
+    Example:
+    ```python
+    sorted(unread_settings("supcon") & {"contrastive_schedule", "hardness", "temperature"})
+    # ["contrastive_schedule", "hardness"]
+    ```
+    """
+    of_losses = {"contrastive_schedule", *(n for name in LOSSES for n in arguments_of(name))}
+    read = {*arguments_of(loss)}
+    if "contrastive_weight" in read:
+        read.add("contrastive_schedule")
+    else:
+        trained = losses.get(loss)
+        of_entropy = {"label_smoothing"}
+        read = read & of_entropy if trained.trains_classifier else read - of_entropy
+    return frozenset(of_losses - read)
+
+
+def contrastive_schedule(settings: Settings) -> str:
+    """How the weight of the contrastive part moves: constant where the loss has one part.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        A name in `keras_clce.train.contrastive_schedule.SCHEDULES`.
+
+    Example:
+    ```python
+    contrastive_schedule(Settings(loss="ce", contrastive_schedule="falling"))  # "constant"
+    ```
+    """
+    unread = "contrastive_schedule" in unread_settings(settings.loss)
+    return "constant" if unread else settings.contrastive_schedule
 
 
 def learning_rate(settings: Settings) -> float:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
 from keras_clce.data.catalog import get_spec
-from keras_clce.experiments.resolved import build_loss
+from keras_clce.experiments.resolved import build_loss, contrastive_schedule
 from keras_clce.experiments.settings import Settings
 from keras_clce.losses import LOSSES
 from keras_clce.models.backbones import backbone_spec, check_options, check_weights
@@ -90,6 +90,16 @@ def _rate_of_the_loss(settings):
         )
 
 
+def _two_parts_to_weigh(settings):
+    weight = settings.contrastive_weight
+    if contrastive_schedule(settings) != "constant" and not 0 < weight < 1:
+        raise ValueError(
+            "--contrastive_schedule moves the weight between 0 and --contrastive_weight, which "
+            "must be above 0 and below 1 for it. Received: "
+            f"contrastive_schedule={settings.contrastive_schedule}, contrastive_weight={weight}"
+        )
+
+
 _OF_SETTINGS = (
     _weights,
     _options,
@@ -98,7 +108,7 @@ _OF_SETTINGS = (
     _warmup,
     _devices,
 )
-_OF_RUNS = (_something_to_train, _rate_of_the_loss)
+_OF_RUNS = (_something_to_train, _rate_of_the_loss, _two_parts_to_weigh)
 
 
 def can_train(settings: Settings) -> bool:

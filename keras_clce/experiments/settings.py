@@ -68,9 +68,7 @@ class Settings:
     drop_small_classes: int | None = setting(
         None, "Leave out classes with fewer images than that.", "data", _DATA, least=1
     )
-    split_seed: int = setting(
-        0, "Seed of splits that the data set does not bring.", "data", _DATA, least=0
-    )
+    split_seed: int = setting(0, "Seed of splits that the data set lacks.", "data", _DATA, least=0)
     strict: bool = setting(
         False, "Stop at an unreadable image instead of skipping it.", "data", _DATA
     )
@@ -136,6 +134,13 @@ class Settings:
         least=0,
         most=1,
         search=Range(0.1, 0.9),
+    )
+    contrastive_schedule: str = setting(
+        "constant",
+        "How that weight moves over training, on a straight line: falling to 0 or rising from 0.",
+        "training",
+        _LOSS,
+        choices="keras_clce.train.contrastive_schedule:SCHEDULES",
     )
     temperature: float = setting(
         0.5,

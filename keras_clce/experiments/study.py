@@ -17,12 +17,12 @@ from keras_clce.experiments.errors import told
 from keras_clce.experiments.protocols import PROTOCOLS
 from keras_clce.experiments.protocols.base import loading_options
 from keras_clce.experiments.records import Records
-from keras_clce.experiments.resolved import run_settings
+from keras_clce.experiments.resolved import run_settings, unread_settings
 from keras_clce.experiments.rules import check_run, check_settings
 from keras_clce.experiments.run import make_run
 from keras_clce.experiments.settings import Settings, fields
 from keras_clce.experiments.training import FROZEN, Run
-from keras_clce.losses import LOSSES, arguments_of
+from keras_clce.losses import LOSSES
 from keras_clce.runs import RunFolder
 
 
@@ -199,13 +199,12 @@ class Study:
         grid = {name: list(values) for name, values in (self.vary or {}).items()}
         if self.vary is None:
             grid["loss"] = list(fitted.fit_losses(self.settings))
-        of_losses = {name for loss in LOSSES for name in arguments_of(loss)}
         seen = set()
         for seed in self.seeds:
             for point in sklearn.model_selection.ParameterGrid(grid):
                 loss = point.get("loss", self.settings.loss)
                 if loss in LOSSES:
-                    unread = of_losses - {*arguments_of(loss)}
+                    unread = unread_settings(loss)
                     point = {n: value for n, value in point.items() if n not in unread}
                 settings = dataclasses.replace(self.settings, **point, seed=seed)
                 others = [

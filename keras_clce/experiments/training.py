@@ -10,11 +10,16 @@ import keras
 from keras_clce.data import FewShotDataset, ImageDataset, ImageSplit
 from keras_clce.experiments.devices import Devices
 from keras_clce.experiments.errors import told
-from keras_clce.experiments.resolved import build_loss, learning_rate, preprocessing
+from keras_clce.experiments.resolved import (
+    build_loss,
+    contrastive_schedule,
+    learning_rate,
+    preprocessing,
+)
 from keras_clce.experiments.settings import Settings
 from keras_clce.files import write_atomically
 from keras_clce.runs import RunFolder
-from keras_clce.train import CLCEModel
+from keras_clce.train import CLCEModel, ContrastiveWeightSchedule
 from keras_clce.train.callbacks import EpochReport, RunCheckpoint
 from keras_clce.train.layerwise import unfreeze_last
 from keras_clce.train.optimization import build_optimizer
@@ -149,6 +154,8 @@ def train(
         on_epoch_end=lambda epoch, logs: folder.write_history(checkpoint.history)
     )
     callbacks = [*devices.callbacks(), *callbacks, checkpoint, write_history, EpochReport()]
+    if contrastive_schedule(settings) != "constant":
+        callbacks.insert(0, ContrastiveWeightSchedule(settings.contrastive_schedule))
     if settings.ema_momentum is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights())
     if first_epoch < epochs:

@@ -21,6 +21,11 @@ from keras_clce.runs.damage import how_to_make_again, misfits, read_object
 from keras_clce.runs.record import Record, kinds_of_config, kinds_of_metrics
 from keras_clce.runs.software import git_commit, package_versions
 
+# Settings that came later: the one that each goes with, and what was done before.
+_CHOSEN_LATER = {
+    "contrastive_schedule": ("contrastive_weight", "constant"),
+    "embedding_layers": ("embedding_dim", 1),
+}
 _WITHOUT_CONFIG = "Bring it back from a copy, or delete the folder to start anew"
 
 
@@ -116,7 +121,7 @@ class RunFolder:
                 f"{self.path} already holds a run. Pass --resume to go on with it (a finished run "
                 "is kept as it is), or choose another --output_dir"
             )
-        before = config["settings"]
+        before = _completed(config["settings"])
         asked = json.loads(json.dumps(settings))
         differing = [
             f"{key}: {before.get(key)!r} then, {asked.get(key)!r} now"
@@ -205,7 +210,7 @@ class RunFolder:
             return None
         if config is None:
             raise ValueError(f"{self.config} is missing. {_WITHOUT_CONFIG}")
-        settings = metrics.get("settings", config["settings"])
+        settings = _completed(metrics.get("settings", config["settings"]))
         named = {key: settings.get(key) for key in ("dataset", "backbone", "quick")}
         metrics = {"settings": settings, "data": config["data"], **named, **metrics}
         wrong = ", ".join(misfits(metrics, kinds_of_metrics(metrics)))
@@ -337,3 +342,9 @@ class RunFolder:
         """
         arrays = {name: getattr(probe, f"{name}_") for name in ("coef", "intercept", "classes")}
         write_atomically(self.probe, lambda to: np.savez(to, **arrays))
+
+
+def _completed(settings):
+    """Settings of a run, with those that its version did not write."""
+    later = {name: before for name, (beside, before) in _CHOSEN_LATER.items() if beside in settings}
+    return {**later, **settings}

@@ -26,6 +26,15 @@ def test_the_grid_has_each_seed_and_leaves_out_what_a_loss_does_not_read():
         "hscl-hardness=1-0",
         "supcon-positive_sum=inside-0",
     ]
+    # Cross-entropy reads nothing of the contrastive part; a weight that is fixed does not move.
+    vary = {"loss": ["ce", "supcon", "clce"], "contrastive_schedule": ["constant", "falling"]}
+    vary |= {"temperature": [0.1], "label_smoothing": [0.2]}
+    assert sorted(names(Study("mine", vary))) == [
+        "ce-label_smoothing=0.2-0",
+        "clce-contrastive_schedule=constant-label_smoothing=0.2-temperature=0.1-0",
+        "clce-contrastive_schedule=falling-label_smoothing=0.2-temperature=0.1-0",
+        "supcon-temperature=0.1-0",
+    ]
     vary = {"epochs": [1, 2]}
     settings = Settings(loss="ce", label="short", warmup_epochs=0)
     assert names(Study("mine", vary, settings=settings)) == [
@@ -44,6 +53,13 @@ def test_the_grid_has_each_seed_and_leaves_out_what_a_loss_does_not_read():
         ({"vary": {"seed": [1]}}, "`seeds` is for"),
         ({"vary": {"temperature": [0.1, -1]}}, "`temperature` must be above 0"),
         ({"vary": {"loss": ["clce"]}, "settings": Settings(freeze_backbone=True)}, "nothing to"),
+        (
+            {
+                "vary": {"contrastive_weight": [0.5, 1.0]},
+                "settings": Settings(contrastive_schedule="falling"),
+            },
+            "above 0 and below 1 for it.*contrastive_weight=1.0",
+        ),
         ({"seeds": [0, 0]}, "`seeds` must be different"),
         ({"protocol": "segmentation"}, "`protocol` must be one of transfer, few_shot"),
         ({"frozen": True}, "`frozen` is not for the protocol transfer"),

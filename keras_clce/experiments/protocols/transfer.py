@@ -7,7 +7,7 @@ import numpy as np
 from keras_clce.data import ImageDataset, ImageSplit, load_dataset
 from keras_clce.evaluate import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
 from keras_clce.experiments.protocols.base import Evaluation, Protocol, loading_options
-from keras_clce.experiments.resolved import build_loss
+from keras_clce.experiments.resolved import build_loss, contrastive_schedule
 from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.training import batches, num_evaluated
 from keras_clce.report import (
@@ -42,7 +42,13 @@ class Transfer(Protocol):
         """Nothing more is asked of the data than loading asks."""
 
     def monitor(self, settings: Settings) -> str | None:
-        """The validation loss, or the last epoch where no classifier learns."""
+        """The validation loss, or the last epoch where no classifier learns.
+
+        Where the weights of its parts move, cross-entropy: the loss itself, at the weights that
+        training begins or ends with, would pick an epoch for its other end.
+        """
+        if contrastive_schedule(settings) != "constant":
+            return "val_cross_entropy"
         # On a few hundred images accuracy moves by chance from epoch to epoch, the loss does less.
         # The classifier learns nothing from a contrastive loss alone, which the last epoch stands
         # for.
