@@ -80,7 +80,13 @@ def define(defaults: Mapping[str, Any], protocol: str | None) -> flags.FlagValue
         **options,
     )
     flags.DEFINE_list("seeds", ["0"], "Seeds, each one run per loss.", **options)
-    flags.DEFINE_list("settings", None, "Settings by name, as beit3_base,cub200.", **options)
+    flags.DEFINE_list(
+        "settings",
+        None,
+        "Settings by name: paper for its λ, τ, β, heads and views, or as beit3_base,cub200.",
+        **options,
+    )
+    flags.DEFINE_alias("preset", "settings", **options)
     if protocol == "few_shot":
         flags.DEFINE_bool(
             "frozen", False, "Also test the encoder as it was before training.", **options

@@ -1,6 +1,7 @@
 """Settings by name: the paper's encoders and data sets, in batches of 64 or 128 images.
 
-What all share is the paper's: λ = 0.9, τ = 0.5, β = 1, 224 px, cross-entropy against CLCE.
+What all share is the paper's: λ = 0.9, τ = 0.5, β = 1, cross-entropy against CLCE, three seeds;
+`paper` is this alone, for encoders and data of one's own, and all others have 224 px.
 Optimizers are those that the encoders' authors fine-tune with; the length of training is not tuned,
 and the paper's is not known.
 
@@ -10,17 +11,16 @@ Reference: CLCE (https://arxiv.org/abs/2402.14551), Tables 1 to 3.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+PAPER = "paper"
 _SHARED = {
     "losses": ["ce", "clce"],
     "seeds": ["0", "1", "2"],
     "contrastive_weight": 0.9,
     "temperature": 0.5,
     "hardness": 1.0,
-    "image_size": 224,
     "augmentation": "randaugment",
     # Both heads read the features as they are.
     "feature_normalization": None,
-    "weights": "imagenet",
 }
 
 # Learning rates are those of batches of 64 images. Memory is that of 128 views of 224 px per step,
@@ -100,7 +100,8 @@ def named_settings(names: Sequence[str]) -> dict[str, Any]:
     """The settings that some names stand for, as values of flags.
 
     Args:
-        names: An encoder, a data set, a batch size: any of them, each at most once.
+        names: `"paper"` alone, or an encoder, a data set, a batch size: any of them, each at most
+            once.
 
     Returns:
         Values by the names of flags. With 128 images per batch the learning rate is twice that of
@@ -114,6 +115,8 @@ def named_settings(names: Sequence[str]) -> dict[str, Any]:
     named_settings(["beit3_base", "cub200"])["learning_rate"]  # 4.4e-5
     ```
     """
+    if list(names) == [PAPER]:
+        return dict(_SHARED)
     encoder, dataset, batch = (
         _the_one(names, known) for known in (ENCODERS, DATASETS, BATCH_SIZES)
     )
@@ -122,14 +125,13 @@ def named_settings(names: Sequence[str]) -> dict[str, Any]:
     if unknown or len(names) != sum(name is not None for name in (encoder, dataset, batch)):
         raise ValueError(
             f"must be of an encoder ({', '.join(ENCODERS)}), a data set ({', '.join(DATASETS)}) "
-            f"and a batch size ({', '.join(BATCH_SIZES)}), each at most once"
+            f"and a batch size ({', '.join(BATCH_SIZES)}), each at most once, or {PAPER} alone"
         )
-    values: dict[str, Any] = {**_SHARED, "batch_size": BATCH_SIZES[batch or "batch64"]}
+    size = BATCH_SIZES[batch or "batch64"]
+    values: dict[str, Any] = {**_SHARED, "image_size": 224, "batch_size": size}
     if encoder:
-        values |= ENCODERS[encoder]
-        values["learning_rate"] *= values["batch_size"] / 64
-    else:
-        del values["weights"]
+        values |= {"weights": "imagenet", **ENCODERS[encoder]}
+        values["learning_rate"] *= size / 64
     if dataset:
         values |= {"dataset": dataset, **DATASETS[dataset]}
     values.pop("note", None)

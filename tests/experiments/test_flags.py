@@ -18,7 +18,7 @@ def test_there_is_a_flag_for_every_setting():
     names = set(define({}, "few_shot"))
     assert set(fields()) - {"loss", "seed"} <= names
     assert names - set(fields()) == {
-        *("losses", "seeds", "settings", "frozen", "resume", "show_views"),
+        *("losses", "seeds", "settings", "preset", "frozen", "resume", "show_views"),
     }
     assert not {"ways", "shots", "frozen"} & set(define({}, "transfer"))
 

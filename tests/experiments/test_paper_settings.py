@@ -69,6 +69,19 @@ def test_flags_change_what_names_set():
     assert (found["layer_decay"], found["clip_norm"]) == (0.75, 1.0)
 
 
+@pytest.mark.parametrize("flag", ["--settings=paper", "--preset=paper"])
+def test_paper_alone_is_what_all_share(flag):
+    asked = study(flag, "--backbone=vit_tiny", "--temperature=0.1")
+    found = asked.settings
+    assert asked.vary["loss"] == ("ce", "clce") and asked.seeds == (0, 1, 2)
+    assert (found.contrastive_weight, found.temperature, found.hardness) == (0.9, 0.1, 1.0)
+    assert (found.feature_normalization, found.augmentation) == (None, "randaugment")
+    # The encoder, the data and what follows them stay the user's.
+    plain = study("--backbone=vit_tiny").settings
+    for name in ("backbone", "weights", "image_size", "batch_size", "dataset", "learning_rate"):
+        assert getattr(found, name) == getattr(plain, name)
+
+
 def test_batches_of_128_have_twice_the_rate():
     found = study("--settings=batch128,beit3_base,cub200").settings
     assert (found.batch_size, found.learning_rate) == (128, 8.8e-5)
