@@ -16,6 +16,8 @@ from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.training import Run
 from keras_clce.models.backbones import backbone_spec
 from keras_clce.report import drawing, show_views
+from keras_clce.report.study_pictures import plot_study
+from keras_clce.runs import StudyPlan
 
 _COLUMNS = 100
 
@@ -33,14 +35,23 @@ def tell(what: str, text: str) -> None:
     print(f"{what + ':':<10}" + ("\n" + " " * 10).join(lines))
 
 
-def announce(runs: Sequence[Run], dataset: Any, protocol: Protocol, devices: Devices) -> None:
-    """Print what is going to happen on a data set.
+def announce(
+    runs: Sequence[Run],
+    dataset: Any,
+    protocol: Protocol,
+    devices: Devices,
+    compared: str | None = None,
+    other_data: Sequence[str] = (),
+) -> None:
+    """Print what is going to happen.
 
     Args:
-        runs: The runs on this data.
-        dataset: The data.
+        runs: The runs.
+        dataset: The data of the first of them.
         protocol: How they are tested.
         devices: What they run on.
+        compared: What is compared, in words. Defaults to `None`: the names of the runs.
+        other_data: Sentences on what else they are trained on. Defaults to nothing.
     """
     trained = [run for run in runs if not run.is_frozen]
     settings = trained[0].settings
@@ -48,8 +59,12 @@ def announce(runs: Sequence[Run], dataset: Any, protocol: Protocol, devices: Dev
     licence = ""
     if settings.weights or spec.family == "file":
         licence = f", licence: {spec.licence}"
-    epochs = settings.trained_epochs
-    tell("Data", dataset.split_note)
+    epochs, images = (
+        sorted({getattr(run.settings, name) for run in trained})
+        for name in ("trained_epochs", "batch_size")
+    )
+    for note in (dataset.split_note, *other_data):
+        tell("Data", note)
     tell(
         "Encoder",
         f"{settings.backbone} at {preprocessing(settings).image_size} px, weights: "
@@ -58,11 +73,62 @@ def announce(runs: Sequence[Run], dataset: Any, protocol: Protocol, devices: Dev
     tell("Backend", f"{backend_name()}, {settings.mixed_precision}{devices.in_words()}")
     tell(
         "Plan",
-        f"{', '.join(dict.fromkeys(run.name for run in trained))}; seeds "
+        f"{compared or ', '.join(dict.fromkeys(run.name for run in trained))}; seeds "
         f"{', '.join(dict.fromkeys(str(run.settings.seed) for run in trained))}; "
-        f"{epochs} {'epoch' if epochs == 1 else 'epochs'} of {settings.batch_size} images in two "
-        f"views per step{protocol.plan_in_words(settings)}",
+        f"{from_to(epochs)} {'epoch' if epochs == [1] else 'epochs'} of {from_to(images)} images "
+        f"in two views per step{protocol.plan_in_words(settings)}",
     )
+
+
+def from_to(numbers: Sequence[int]) -> str:
+    """Numbers in words, from the lowest to the highest.
+
+    Args:
+        numbers: The numbers.
+
+    Returns:
+        Such as `"30"` or `"15 to 60"`.
+
+    Example:
+    ```python
+    from_to([60, 30, 15])  # "15 to 60"
+    ```
+    """
+    low, high = min(numbers), max(numbers)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def compared_in_words(plan: StudyPlan) -> str:
+    """What a study compares, each curve with its places on the axes.
+
+    Args:
+        plan: What it compares.
+
+    Returns:
+        Such as `"ce; clce at temperature 0.1, 0.5"`.
+
+    Example:
+    ```python
+    points = [StudyPoint("ce", "ce"), StudyPoint("a", "clce", at={"temperature": 0.1})]
+    compared_in_words(StudyPlan("mine", ("loss", "temperature"), ("temperature",), tuple(points)))
+    # "ce; clce at temperature 0.1"
+    ```
+    """
+    curves: dict[str, dict[str, dict[float, None]]] = {}
+    for point in plan.points:
+        places = curves.setdefault(point.curve, {})
+        for axis, value in point.at.items():
+            places.setdefault(axis, {})[value] = None
+    texts = []
+    for curve, places in curves.items():
+        at = " and ".join(
+            f"{axis} {', '.join(f'{value:g}' for value in values)}"
+            for axis, values in places.items()
+        )
+        texts.append(f"{curve} at {at}" if at else curve)
+    panels = list(filter(None, dict.fromkeys(point.panel for point in plan.points)))
+    joined = "; ".join(texts) if any(places for places in curves.values()) else ", ".join(texts)
+    return f"{joined}; {' and '.join(panels)}" if panels else joined
 
 
 def announce_fits(
@@ -117,7 +183,13 @@ def conclude(records: Records, label: str | None, protocol: Protocol, seconds: f
     suffix = f"-{label}" if label else ""
     for home, members in records.by_home().items():
         print(f"\n{members.table()}\n")
-        path = protocol.draw(members.read, home, suffix)
+        plan = members.plan
+        if plan is None:
+            path = protocol.draw(members.read, home, suffix)
+        else:
+            path = home / f"study{suffix}.png"
+            with drawing(path):
+                plot_study(plan, members.read, path)
         if path.is_file():
             tell("Picture", str(path))
         tell("Runs", f"{home}   ({seconds:.0f} s in all)")

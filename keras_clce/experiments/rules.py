@@ -39,6 +39,14 @@ def _frozen_layers(settings):
         raise ValueError("--freeze_backbone and --unfreeze_last exclude each other")
 
 
+def _projection(settings):
+    if settings.embedding_layers > 1 and settings.embedding_dim is None:
+        raise ValueError(
+            "--embedding_layers is for a projection, whose size is --embedding_dim. Received: "
+            f"embedding_layers={settings.embedding_layers}, embedding_dim=None"
+        )
+
+
 def _losses_of_rates(settings):
     rates = settings.learning_rate
     if isinstance(rates, Mapping) and not set(rates) <= set(LOSSES):
@@ -104,6 +112,7 @@ _OF_SETTINGS = (
     _weights,
     _options,
     _frozen_layers,
+    _projection,
     _losses_of_rates,
     _warmup,
     _devices,

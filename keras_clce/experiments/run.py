@@ -66,7 +66,7 @@ def make_run(
         FloatingPointError: If the loss becomes NaN or infinite.
     """
     settings, folder = run.settings, run.folder
-    with told(OSError), folder.lock(), devices.scope(), _dtype_policy(settings.mixed_precision):
+    with told(OSError), folder.lock(), devices.scope(), dtype_policy(settings.mixed_precision):
         checkpoint = None
         if run.is_frozen:
             keras.utils.set_random_seed(settings.seed)
@@ -114,8 +114,18 @@ def make_run(
 
 
 @contextlib.contextmanager
-def _dtype_policy(name: str) -> Iterator[None]:
-    """Use a dtype policy, and give the process its own back."""
+def dtype_policy(name: str) -> Iterator[None]:
+    """Use a dtype policy, and give the process its own back.
+
+    Args:
+        name: A policy of Keras.
+
+    Example:
+    ```python
+    with dtype_policy("mixed_bfloat16"):
+        keras.layers.Dense(2).compute_dtype  # "bfloat16"
+    ```
+    """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(name)
     try:

@@ -65,6 +65,9 @@ class Settings:
     limit_examples: int | None = setting(
         None, "Use that many training images, balanced.", "data", _DATA, least=1
     )
+    limit_per_class: int | None = setting(
+        None, "Use at most that many training images of a class.", "data", _DATA, least=1
+    )
     drop_small_classes: int | None = setting(
         None, "Leave out classes with fewer images than that.", "data", _DATA, least=1
     )
@@ -94,11 +97,14 @@ class Settings:
     )
     embedding_dim: int | None = setting(
         None,
-        "Size of a linear projection before the embedding, if any.",
+        "Size of a projection before the embedding, if any.",
         "model",
         _ENCODER,
         least=1,
         search=(None, 128),
+    )
+    embedding_layers: int = setting(
+        1, "Layers of that projection, 2 with a ReLU between.", "model", _ENCODER, least=1, most=2
     )
     feature_normalization: str | None = setting(
         "layer",
@@ -116,11 +122,7 @@ class Settings:
     )
     freeze_backbone: bool = setting(False, "Train the heads alone.", "training", _ENCODER)
     unfreeze_last: int | None = setting(
-        None,
-        "Train the heads and that many last blocks or layers alone.",
-        "training",
-        _ENCODER,
-        least=1,
+        None, "Train the heads and that many last blocks alone.", "training", _ENCODER, least=1
     )
 
     loss: str = setting(
@@ -133,7 +135,7 @@ class Settings:
         _LOSS,
         least=0,
         most=1,
-        search=Range(0.1, 0.9),
+        search=Range(0.05, 0.95),
     )
     contrastive_schedule: str = setting(
         "constant",
@@ -188,11 +190,7 @@ class Settings:
         search=(32, 64, 128),
     )
     images_per_class: int | None = setting(
-        None,
-        "Images of each class in a batch; shuffled if not given.",
-        "training",
-        _TRAINING,
-        least=2,
+        None, "Images of each class in a batch, if not shuffled.", "training", _TRAINING, least=2
     )
     optimizer: str = setting(
         "adamw",

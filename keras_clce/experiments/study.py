@@ -2,28 +2,35 @@
 
 import dataclasses
 import time
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import sklearn.model_selection
-
 from keras_clce.data.catalog import get_spec
 from keras_clce.experiments import fitted
-from keras_clce.experiments.announce import announce, announce_fits, conclude, draw_views, tell
+from keras_clce.experiments.announce import (
+    announce,
+    announce_fits,
+    compared_in_words,
+    conclude,
+    draw_views,
+    from_to,
+    tell,
+)
 from keras_clce.experiments.devices import Devices
 from keras_clce.experiments.errors import told
+from keras_clce.experiments.forecast import Progress, Work, duration, time_run
+from keras_clce.experiments.grid import Grid, GridPoint, Layout, as_grids, plan_of, points_of
 from keras_clce.experiments.protocols import PROTOCOLS
-from keras_clce.experiments.protocols.base import loading_options
 from keras_clce.experiments.records import Records
-from keras_clce.experiments.resolved import run_settings, unread_settings
+from keras_clce.experiments.resolved import run_settings
 from keras_clce.experiments.rules import check_run, check_settings
 from keras_clce.experiments.run import make_run
+from keras_clce.experiments.run_groups import KEPT_BYTES, RunGroup, group_by_data
 from keras_clce.experiments.settings import Settings, fields
 from keras_clce.experiments.training import FROZEN, Run
-from keras_clce.losses import LOSSES
-from keras_clce.runs import RunFolder
+from keras_clce.report.names import count_of
+from keras_clce.runs import Record, RunFolder, StudyPlan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +43,9 @@ class Study:
 
     Args:
         name: Name of the study, which becomes a folder.
-        vary: Values to try, by the name of the setting; the grid of all. Defaults to `None`:
+        vary: Values to try, by the name of the setting; the grid of all. Or several such grids, as
+            scikit-learn's `ParameterGrid` takes them; a `"label"` in one names its runs in place of
+            what it sets to one value. Points of the same settings are one run. Defaults to `None`:
             `{"loss": ["ce", "clce"]}`, or what a frozen encoder leaves to train.
         seeds: Seeds of each point of the grid. Defaults to `(0,)`.
         settings: All other settings. Defaults to `None`, those of `Settings()`.
@@ -45,6 +54,8 @@ class Study:
             to `False`.
         given: Names of settings that a run that goes on must have too; those that differ from
             their defaults if `None`, the default.
+        layout: How the study is shown. Defaults to `Layout()`: along the numbers that vary.
+        notes: What the plan says beside the rest, by its subject. Defaults to nothing.
 
     Raises:
         ValueError: If a setting is not known or out of range, or a run could not train.
@@ -59,12 +70,14 @@ class Study:
     """
 
     name: str
-    vary: Mapping[str, Sequence[Any]] | None = None
+    vary: Grid | Sequence[Grid] | None = None
     seeds: Sequence[int] = (0,)
     settings: Settings | None = None
     protocol: str | None = None
     frozen: bool = False
     given: Collection[str] | None = None
+    layout: Layout = dataclasses.field(default_factory=Layout)
+    notes: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         settings = self.settings or Settings()
@@ -93,12 +106,6 @@ class Study:
             ("given", frozenset(given)),
         ):
             object.__setattr__(self, name, value)
-        unknown = [n for n in self.vary or () if n not in fields() or n == "seed"]
-        if unknown:
-            raise ValueError(
-                "`vary` must name settings, which `Settings.describe()` lists, and no seed, which "
-                f"`seeds` is for. Received: vary of {', '.join(unknown)}"
-            )
         for settings, _ in self._points():
             check_run(settings)
 
@@ -153,67 +160,130 @@ class Study:
         with told(ValueError, OSError):
             devices = Devices(self.settings)
             devices.print_in_first_process_alone()
-            groups = self._by_data(self._runs(resume))
-        records, number = [], 0
-        count = sum(len(runs) for runs in groups)
-        for runs in groups:
+            groups = self._load(self._runs(resume), show_views)
+            devices.wait()
+        runs = [run for group in groups for run in group.runs]
+        plans = self._plans(runs)
+        self._announce(groups, plans, devices, note, show_views)
+        progress = self._progress(groups, devices)
+        with told(ValueError, OSError):
+            plans = {home: plan.add_to(home) for home, plan in plans.items()}
+        records = []
+        for group in groups:
             with told(ValueError, OSError):
-                runs, dataset = self._load(runs, show_views)
-                devices.wait()
-            announce(runs, dataset, protocol, devices)
-            losses = dict.fromkeys(run.settings.loss for run in runs)
-            announce_fits(
-                self.settings,
-                runs,
-                tuple(losses) if self.vary is None else None,
-                dataset.train.num_examples,
-            )
-            if note:
-                tell("Paper", note)
-            home = runs[-1].folder.path.parent
-            tell("Results", str(home))
-            if show_views:
-                draw_views(dataset, runs[-1].settings, show_views, home / "views.png")
-            for run in runs:
-                number += 1
-                where = f"{run.name}, seed {run.settings.seed} -> {run.folder.path}"
-                print(f"\n[{number}/{count}] {where}", flush=True)
-                with told(ValueError):
-                    record = run.folder.record()
-                if record is not None and (record.is_tested or not run.settings.test):
-                    print("already finished")
-                    if record.is_tested and not run.settings.keep_checkpoint:
-                        run.folder.remove_checkpoint()
-                else:
-                    record = make_run(run, protocol, dataset, devices)
-                with told(OSError):
-                    devices.wait(run.folder.metrics)
-                print(protocol.line(record))
-                records.append(record)
-        records = Records(records, protocol)
+                dataset = group.dataset()
+            for run in group.runs:
+                records.append(self._make(run, dataset, devices, progress, len(runs)))
+            group.forget()
+        records = Records(records, protocol, plans)
         conclude(records, self.settings.label, protocol, time.perf_counter() - began)
         return records
 
+    def _make(
+        self, run: Run, dataset: Any, devices: Devices, progress: Progress, count: int
+    ) -> Record:
+        """The record of one run, which is made where it has not finished."""
+        protocol = PROTOCOLS[self.protocol]
+        where = f"[{progress.number + 1}/{count}] {run.name}, seed {run.settings.seed}"
+        time_of_all = progress.in_words() if count > 1 else ""
+        print(f"\n{' · '.join(filter(None, (where, time_of_all)))}")
+        print(f"-> {run.folder.path}", flush=True)
+        with told(ValueError):
+            record = finished(run)
+        if record is not None:
+            print("already finished")
+            if record.is_tested and not run.settings.keep_checkpoint:
+                run.folder.remove_checkpoint()
+        else:
+            progress.begin()
+            record = make_run(run, protocol, dataset, devices)
+        with told(OSError):
+            devices.wait(run.folder.metrics)
+        print(protocol.line(record))
+        progress.end()
+        return record
+
+    def _announce(
+        self,
+        groups: Sequence[RunGroup],
+        plans: Mapping[Path, StudyPlan],
+        devices: Devices,
+        note: str,
+        show_views: int,
+    ) -> None:
+        """Print the plan, and draw views where they are asked for."""
+        first, protocol = groups[0], PROTOCOLS[self.protocol]
+        runs = [run for group in groups for run in group.runs]
+        plan = next(iter(plans.values()))
+        compared = None if plan.compares_losses_alone else compared_in_words(plan)
+        others = [group.note for group in groups[1:]]
+        announce(runs, first.dataset(), protocol, devices, compared, others)
+        losses = dict.fromkeys(run.settings.loss for run in runs)
+        announce_fits(
+            self.settings,
+            first.runs,
+            tuple(losses) if self.vary is None else None,
+            first.sizes.train,
+        )
+        for what, text in self.notes.items():
+            tell(what, text)
+        if note:
+            tell("Paper", note)
+        for home in plans:
+            tell("Results", str(home))
+        if show_views:
+            drawn = {group.runs[-1].folder.path.parent: group for group in reversed(groups)}
+            for home, group in drawn.items():
+                settings = group.runs[-1].settings
+                draw_views(group.dataset(), settings, show_views, home / "views.png")
+
+    def _progress(self, groups: Sequence[RunGroup], devices: Devices) -> Progress:
+        """The time of the runs that are left, which is told where there are several."""
+        works: list[Work | None] = []
+        left = []
+        for group in groups:
+            for run in group.runs:
+                with told(ValueError):
+                    is_left = finished(run) is None
+                    done = len(run.folder.read_history()) if is_left else 0
+                works.append(Work.of(run, group.sizes, done) if is_left else None)
+                left += [(group, run)] if is_left and not run.is_frozen else []
+        speed = None
+        # Processes that train together would have to time together.
+        if len(left) > 1 and not self.settings.quick and self.settings.num_processes == 1:
+            group, run = left[0]
+            speed = time_run(run, group.dataset(), devices)
+        progress = Progress(works, speed)
+        if speed is not None:
+            epochs = from_to([run.settings.trained_epochs for _, run in left])
+            text = f"about {duration(progress.ahead())} for {count_of(len(left), 'run')} of "
+            tell(
+                "Time",
+                f"{text}{epochs} {'epoch' if epochs == '1' else 'epochs'} ({speed.in_words})",
+            )
+        return progress
+
     def _points(self) -> Iterator[tuple[Settings, str]]:
         """Settings and name of each run but for the frozen encoder."""
-        grid = {name: list(values) for name, values in (self.vary or {}).items()}
-        if self.vary is None:
-            grid["loss"] = list(fitted.fit_losses(self.settings))
-        seen = set()
         for seed in self.seeds:
-            for point in sklearn.model_selection.ParameterGrid(grid):
-                loss = point.get("loss", self.settings.loss)
-                if loss in LOSSES:
-                    unread = unread_settings(loss)
-                    point = {n: value for n, value in point.items() if n not in unread}
-                settings = dataclasses.replace(self.settings, **point, seed=seed)
-                others = [
-                    f"{name}={_in_words(value)}" for name, value in point.items() if name != "loss"
-                ]
-                name = "-".join(filter(None, (settings.loss, settings.label, *others)))
-                if (name, seed) not in seen:
-                    seen.add((name, seed))
-                    yield settings, name
+            named = {point.run: point.settings for point in self._grid()}
+            for name, settings in named.items():
+                yield dataclasses.replace(settings, seed=seed), name
+
+    def _grid(self) -> list[GridPoint]:
+        vary = {"loss": fitted.fit_losses(self.settings)} if self.vary is None else self.vary
+        return points_of(as_grids(vary), self.settings, self.layout)
+
+    def _plans(self, runs: Sequence[Run]) -> dict[Path, StudyPlan]:
+        """What is compared, by the folder of the runs."""
+        homes: dict[Path, list[GridPoint]] = {}
+        for point in self._grid():
+            homes.setdefault(self.home(point.settings), []).append(point)
+        frozen = {run.folder.path.parent: run.name for run in runs if run.is_frozen}
+        return {
+            home: plan_of(self.name, points, self.layout, frozen.get(home))
+            for home, points in homes.items()
+        }
 
     def _runs(self, resume: bool) -> list[Run]:
         """The runs, in the settings that they go on with; refuses those that cannot begin."""
@@ -247,36 +317,44 @@ class Study:
             recorded |= {"loss": FROZEN, "seed": settings.seed}
         return Run(settings, folder, name, recorded, is_frozen)
 
-    def _by_data(self, runs: Sequence[Run]) -> list[list[Run]]:
-        """Runs that read the same data, together."""
-        groups = defaultdict(list)
-        for run in runs:
-            options = loading_options(run.settings)
-            groups[run.settings.dataset, *map(str, options.values())].append(run)
-        return list(groups.values())
-
-    def _load(self, runs: Sequence[Run], show_views: int) -> tuple[list[Run], Any]:
-        """The data of some runs, which fit it, or are refused."""
+    def _load(self, runs: Sequence[Run], show_views: int) -> list[RunGroup]:
+        """All runs with their data, which fit it, or are refused."""
         protocol = PROTOCOLS[self.protocol]
-        dataset = protocol.load(runs[0].settings)
+        groups, kept = group_by_data(runs, protocol), 0.0
+        for group in groups:
+            dataset = group.dataset()
+            group.runs = [self._fitted(run, dataset, show_views) for run in group.runs]
+            kept += group.num_bytes()
+            # The first is timed, and begins.
+            if kept > KEPT_BYTES and group is not groups[0]:
+                group.forget()
+        return groups
+
+    def _fitted(self, run: Run, dataset: Any, show_views: int) -> Run:
+        """A run in settings that fit its data, or are refused."""
         images = dataset.train.num_examples
-        fitting = []
-        for run in runs:
-            run.folder.check_data(dataset.split_note)
-            settings = fitted.fit_batch_size(run.settings, images, dataset.num_classes)
-            for name, value in (("batch_size", settings.batch_size), ("show_views", show_views)):
-                if value > images:
-                    raise ValueError(
-                        f"--{name} must be at most the number of training images, {images}. "
-                        f"Received: {name}={value}"
-                    )
-            if settings.images_per_class is not None:
-                dataset.train.check_balanced(settings.batch_size, settings.images_per_class)
-            protocol.check_data(settings, dataset)
-            fitting.append(self._run(settings, run.name, run.is_frozen))
-        return fitting, dataset
+        run.folder.check_data(dataset.split_note)
+        settings = fitted.fit_batch_size(run.settings, images, dataset.num_classes)
+        for name, value in (("batch_size", settings.batch_size), ("show_views", show_views)):
+            if value > images:
+                raise ValueError(
+                    f"--{name} must be at most the number of training images, {images}. "
+                    f"Received: {name}={value}"
+                )
+        if settings.images_per_class is not None:
+            dataset.train.check_balanced(settings.batch_size, settings.images_per_class)
+        PROTOCOLS[self.protocol].check_data(settings, dataset)
+        return self._run(settings, run.name, run.is_frozen)
 
 
-def _in_words(value):
-    text = f"{value:g}" if isinstance(value, float) else str(value)
-    return text.replace("/", "_").replace(" ", "")
+def finished(run: Run) -> Record | None:
+    """The record of a run that has nothing left to do; `None` where it is to be made, or tested.
+
+    Args:
+        run: The run.
+
+    Raises:
+        ValueError: If a file of its folder is damaged.
+    """
+    record = run.folder.record()
+    return record if record is not None and (record.is_tested or not run.settings.test) else None

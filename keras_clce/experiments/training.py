@@ -83,6 +83,7 @@ def build_model(settings: Settings, dataset: ImageDataset | FewShotDataset) -> C
         image_size=shown.image_size,
         weights=settings.weights,
         embedding_dim=settings.embedding_dim,
+        embedding_layers=settings.embedding_layers,
         stochastic_depth=settings.stochastic_depth,
         remat=settings.remat,
         feature_normalization=settings.feature_normalization,
@@ -94,6 +95,84 @@ def build_model(settings: Settings, dataset: ImageDataset | FewShotDataset) -> C
     if settings.freeze_backbone:
         model.backbone.trainable = False
     return model
+
+
+def steps_per_epoch(settings: Settings, images: int) -> int:
+    """How many steps an epoch has.
+
+    Args:
+        settings: The settings, with a batch size.
+        images: Number of training images.
+
+    Returns:
+        Their number, small in a quick run.
+
+    Example:
+    ```python
+    steps_per_epoch(Settings(batch_size=64), images=1259)  # 19
+    ```
+    """
+    steps = images // settings.batch_size
+    return min(steps, QUICK_BATCHES) if settings.quick else steps
+
+
+def compile_model(model: CLCEModel, settings: Settings, images: int) -> None:
+    """Give a model its optimizer and its loss.
+
+    Args:
+        model: What `build_model` gave.
+        settings: The settings, with a batch size and a warm-up.
+        images: Number of training images, from which the schedule of the learning rate follows.
+
+    Example:
+    ```python
+    compile_model(model, Settings(batch_size=64, warmup_epochs=1.0), images=1259)
+    ```
+    """
+    steps = steps_per_epoch(settings, images)
+    model.compile(
+        optimizer=build_optimizer(
+            settings.optimizer,
+            learning_rate(settings),
+            settings.weight_decay,
+            total_steps=settings.trained_epochs * steps,
+            warmup_steps=0 if settings.quick else int(settings.warmup_epochs * steps),
+            variables=model.trainable_variables,
+            layer_decay=settings.layer_decay,
+            global_clipnorm=settings.clip_norm,
+            ema_momentum=settings.ema_momentum,
+        ),
+        loss=build_loss(settings),
+        metrics=["accuracy"],
+        gradient_cache_size=settings.gradient_cache_size,
+    )
+
+
+def training_views(
+    settings: Settings,
+    dataset: ImageDataset | FewShotDataset,
+    devices: Devices,
+    first_epoch: int = 0,
+) -> Iterable:
+    """The views that some settings train on, without end.
+
+    Args:
+        settings: The settings.
+        dataset: The data.
+        devices: The devices that share a batch.
+        first_epoch: Epoch to begin with. Defaults to 0.
+
+    Returns:
+        A `tf.data.Dataset` of pairs of views and labels.
+    """
+    return dataset.train.view_pairs(
+        settings.batch_size,
+        settings.augmentation,
+        settings.seed,
+        initial_epoch=first_epoch,
+        images_per_class=settings.images_per_class,
+        share=devices.share(),
+    )
 
 
 def train(
@@ -122,28 +201,10 @@ def train(
     """
     settings, folder = run.settings, run.folder
     keras.utils.set_random_seed(settings.seed)
-    steps = dataset.train.num_examples // settings.batch_size
-    if settings.quick:
-        steps = min(steps, QUICK_BATCHES)
     epochs = settings.trained_epochs
     with told(ValueError, OSError):
         model = build_model(settings, dataset)
-    model.compile(
-        optimizer=build_optimizer(
-            settings.optimizer,
-            learning_rate(settings),
-            settings.weight_decay,
-            total_steps=epochs * steps,
-            warmup_steps=0 if settings.quick else int(settings.warmup_epochs * steps),
-            variables=model.trainable_variables,
-            layer_decay=settings.layer_decay,
-            global_clipnorm=settings.clip_norm,
-            ema_momentum=settings.ema_momentum,
-        ),
-        loss=build_loss(settings),
-        metrics=["accuracy"],
-        gradient_cache_size=settings.gradient_cache_size,
-    )
+    compile_model(model, settings, dataset.train.num_examples)
     checkpoint = RunCheckpoint(folder.checkpoint, monitor)
     first_epoch = checkpoint.restore(model)
     if first_epoch:
@@ -159,18 +220,10 @@ def train(
     if settings.ema_momentum is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights())
     if first_epoch < epochs:
-        views = dataset.train.view_pairs(
-            settings.batch_size,
-            settings.augmentation,
-            settings.seed,
-            initial_epoch=first_epoch,
-            images_per_class=settings.images_per_class,
-            share=devices.share(),
-        )
         with told(FloatingPointError):
             model.fit(
-                views,
-                steps_per_epoch=steps,
+                training_views(settings, dataset, devices, first_epoch),
+                steps_per_epoch=steps_per_epoch(settings, dataset.train.num_examples),
                 epochs=epochs,
                 initial_epoch=first_epoch,
                 validation_data=None if validation is None else batches(validation, settings),

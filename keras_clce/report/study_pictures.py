@@ -86,6 +86,9 @@ def _draw_curves(plan, results, measures):
             axes.set_title(panel, fontsize=10)
             axes.grid(alpha=0.3)
             _scale(axes, ticks)
+        # Across two seeds an interval may be wider than all that accuracy can be.
+        low, high = row[0].get_ylim()
+        row[0].set_ylim(max(low, 0), min(high, 100))
     for axes in grid[-1]:
         axes.set_xlabel(IN_WORDS.get(axis, axis))
     figure.legend(
@@ -115,6 +118,8 @@ def _curve(axes, results, measure, axis, colour, shift, ticks):
             mean, half = _mean_and_half(one, measure)
             if not np.isnan(half):
                 axes.axhspan(mean - half, mean + half, color=colour, alpha=0.12, linewidth=0)
+            if axis == "contrastive_weight" and one.loss == "ce":
+                axes.plot(0, mean, "o", color=colour, markersize=4)
             yield axes.axhline(mean, color=colour, linestyle="--")
 
 
@@ -253,6 +258,8 @@ def _draw_arms(plan, results, measures):
         axes.set_title(", ".join(filter(None, (panel, measures[measure]))), fontsize=10)
         axes.set_xlabel("accuracy, %")
         axes.grid(alpha=0.3)
+        low, high = axes.get_xlim()
+        axes.set_xlim(max(low, 0), min(high, 100))
     grid[0].set_yticks(range(len(rows)), rows)
     grid[0].set_ylim(len(rows) - 0.5, -0.5)
     return figure

@@ -107,12 +107,19 @@ def study_answer(plan: StudyPlan, records: Sequence[Record], baseline: str = "ce
     ```
     """
     measures = measures_of(records)
+    results = study_results(plan, records, baseline)
+
+    def beside(one):
+        """The baseline's validation accuracy, which may be higher."""
+        values = [of.values(None) for of in results if of.point is one.baseline]
+        return f"; `{one.baseline}` {_mean(values[0])} %" if values and len(values[0]) else ""
+
     sentences = []
-    for one in study_results(plan, records, baseline):
+    for one in results:
         if not one.is_best:
             continue
         where = f"{one.point.panel}: " if one.point.panel else ""
-        picked = f"{where}validation picks `{one.point}` ({_mean(one.values(None))} %)"
+        picked = f"{where}validation picks `{one.point}` ({_mean(one.values(None))} %{beside(one)})"
         tested = [
             f"{name} {_mean(one.values(measure))} %{_versus(one, measure)}"
             for measure, name in measures.items()

@@ -132,6 +132,7 @@ def loading_options(settings: Settings) -> Mapping[str, Any]:
         "data_dir": settings.data_dir,
         "split_seed": settings.split_seed,
         "limit_examples": settings.limit_examples,
+        "limit_per_class": settings.limit_per_class,
         "strict": settings.strict,
         "drop_small_classes": settings.drop_small_classes,
     }
