@@ -1,6 +1,7 @@
 """Pictures of few-shot runs: accuracy of each loss, and one task."""
 
 import textwrap
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from keras_clce.report.pictures import new_figure, save_figure
 from keras_clce.report.tables import percent
 
 _MOST_CLASSES, _MOST_SUPPORT, _MOST_QUERIES = 10, 5, 8
+_CELL = 0.85
 
 
 def plot_few_shot(runs: Sequence[Run], path: Path) -> None:
@@ -136,12 +138,13 @@ def plot_task(
     shown = support[:_MOST_CLASSES, :_MOST_SUPPORT], queries[:_MOST_CLASSES, :_MOST_QUERIES]
     rows, shots, columns = len(shown[0]), shown[0].shape[1], shown[1].shape[1]
     gap = 0.35
-    figure = new_figure(figsize=(0.85 * (shots + columns + gap) + 1.1, 0.98 * rows + 0.7))
+    left = 0.15 + max(_text_width(name, 9) for name in names[:rows])
+    figure = new_figure(figsize=(_CELL * (shots + columns + gap) + left + 0.05, 0.98 * rows + 0.7))
     grid = figure.add_gridspec(
         rows,
         shots + 1 + columns,
         width_ratios=[1] * shots + [gap] + [1] * columns,
-        **_margins(figure, left=1.05, right=0.05, top=0.55, bottom=0.22),
+        **_margins(figure, left=left, right=0.05, top=0.55, bottom=0.22),
         wspace=0.08,
         hspace=0.3,
     )
@@ -160,12 +163,38 @@ def plot_task(
                 good = right[row, column - shots]
                 colour = "tab:green" if good else "tab:red"
                 axes.spines[:].set(color=colour, linewidth=2.5)
-                text = "✓" if good else f"✗ {names[predicted[row, column - shots]]}"
-                axes.set_xlabel(text, color=colour, fontsize=7, labelpad=2)
+                taken_for = names[predicted[row, column - shots]]
+                text, size = ("✓", 7) if good else _fitted(f"✗ {taken_for}", _CELL)
+                axes.set_xlabel(text, color=colour, fontsize=size, labelpad=2)
     queries = count_of(right.size, "query", "queries")
     count = f"{right.sum()} of {queries} right in this task"
     figure.suptitle(f"{title}: {count}", fontsize=10, y=1 - 0.08 / figure.get_figheight(), va="top")
     save_figure(figure, path, dpi=100)
+
+
+def _fitted(text: str, width: float) -> tuple[str, float]:
+    """A text and its font size that keep to a width in inches: smaller first, then shorter."""
+    for size in (7, 6.25, 5.5):
+        if _text_width(text, size) <= width:
+            return text, size
+    while len(text) > 3 and _text_width(f"{text}…", size) > width:
+        text = text[:-1].rstrip("…")
+    return f"{text}…", size
+
+
+def _text_width(text: str, size: float) -> float:
+    """Width of a text in inches."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    with warnings.catch_warnings():
+        # A letter that the font lacks is warned of where it is drawn.
+        warnings.simplefilter("ignore")
+        width, _, _ = text_to_path.get_text_width_height_descent(
+            printable_text(text), FontProperties(size=size), ismath=False
+        )
+    # Letters are drawn on whole pixels, which makes them up to a tenth wider.
+    return 1.1 * width / 72
 
 
 def _margins(figure, left, right, top, bottom):

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy import stats
 
@@ -132,3 +133,27 @@ def test_task_picture_marks_what_is_right(tmp_path, monkeypatch):
     assert labels[7] == f"✗ {'c' * 14}…"
     colours = [axes.spines["top"].get_edgecolor() for axes in figure.axes]
     assert (colours[1] == colours[2]) and colours[1] != colours[3]
+
+
+@pytest.mark.parametrize("letter", ["W", "m", "i"])
+def test_names_fit_beside_and_below_the_images(tmp_path, monkeypatch, letter):
+    images = np.zeros((2, 1, 8, 8, 3))
+    names = [letter * 15, letter * 14 + "x"]
+    predicted = np.array([[1], [0]])
+    path = tmp_path / "task.png"
+    figure = drawn(monkeypatch, plot_task, images, images, predicted, names, "run", path)
+    renderer = FigureCanvasAgg(figure).get_renderer()
+    width, height = figure.canvas.get_width_height()
+    assert [axes.get_ylabel() for axes in figure.axes[::2]] == names
+    for axes in figure.axes:
+        for label in (axes.yaxis.label, axes.xaxis.label):
+            if not label.get_text():
+                continue
+            axes.draw(renderer)
+            box = label.get_window_extent(renderer)
+            assert box.x0 >= 0 and box.x1 <= width and box.y0 >= 0 and box.y1 <= height
+        if axes.get_xlabel():
+            # Below its own image, with the hair's breadth that a wider one is drawn with.
+            below = axes.xaxis.label.get_window_extent(renderer)
+            assert below.width <= 1.06 * axes.get_window_extent(renderer).width
+            assert axes.get_xlabel().startswith(f"✗ {letter * 4}")
