@@ -63,7 +63,7 @@ _OF_PAIRS = {
     "overlap": "overlap,\nlower is better",
     "auroc": "AUROC,\nhigher is better",
 }
-_MEANINGS = (
+MEANINGS = (
     "Isotropy score: smallest over largest value of the partition function Σ exp(c · v) over the "
     "eigenvectors c of VᵀV (Mu and Viswanath 2018); 1 is a cloud without a preferred direction.",
     "Alignment: mean squared distance of two examples of one class. Uniformity: log of the mean of "
@@ -91,6 +91,24 @@ def embedding_table(study: Numbers) -> str:
     embedding_table(study).split()[-3:]  # ["higher", "0.430", "0.910"]
     ```
     """
+    return "\n\n".join(format_table(header, rows) for header, rows in embedding_cells(study))
+
+
+def embedding_cells(study: Numbers) -> list[tuple[list[str], list[list[str]]]]:
+    """The cells of `embedding_table`.
+
+    Args:
+        study: Content of an `embeddings.json`.
+
+    Returns:
+        Header and rows of each table.
+
+    Example:
+    ```python
+    study = {"models": {"ce": {"isotropy": 0.43}, "clce": {"isotropy": 0.91}}}
+    embedding_cells(study)[0][0]  # ["measure", "better", "ce", "clce"]
+    ```
+    """
     models = study["models"]
     votes = dict.fromkeys(k for one in models.values() for k in one.get("nearest_neighbor", {}))
     measures = [
@@ -106,7 +124,7 @@ def embedding_table(study: Numbers) -> str:
         for measure in measures
         if any(measure.of(model) is not None for model in models.values())
     ]
-    tables = [format_table(["measure", "better", *models], rows)]
+    tables = [(["measure", "better", *models], rows)]
     kinds = dict.fromkeys(kind for one in models.values() for kind in one.get("cosines", {}))
     pairs = [
         [
@@ -118,8 +136,8 @@ def embedding_table(study: Numbers) -> str:
         for first, (name, model) in _first(models.items())
     ]
     if pairs:
-        tables.append(format_table(["\npairs of", "\nmodel", *_OF_PAIRS.values()], pairs))
-    return "\n\n".join(tables)
+        tables.append((["\npairs of", "\nmodel", *_OF_PAIRS.values()], pairs))
+    return tables
 
 
 def embedding_answer(study: Numbers) -> str:
@@ -217,7 +235,7 @@ def embedding_page(study: Numbers, pictures: Mapping[str, str], notes: Sequence[
         wrapped(paper_isotropy(study.get("dataset"))),
         "\n".join(
             textwrap.fill(line, TEXT_WIDTH, initial_indent="- ", subsequent_indent="  ")
-            for line in _MEANINGS
+            for line in MEANINGS
         ),
         "\n".join(f"- {line}" for line in notes),
     ]

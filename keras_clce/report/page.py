@@ -14,9 +14,11 @@ from keras_clce.report.markup import to_html
 from keras_clce.report.names import count_of, run_title
 from keras_clce.report.provenance import Command
 from keras_clce.report.sections import section_blocks
+from keras_clce.report.study_blocks import embedding_sections
 from keras_clce.runs import Record, find_records
 
 MAX_BYTES = 3_000_000
+_MOST_NAMED = 5
 
 
 def write_report(
@@ -78,6 +80,9 @@ def write_report(
             zip(groups, titles, strict=True), start=1
         )
     ]
+    studied, damaged = embedding_sections(runs)
+    sections += studied
+    left_out += damaged
     if left_out:
         sections.append(Section("Left out", [Items(left_out, "paths")], "left-out"))
     about = f"{count_of(len(records), 'finished run')} below `{runs}`"
@@ -173,6 +178,7 @@ def readable_runs(runs: Path, include_quick: bool) -> tuple[list[Record], list[s
     records, others = find_records(runs)
     left_out = [reason for _, reason in others]
     readable, quick = [], 0
+    untested: dict[Path, list[Record]] = {}
     for record in records:
         try:
             curves_by_name([record])
@@ -180,11 +186,16 @@ def readable_runs(runs: Path, include_quick: bool) -> tuple[list[Record], list[s
             left_out.append(f"{record.folder} has settings that its loss does not take: {error}")
             continue
         if not record.is_tested:
-            left_out.append(f"{record.folder} was not tested")
+            untested.setdefault(record.folder.parent, []).append(record)
         elif record.quick and not include_quick:
             quick += 1
         else:
             readable.append(record)
+    for home, members in untested.items():
+        # A search leaves many.
+        few = [f"{record.folder} was not tested" for record in members]
+        many = [f"{len(members)} runs in {home} were not tested"]
+        left_out += few if len(few) <= _MOST_NAMED else many
     if quick:
         shown = "it is" if quick == 1 else "they are"
         left_out.append(f"{count_of(quick, 'quick run')}: with --include_quick {shown} reported")

@@ -26,6 +26,7 @@ from keras_clce.report.few_shot_tables import (
 from keras_clce.report.names import by_name, run_title
 from keras_clce.report.pictures import drawing
 from keras_clce.report.provenance import Command, runs_details, settings_table
+from keras_clce.report.study_blocks import study_blocks
 from keras_clce.report.transfer_tables import summary_cells, transfer_answer
 from keras_clce.report.verdicts import Verdict, capitalized
 from keras_clce.runs.record import Record
@@ -63,9 +64,14 @@ def section_blocks(
     ```
     """
     settings = settings_table(records)
+    study, tables = study_blocks(records, output, number), _tables(records)
+    if any(isinstance(block, Table) for block in study):
+        tables = [*study, Details("Results of every loss with its settings", tables)]
+    else:
+        tables = [*study, *tables]
     return [
         *_answer(records, comparisons, found),
-        *_tables(records),
+        *tables,
         *paper_blocks(records),
         *_pictures(records, output, number),
         *([settings] if settings else []),
