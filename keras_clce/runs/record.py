@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from keras_clce.runs.damage import how_to_make_again
+from keras_clce.runs.predictions import Predictions, read_predictions
 
 _NUMBER = (int, float)
 _TRANSFER_METRICS = {
@@ -128,6 +129,17 @@ class Record:
     def name(self) -> str:
         """Name of the run in tables and pictures, as `run_name` gives it."""
         return run_name(self.metrics)
+
+    @property
+    def predictions(self) -> Predictions | None:
+        """What the model predicted on the test images, read from the folder.
+
+        `None` after few-shot tasks, and of runs of earlier versions that did not keep it.
+
+        Raises:
+            ValueError: If the file is damaged.
+        """
+        return read_predictions(self.folder / "predictions.npz")
 
     def task_accuracies(self, kind: str) -> np.ndarray:
         """Read the accuracy on each few-shot task.

@@ -18,6 +18,7 @@ import numpy as np
 from keras_clce import backend
 from keras_clce.files import write_atomically, write_json
 from keras_clce.runs.damage import how_to_make_again, misfits, read_object
+from keras_clce.runs.predictions import read_predictions
 from keras_clce.runs.record import Record, kinds_of_config, kinds_of_metrics
 from keras_clce.runs.software import git_commit, package_versions
 
@@ -32,8 +33,8 @@ _WITHOUT_CONFIG = "Bring it back from a copy, or delete the folder to start anew
 class RunFolder:
     """Files of one run: `config.json`, `history.csv`, `checkpoint/`, `metrics.json`, `model.keras`.
 
-    After a contrastive loss alone there is `probe.npz` too, after a few-shot run `few_shot.npz` and
-    `task.png`.
+    After a test on the same classes there is `predictions.npz` too, after a contrastive loss alone
+    `probe.npz`, after a few-shot run `few_shot.npz` and `task.png`.
 
     Args:
         path: The folder; created by `start`.
@@ -53,6 +54,7 @@ class RunFolder:
         self.checkpoint = self.path / "checkpoint"
         self.model = self.path / "model.keras"
         self.curves = self.path / "curves.png"
+        self.predictions = self.path / "predictions.npz"
         self.probe = self.path / "probe.npz"
         self.few_shot = self.path / "few_shot.npz"
         self.task = self.path / "task.png"
@@ -219,6 +221,7 @@ class RunFolder:
         record = Record(self.path, settings, metrics, self.read_history())
         for kind in metrics.get("few_shot", ()):
             record.task_accuracies(kind)
+        read_predictions(self.predictions)
         return record
 
     def write_metrics(self, metrics: Mapping[str, Any], settings: Mapping[str, Any]) -> None:

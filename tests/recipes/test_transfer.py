@@ -19,6 +19,7 @@ from keras_clce.evaluate import top_k_accuracy
 from keras_clce.experiments.protocols import transfer as protocol
 from keras_clce.experiments.resolved import learning_rate, run_settings
 from keras_clce.losses import LOSSES
+from keras_clce.runs import RunFolder
 from keras_clce.train.callbacks import RunCheckpoint
 
 study = functools.partial(recipe_runs.study, "transfer")
@@ -36,7 +37,7 @@ def test_every_loss_leaves_a_whole_run_folder(tiny_backbone, tmp_path, capsys):
         folder = home / f"{loss}-seed0"
         names = {path.name for path in folder.iterdir()}
         expected = {"config.json", "history.csv", "metrics.json", "model.keras"}
-        expected |= {"curves.png", ".lock", ".process"} | (
+        expected |= {"predictions.npz", "curves.png", ".lock", ".process"} | (
             {"probe.npz"} if loss == "supcon" else set()
         )
         assert names == expected
@@ -93,6 +94,12 @@ def test_saved_model_repeats_the_reported_accuracy(tiny_backbone, tmp_path):
     assert metrics["test"]["examples"] == len(labels)
     assert metrics["test"]["top1"] == pytest.approx(np.mean(outputs["logits"].argmax(1) == labels))
     assert metrics["test"]["top5"] == top_k_accuracy(labels, outputs["logits"], 5)
+    predictions = RunFolder(only(tmp_path / "runs", "metrics.json").parent).record().predictions
+    np.testing.assert_array_equal(predictions.labels, labels)
+    # Rounding may decide between two classes that are all but equal.
+    assert np.mean(predictions.classes == outputs["logits"].argmax(1)) > 0.99
+    top = outputs["probabilities"].max(1)
+    np.testing.assert_allclose(predictions.probabilities, top, atol=1e-5)
 
 
 def test_losses_see_the_same_views_and_start(tiny_backbone, tmp_path, monkeypatch):

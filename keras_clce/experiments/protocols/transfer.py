@@ -21,12 +21,13 @@ from keras_clce.report import (
     validation_table,
     wrapped,
 )
+from keras_clce.runs import Predictions
 from keras_clce.train import CLCEModel
 
 # Searching every training image for each test image takes memory in proportion to both.
 NEAREST_NEIGHBOR_LIMIT = 60_000
 # (labels, outputs of the model) of a split.
-Predictions = tuple[np.ndarray, dict[str, np.ndarray]]
+Outputs = tuple[np.ndarray, dict[str, np.ndarray]]
 
 
 class Transfer(Protocol):
@@ -79,7 +80,8 @@ class Transfer(Protocol):
             }
         }
         if settings.test:
-            metrics["test"] = _test_accuracy(model, dataset, train, probe, settings)
+            metrics["test"], predictions = _test(model, dataset, train, probe, settings)
+            predictions.write(run.folder.predictions)
         return Evaluation(metrics)
 
     def line(self, record) -> str:
@@ -109,7 +111,7 @@ class Transfer(Protocol):
 
 
 def _fit_probe(
-    model: CLCEModel, dataset: ImageDataset, train: Predictions, settings: Settings
+    model: CLCEModel, dataset: ImageDataset, train: Outputs, settings: Settings
 ) -> tuple[Any, float]:
     """A linear classifier of the embeddings, and its validation accuracy."""
     train_labels, outputs = train
@@ -118,13 +120,13 @@ def _fit_probe(
     return probe, float(probe.score(validation["embedding"], labels))
 
 
-def _test_accuracy(
+def _test(
     model: CLCEModel,
     dataset: ImageDataset,
-    train: Predictions | None,
+    train: Outputs | None,
     probe: Any,
     settings: Settings,
-) -> dict:
+) -> tuple[dict[str, Any], Predictions]:
     """Accuracy on the test split of the classifier, or of a linear probe, and of 1-NN."""
     labels, outputs = _predict(model, dataset.test, settings)
     scores = outputs["probabilities"]
@@ -137,15 +139,16 @@ def _test_accuracy(
     if probe is not None:
         scores = np.zeros_like(scores)
         scores[:, probe.classes_] = probe.predict_proba(outputs["embedding"])
-    return {
+    accuracies = {
         "top1": top_k_accuracy(labels, scores),
         "top5": top_k_accuracy(labels, scores, k=5),
         "nearest_neighbor": nearest,
         "examples": len(labels),
     }
+    return accuracies, Predictions.of(labels, scores)
 
 
-def _predict(model: CLCEModel, split: ImageSplit, settings: Settings) -> Predictions:
+def _predict(model: CLCEModel, split: ImageSplit, settings: Settings) -> Outputs:
     """Labels and outputs of a split's images."""
     data = batches(split, settings)
     labels = np.concatenate([np.asarray(batch) for _, batch in data])
