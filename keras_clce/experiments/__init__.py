@@ -8,12 +8,14 @@ __all__ = [
     "Records",
     "Settings",
     "Study",
+    "Tuning",
     "command_of",
+    "embedding_command",
     "embedding_study",
     "in_one_line",
     "run_one",
     "study_command",
-    "without_start_up_messages",
+    "tune_command",
 ]
 
 _MODULES = {
@@ -24,12 +26,12 @@ _MODULES = {
     "Study": "study",
     "Tuning": "tuning",
     "command_of": "again",
+    "embedding_command": "embeddings_command",
     "embedding_study": "embeddings",
     "in_one_line": "errors",
     "run_one": "run",
     "study_command": "command",
     "tune_command": "tuning_command",
-    "without_start_up_messages": "command",
 }
 
 

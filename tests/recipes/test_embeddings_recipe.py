@@ -61,7 +61,7 @@ def test_files_become_numbers_a_page_and_pictures(files, tmp_path, capsys):
         (["x"], "Unexpected arguments: x"),
         (["--split=novel"], "flag --split=novel: value should be one of"),
         (["--tsne_images=1"], "flag --tsne_images=1"),
-        (["--models=x.keras", "--names=a,b"], "--names=a,b: must be as many as models"),
+        (["--models=x.keras", "--names=a,b"], "--names=a,b: must be 1 different ones"),
         ([], "`models` or `embeddings` must name at least one"),
         (["--models=x.keras"], "'x.keras', which is no file"),
     ],
