@@ -154,6 +154,8 @@ class Tuning:
             )
         import_module("keras_tuner", "Tuning", '"keras-clce[tune]"')
         losses = fitted.fit_losses(settings) if self.losses is None else tuple(self.losses)
+        if not losses or len(set(losses)) != len(losses):
+            raise ValueError(f"`losses` must be different names. Received: losses={losses}")
         study = Study(self.name, {"loss": losses}, (settings.seed,), settings, self.protocol)
         for name, value in (
             ("settings", settings),

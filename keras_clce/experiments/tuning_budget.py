@@ -54,7 +54,8 @@ class Budget:
             return used + epochs <= self.trials * self.epochs
         over = [trial for trial in spent if trial.is_over]
         each = sum(t.seconds for t in over) / max(sum(t.epochs for t in over), 1)
-        return each * epochs < self.seconds_left(spent)
+        left = self.seconds_left(spent)
+        return left > 0 and each * epochs <= left
 
     def seconds_left(self, spent: Sequence[Trial]) -> float:
         """Time that is left, infinite where it is not limited.
@@ -139,6 +140,6 @@ class Clock(keras.callbacks.Callback):
             # The first epoch compiles, so that it tells nothing of the others.
             second, since = self._begun[1]
             needed = (now - since) / (epoch - second) * (self.params["epochs"] - epoch)
-        if now + needed >= self._began + self._left:
+        if now + needed > self._began + self._left:
             self.stopped(UNFINISHED)
             raise OutOfTime

@@ -5,11 +5,13 @@ import dataclasses
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import keras_tuner
+from sklearn.exceptions import ConvergenceWarning
 
 from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.tuning_budget import Budget
@@ -82,7 +84,12 @@ class Search:
         Raises:
             Exception: What `execute` raises.
         """
-        with contextlib.suppress(_Spent), tempfile.TemporaryDirectory() as scratch:
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(contextlib.suppress(_Spent))
+            stack.enter_context(warnings.catch_warnings())
+            # A Gaussian process of a few points has little to tell of its length scales.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            scratch = stack.enter_context(tempfile.TemporaryDirectory())
             if not self.space.where:
                 # An oracle without a space has nothing to propose.
                 self._attempt(0, {}, self.budget.epochs)
