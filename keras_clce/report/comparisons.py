@@ -179,7 +179,7 @@ TESTS_NOTE = (
 )
 
 
-def tests_cells(comparisons: Sequence[Comparison]) -> list[list[str]]:
+def cells_of_tests(comparisons: Sequence[Comparison]) -> list[list[str]]:
     """Rows of the table of all tests, whose header is `TESTS_HEADER`.
 
     Args:
@@ -191,7 +191,7 @@ def tests_cells(comparisons: Sequence[Comparison]) -> list[list[str]]:
     Example:
     ```python
     records, _ = find_records(Path("runs/transfer/digits/small_resnet"))
-    tests_cells(baseline_comparisons(records))[0][:4]  # ["top-1", "clce", "ce", "3"]
+    cells_of_tests(baseline_comparisons(records))[0][:4]  # ["top-1", "clce", "ce", "3"]
     ```
     """
     rows = []

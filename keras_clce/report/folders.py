@@ -12,7 +12,7 @@ from keras_clce.report.comparisons import (
     TESTS_HEADER,
     TESTS_NOTE,
     Comparison,
-    tests_cells,
+    cells_of_tests,
 )
 from keras_clce.report.few_shot_kinds import distinct_kinds
 from keras_clce.report.names import count_of, run_title
@@ -182,7 +182,7 @@ def _section(
     blocks.append(Table("Test accuracy in %, means over seeds ± 95 % interval", header, rows))
     tested = [comparison for comparison in comparisons if comparison.test is not None]
     if tested:
-        tests = Table("All tests", TESTS_HEADER, tests_cells(tested))
+        tests = Table("All tests", TESTS_HEADER, cells_of_tests(tested))
         blocks.append(Details("All tests", [tests, Text(TESTS_NOTE, "note")]))
     by_run = [
         [comparison.measure.replace("`", ""), str(seed), *(f"{100 * x:.2f}" for x in both)]

@@ -13,7 +13,7 @@ from keras_clce.report.comparisons import (
     TESTS_NOTE,
     Comparison,
     baseline_comparisons,
-    tests_cells,
+    cells_of_tests,
 )
 from keras_clce.report.curves import curves_by_name, plot_curves
 from keras_clce.report.few_shot_pictures import plot_few_shot
@@ -155,7 +155,7 @@ def _tests(records: Sequence[Record]) -> list[Block]:
     tested = [one for one in baseline_comparisons(records) if one.test is not None]
     if not tested:
         return []
-    table = Table("All tests of these runs against `ce`", TESTS_HEADER, tests_cells(tested))
+    table = Table("All tests of these runs against `ce`", TESTS_HEADER, cells_of_tests(tested))
     return [Details("All tests", [table, Text(TESTS_NOTE, "note")])]
 
 
