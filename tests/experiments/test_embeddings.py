@@ -232,6 +232,18 @@ def test_batches_of_chosen_images_have_one_size():
 
 
 @pytest.mark.any_backend
+def test_a_model_of_other_classes_is_told_of(tmp_path, capsys):
+    letters = clce_model(tuple("abcdefghij"))
+    options = {"dataset": "digits", "train_examples": 0, "quick": True, "output_dir": tmp_path}
+    embedding_study({"it": letters, "plain": encoder()}, tsne_classes=["1", "2"], **options)
+    notes = [line for line in capsys.readouterr().out.splitlines() if line[:5] == "Note:"]
+    assert notes == ["Note:     it was trained on other classes than those of digits"]
+    kept = read_embeddings(tmp_path / "quick" / "embeddings-it.npz")
+    # A quick look is at the classes of the pictures alone.
+    assert {*kept.labels} == {1, 2} and kept.train is None
+
+
+@pytest.mark.any_backend
 def test_a_draw_is_balanced_and_within_its_classes():
     split = load_dataset("digits", image_size=8).test
     drawn = Draw("test", seed=1).of(split, 40)
