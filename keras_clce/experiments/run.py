@@ -16,16 +16,17 @@ from keras_clce.runs import Record
 
 
 def run_one(settings: Settings, resume: bool = False) -> Record:
-    """Train and test one loss with one seed.
+    """Train one loss with one seed, and test it unless the settings say `test=False`.
 
     Args:
         settings: The settings, whose `loss` and `seed` are used; those that follow the data are
-            fitted.
+            fitted. Runs that differ in others need a `label` each, which names their folders.
         resume: Whether a run that was interrupted goes on, and a finished one is read. Defaults to
             `False`.
 
     Returns:
-        The record: settings, metrics and history of the run.
+        The record: settings, metrics and history of the run; `validation` is what chooses
+        settings, and all that there is without a test.
 
     Raises:
         ValueError: If the settings do not fit the data, or the folder holds a run already.
@@ -34,6 +35,19 @@ def run_one(settings: Settings, resume: bool = False) -> Record:
     ```python
     settings = Settings(backbone="encoder.keras", image_size=32, loss="ce", quick=True)
     run_one(settings).metrics["test"]["top1"]
+
+    # Any search can call it, Optuna's for one; the test split stays unread.
+    import optuna
+
+    def objective(trial):
+        temperature = trial.suggest_float("temperature", 0.05, 1.0, log=True)
+        name = f"trial-{trial.number}"
+        tried = {"loss": "clce", "temperature": temperature, "test": False, "label": name}
+        return run_one(dataclasses.replace(settings, **tried)).validation
+
+    study = optuna.create_study(direction="maximize")
+    study.optimize(objective, n_trials=1)
+    list(study.best_params)  # ["temperature"]
     ```
     """
     from keras_clce.experiments.study import Study
