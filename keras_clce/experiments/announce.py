@@ -1,5 +1,6 @@
 """What a study prints before and after its runs."""
 
+import shlex
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -193,3 +194,5 @@ def conclude(records: Records, label: str | None, protocol: Protocol, seconds: f
         if path.is_file():
             tell("Picture", str(path))
         tell("Runs", f"{home}   ({seconds:.0f} s in all)")
+        quick = " --include_quick" if records.read[0].quick else ""
+        tell("Report", f"python recipes/report.py --runs {shlex.quote(str(home))}{quick}")

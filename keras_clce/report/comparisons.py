@@ -1,5 +1,6 @@
 """Two kinds of runs side by side, seed by seed: the difference, and what every test says of it."""
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,17 +8,19 @@ from dataclasses import dataclass
 import numpy as np
 
 from keras_clce.evaluate import (
+    McNemarTest,
     PairedTTest,
     confidence_interval,
     detectable_difference,
     effect_size,
     holm_correction,
+    mcnemar_test,
     paired_t_test,
     sign_flip_p_value,
     wilcoxon_test,
 )
 from keras_clce.report.measures import Measure, chosen_name, tested_measures
-from keras_clce.report.names import Name, baseline_of
+from keras_clce.report.names import Name, baseline_of, by_name
 from keras_clce.report.tables import p_value, percent
 from keras_clce.runs.record import Record
 
@@ -36,6 +39,8 @@ class Comparison:
         first: Results of the first, fractions, `(seeds,)`, or one a task `(seeds, tasks)`.
         second: Those of the other.
         chosen: How either was chosen among several, in words. Defaults to nothing.
+        on_images: McNemar's test of two models on the images that both were tested on, of one seed.
+            Defaults to `None`.
 
     Example:
     ```python
@@ -52,6 +57,7 @@ class Comparison:
     first: np.ndarray
     second: np.ndarray
     chosen: str = ""
+    on_images: McNemarTest | None = None
 
     @functools.cached_property
     def by_seed(self) -> np.ndarray:
@@ -104,10 +110,16 @@ def clce_comparisons(records: Sequence[Record]) -> list[Comparison]:
     if ours is None or theirs is None:
         return []
     chosen = "; ".join(filter(None, (how, other_how)))
-    return [
-        _comparison(measure, ours, theirs, (IN_WORDS["clce"], IN_WORDS["ce"]), chosen)
+    names = (IN_WORDS["clce"], IN_WORDS["ce"])
+    found = [
+        _comparison(measure, ours, theirs, names, chosen)
         for measure in tested_measures(records)
         if ours in measure.results and theirs in measure.results
+    ]
+    groups = by_name(records)
+    return [
+        dataclasses.replace(one, on_images=_on_images(groups[ours], groups[theirs], one.seeds))
+        for one in found
     ]
 
 
@@ -216,6 +228,20 @@ def _comparison(
 ) -> Comparison:
     seeds, first, second = measure.pairs(ours, theirs)
     return Comparison(measure.name, *names, tuple(seeds), first, second, chosen)
+
+
+def _on_images(
+    ours: Sequence[Record], theirs: Sequence[Record], seeds: Sequence[int]
+) -> McNemarTest | None:
+    """McNemar's test of two models of one seed, where both have kept what they predicted."""
+    if len(seeds) != 1:
+        return None
+    first, second = (
+        next(run.predictions for run in runs if run.seed == seeds[0]) for runs in (ours, theirs)
+    )
+    if first is None or second is None or not np.array_equal(first.labels, second.labels):
+        return None
+    return mcnemar_test(first.labels, first.classes, second.classes)
 
 
 def _of_seeds(results):

@@ -189,8 +189,9 @@ def _verdict(comparison: Comparison, holm: float, tests: int) -> Verdict:
     return Verdict(
         "none",
         NO_DIFFERENCE,
-        f"{NO_DIFFERENCE}{among} ({points(mean, half, '+')} points, {with_seeds}, {told}); with "
-        f"{with_seeds} a difference below {least} points would not have been seen",
+        f"{NO_DIFFERENCE}{among} ({ours} minus {theirs}: {points(mean, half, '+')} points, "
+        f"{with_seeds}, {told}); with {with_seeds} a difference below {least} points would not "
+        "have been seen",
     )
 
 
@@ -200,14 +201,18 @@ def _of_one_seed(comparison):
     by = f" ({comparison.ours} is {points(abs(mean))} points {side} {comparison.theirs}"
     if abs(mean) < 1e-12:
         by = f" ({comparison.ours} and {comparison.theirs} are the same"
-    tasks = comparison.over_tasks
-    if tasks is None:
+    tasks, images = comparison.over_tasks, comparison.on_images
+    if tasks is not None:
+        by += f" with it, ± {100 * tasks.ci95:.1f} over the tasks of these two models"
+    elif images is not None:
+        right = images.only_a_right + images.only_b_right
+        by += (
+            f" with it; of {right} test images that one of these two models alone gets right, p "
+            f"{_p(images.p_value)} by McNemar's test"
+        )
+    else:
         return f"{by} with it)"
-    half = 100 * tasks.ci95
-    return (
-        f"{by} with it, ± {half:.1f} over the tasks of these two models; training anew may differ "
-        "by more)"
-    )
+    return f"{by}; training anew may differ by more)"
 
 
 def _p(value):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from run_folders import few_shot_run, transfer_run
 from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 
@@ -63,8 +64,9 @@ def test_chance_is_said_with_what_would_not_have_been_seen():
     (sentence,) = said(ours)
     p = stats.ttest_rel(ours, CE).pvalue
     assert sentence == (
-        f"no difference beyond chance (+1.0 ± {100 * interval(ours):.1f} points, 3 seeds, "
-        f"p = {p:.2g}); with 3 seeds a difference below {least:.1f} points would not have been seen"
+        "no difference beyond chance (CLCE minus cross-entropy: +1.0 ± "
+        f"{100 * interval(ours):.1f} points, 3 seeds, p = {p:.2g}); with 3 seeds a difference "
+        f"below {least:.1f} points would not have been seen"
     )
 
 
@@ -82,7 +84,9 @@ def test_several_comparisons_are_corrected_together():
     # What is not told alone needs no correction to be not told.
     assert f"p = {p[1]:.2g});" in found[1].sentence
     assert found[2].kind == "none"
-    assert found[2].sentence.startswith("no difference beyond chance among 3 comparisons (+1.5")
+    assert found[2].sentence.startswith(
+        "no difference beyond chance among 3 comparisons (CLCE minus "
+    )
 
 
 @pytest.mark.parametrize(
@@ -248,3 +252,43 @@ def test_the_table_of_tests_has_scipys_figures(tmp_path):
         # Hedges' factor of two degrees of freedom is gamma(1) / gamma(1/2).
         d = differences.mean() / differences.std(ddof=1) / np.sqrt(np.pi)
         assert tested[4] == f"{d:+.2f}"
+
+
+def predictions(folder, right, labels):
+    """Keep predictions of which these are right."""
+    classes = np.where(right, labels, labels + 1).astype("int32")
+    np.savez(
+        folder.path / "predictions.npz",
+        labels=labels.astype("int32"),
+        classes=classes,
+        probabilities=np.ones(len(labels), "float32"),
+    )
+
+
+def test_one_seed_that_kept_its_predictions_has_mcnemars_test(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 5, 200)
+    right = {"ce": rng.random(200) < 0.7, "clce": rng.random(200) < 0.85}
+    folders = {
+        loss: transfer_run(tmp_path, loss, 0, float(of.mean())) for loss, of in right.items()
+    }
+    for loss, folder in folders.items():
+        predictions(folder, right[loss], labels)
+    table = [
+        [np.sum(right["clce"] & right["ce"]), np.sum(right["clce"] & ~right["ce"])],
+        [np.sum(~right["clce"] & right["ce"]), np.sum(~right["clce"] & ~right["ce"])],
+    ]
+    p = mcnemar(table, exact=True).pvalue
+    differing = table[0][1] + table[1][0]
+    mean = 100 * (right["clce"].mean() - right["ce"].mean())
+    (verdict,) = verdicts(clce_comparisons(find_records(tmp_path)[0]))
+    assert verdict.kind == "unknown"
+    assert verdict.sentence == (
+        f"one seed: cannot say (CLCE is {mean:.1f} points above cross-entropy with it; of "
+        f"{differing} test images that one of these two models alone gets right, p = {p:.2g} by "
+        "McNemar's test; training anew may differ by more)"
+    )
+    # Of other images, or in another order, nothing can be said.
+    predictions(folders["ce"], right["ce"][::-1], labels[::-1])
+    (verdict,) = verdicts(clce_comparisons(find_records(tmp_path)[0]))
+    assert "McNemar" not in verdict.sentence
