@@ -225,7 +225,8 @@ def embedding_page(study: Numbers, pictures: Mapping[str, str], notes: Sequence[
     embedding_page(study, {"Maps": "pca.png"}).splitlines()[0]  # "# Embeddings of ce, digits"
     ```
     """
-    title = ", ".join(filter(None, (" and ".join(study["models"]), study.get("dataset"))))
+    names = (" and " if len(study["models"]) == 2 else ", ").join(study["models"])
+    title = ", ".join(filter(None, (names, study.get("dataset"))))
     parts = [
         f"# Embeddings of {title}",
         embedding_answer(study),
