@@ -4,7 +4,7 @@ import contextlib
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import flags as absl_flags
@@ -21,8 +21,10 @@ def study_command(
     name: str,
     doc: str,
     arguments: Sequence[str] | None = None,
-    protocol: str = "transfer",
+    protocol: str | None = "transfer",
     defaults: Mapping[str, Any] | None = None,
+    own: type | None = None,
+    declare: Callable[[flags.StudyFlags], "Study"] | None = None,
 ) -> None:
     """Run a study as its flags say, and end with one line where something is wrong.
 
@@ -30,8 +32,13 @@ def study_command(
         name: Name of the recipe, which becomes a folder.
         doc: Its docstring, which `--help` shows.
         arguments: The command line, the program's name first. Defaults to `None`, `sys.argv`.
-        protocol: Name of the protocol. Defaults to `"transfer"`.
+        protocol: Name of the protocol, `None` where the data set decides it. Defaults to
+            `"transfer"`.
         defaults: Defaults of settings that differ from those of `Settings`. Defaults to `None`.
+        own: A dataclass with flags of the recipe's own, declared by `study_flag`. Defaults to
+            `None`.
+        declare: Gives the study from what the flags ask for, whose `own` has the values of these.
+            Defaults to `None`: the losses side by side.
 
     Raises:
         SystemExit: Where flags, data or results are wrong, with what to do in one line.
@@ -42,14 +49,14 @@ def study_command(
     ```
     """
     arguments = list(sys.argv if arguments is None else arguments)
-    values = flags.define(defaults or {}, protocol)
+    values = flags.define(defaults or {}, protocol, own)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # TFDS warns of its own deprecated names.
     logging.set_verbosity(logging.ERROR)
     with in_one_line(absl_flags.Error, ImportError):
         try:
             with without_start_up_messages():
-                study, asked = parse(name, values, arguments, protocol)
+                study, asked = parse(name, values, arguments, protocol, own, declare)
                 from keras_clce.data.installed import tensorflow
 
                 tensorflow()
@@ -61,7 +68,12 @@ def study_command(
 
 
 def parse(
-    name: str, values: absl_flags.FlagValues, arguments: Sequence[str], protocol: str
+    name: str,
+    values: absl_flags.FlagValues,
+    arguments: Sequence[str],
+    protocol: str | None,
+    own: type | None = None,
+    declare: Callable[[flags.StudyFlags], "Study"] | None = None,
 ) -> tuple["Study", flags.StudyFlags]:
     """The study that flags ask for.
 
@@ -70,6 +82,8 @@ def parse(
         values: What `flags.define` gave.
         arguments: The command line, the program's name first.
         protocol: Name of the protocol.
+        own: As in `study_command`, and so is the other. Defaults to `None`.
+        declare: Defaults to `None`.
 
     Returns:
         The study, and what else the flags ask for.
@@ -77,22 +91,14 @@ def parse(
     Raises:
         absl.flags.Error: If a flag is wrong.
     """
-    asked = flags.parse(values, arguments)
-    from keras_clce.experiments.study import Study
-
+    asked = flags.parse(values, arguments, own)
     try:
-        study = Study(
-            name,
-            None if asked.losses is None else {"loss": asked.losses},
-            asked.seeds,
-            asked.settings,
-            protocol,
-            asked.frozen,
-            asked.given,
-        )
+        if declare is not None:
+            return declare(asked), asked
+        vary = None if asked.losses is None else {"loss": asked.losses}
+        return asked.study(name, vary, protocol), asked
     except ValueError as error:
         raise absl_flags.ValidationError(str(error)) from None
-    return study, asked
 
 
 @contextlib.contextmanager

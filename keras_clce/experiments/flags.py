@@ -1,6 +1,5 @@
 """Flags of the studies, made from the fields of `Settings`; nothing else knows absl."""
 
-import dataclasses
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,10 +8,10 @@ from typing import Any
 from absl import flags
 
 from keras_clce.experiments.choices import read_choices
-from keras_clce.experiments.setting import SettingError
+from keras_clce.experiments.setting import STUDY, SettingError, check_choice, check_value, fields_of
 from keras_clce.experiments.settings import Field, Settings, fields
+from keras_clce.experiments.study_flags import StudyFlags
 
-_STUDY = "What is compared"
 _HELP = ("help", "helpshort", "helpfull", "h", "?")
 _WIDTH = 100
 
@@ -24,42 +23,20 @@ class _NoneOrString(flags.ArgumentParser):
         return None if str(argument).lower() == "none" else argument
 
 
-@dataclasses.dataclass(frozen=True)
-class StudyFlags:
-    """What flags ask for.
-
-    Args:
-        settings: The settings of all runs.
-        given: Names of the settings that were given.
-        losses: The losses to compare, or `None` where none were named.
-        seeds: The seeds.
-        resume: Whether runs go on.
-        show_views: How many images to draw with their views.
-        frozen: Whether to test the encoder as it is.
-        named: Names of `--settings`.
-    """
-
-    settings: Settings
-    given: frozenset[str]
-    losses: tuple[str, ...] | None
-    seeds: tuple[int, ...]
-    resume: bool
-    show_views: int
-    frozen: bool
-    named: tuple[str, ...]
-
-
 class HelpRequested(Exception):
     """Help was asked for in place of a run."""
 
 
-def define(defaults: Mapping[str, Any], protocol: str | None) -> flags.FlagValues:
+def define(
+    defaults: Mapping[str, Any], protocol: str | None, own: type | None = None
+) -> flags.FlagValues:
     """Define the flags of a study.
 
     Args:
         defaults: Defaults of settings that differ from those of `Settings`, by name.
         protocol: Name of the protocol; settings of others get no flag. `None` where the data set
             decides it.
+        own: A dataclass with the recipe's own flags, declared by `study_flag`. Defaults to `None`.
 
     Returns:
         The flags, apart from absl's own `FLAGS`.
@@ -70,7 +47,7 @@ def define(defaults: Mapping[str, Any], protocol: str | None) -> flags.FlagValue
     ```
     """
     values = flags.FlagValues()
-    options = {"flag_values": values, "module_name": _STUDY}
+    options = {"flag_values": values, "module_name": STUDY}
     losses = ", ".join(read_choices()["loss"])
     flags.DEFINE_list(
         "losses",
@@ -87,7 +64,9 @@ def define(defaults: Mapping[str, Any], protocol: str | None) -> flags.FlagValue
         **options,
     )
     flags.DEFINE_alias("preset", "settings", **options)
-    if protocol == "few_shot":
+    for field in fields_of(own).values() if own else ():
+        _define(field, field.default, values)
+    if protocol != "transfer":
         flags.DEFINE_bool(
             "frozen", False, "Also test the encoder as it was before training.", **options
         )
@@ -104,12 +83,15 @@ def define(defaults: Mapping[str, Any], protocol: str | None) -> flags.FlagValue
     return values
 
 
-def parse(values: flags.FlagValues, arguments: Sequence[str]) -> StudyFlags:
+def parse(
+    values: flags.FlagValues, arguments: Sequence[str], own: type | None = None
+) -> StudyFlags:
     """Read flags, and refuse wrong ones; names and paths before Keras is imported.
 
     Args:
         values: What `define` gave.
         arguments: The command line, the program's name first.
+        own: As in `define`. Defaults to `None`.
 
     Returns:
         What they ask for.
@@ -151,6 +133,9 @@ def parse(values: flags.FlagValues, arguments: Sequence[str]) -> StudyFlags:
     try:
         settings = Settings(**{name: _value(fields()[name], asked[name]) for name in names})
         losses = asked["losses"] and _losses(asked["losses"])
+        own_values = own and own(
+            **{n: _own(field, asked[n]) for n, field in fields_of(own).items()}
+        )
     except SettingError as error:
         raise flags.IllegalFlagValueError(_flag_error(error)) from None
     except ValueError as error:
@@ -166,6 +151,7 @@ def parse(values: flags.FlagValues, arguments: Sequence[str]) -> StudyFlags:
         asked.get("show_views", 0),
         asked.get("frozen", False),
         named,
+        own_values,
     )
 
 
@@ -187,7 +173,7 @@ def help_text(values: flags.FlagValues, doc: str) -> str:
     parts = [doc.strip()]
     of_settings = dict.fromkeys(field.about.group for field in fields().values())
     own = [group for group in values.flags_by_module_dict() if group not in of_settings]
-    groups = dict.fromkeys([_STUDY, *own, *of_settings])
+    groups = dict.fromkeys([STUDY, *own, *of_settings])
     for group in groups:
         known = values.flags_by_module_dict().get(group, [])
         if not known:
@@ -240,6 +226,20 @@ def _value(field: Field, value: Any) -> Any:
             raise SettingError(field.name, field.about.checks[0][1], ",".join(value))
         return tuple(int(item) for item in value)
     return tuple(value)
+
+
+def _own(field: Field, value: Any) -> Any:
+    """The value of a recipe's own flag, which is checked."""
+    if field.kind.is_tuple:
+        try:
+            value = tuple(field.kind.type(item) for item in value or ())
+        except ValueError:
+            raise SettingError(field.name, f"must be {field.kind.in_words()}", value) from None
+        if not value or len(set(value)) != len(value):
+            raise SettingError(field.name, "must be different ones", value)
+    check_value(field.name, value, field.kind, field.about)
+    check_choice(field.name, value, field.kind, field.about)
+    return value
 
 
 def _rates(field: Field, items: Sequence[str]) -> float | dict[str, float]:

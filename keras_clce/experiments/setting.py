@@ -13,6 +13,8 @@ import numpy as np
 # What a setting decides. An untrained encoder shares "data", "model" and "evaluation" with trained
 # ones; "place" says only where to run and what to keep.
 PARTS = ("data", "model", "training", "evaluation", "place")
+# Heading of the flags that say what is compared.
+STUDY = "What is compared"
 SCALES = ("linear", "log")
 
 
@@ -281,6 +283,48 @@ class Field:
         if "{names}" in self.about.help:
             return self.about.help.format(names=names)
         return f"{self.about.help} One of: {names}." if names else self.about.help
+
+
+def fields_of(settings: type) -> dict[str, Field]:
+    """The fields of a dataclass whose fields were declared by `setting`.
+
+    Args:
+        settings: The class.
+
+    Returns:
+        The fields by their names.
+
+    Example:
+    ```python
+    fields_of(Settings)["epochs"].default  # 30
+    ```
+    """
+    hints = typing.get_type_hints(settings)
+    return {
+        field.name: Field(
+            field.name, field.default, Kind.of(hints[field.name]), field.metadata["setting"]
+        )
+        for field in dataclasses.fields(settings)
+    }
+
+
+def study_flag(default: Any, help: str, **options: Any) -> Any:
+    """Declare a flag of a recipe that is no setting of a run, as a field of a dataclass.
+
+    Args:
+        default: Its default.
+        help: One sentence.
+        **options: Further arguments of `Setting`, such as `least` and `choices`.
+
+    Returns:
+        A field of a dataclass.
+
+    Example:
+    ```python
+    budget: str = study_flag("epochs", "What runs share.", choices=("epochs", "steps"))
+    ```
+    """
+    return setting(default, help, "training", STUDY, **options)
 
 
 def check_value(name: str, value: Any, kind: Kind, about: Setting) -> None:

@@ -3,15 +3,14 @@
 import dataclasses
 import functools
 import re
-import typing
 from collections.abc import Mapping
 
 from keras_clce.experiments.setting import (
     Field,
-    Kind,
     Range,
     check_choice,
     check_value,
+    fields_of,
     setting,
 )
 
@@ -388,10 +387,4 @@ def fields() -> Mapping[str, Field]:
     fields()["epochs"].default  # 30
     ```
     """
-    hints = typing.get_type_hints(Settings)
-    return {
-        field.name: Field(
-            field.name, field.default, Kind.of(hints[field.name]), field.metadata["setting"]
-        )
-        for field in dataclasses.fields(Settings)
-    }
+    return fields_of(Settings)

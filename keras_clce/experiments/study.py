@@ -20,7 +20,8 @@ from keras_clce.experiments.announce import (
 from keras_clce.experiments.devices import Devices
 from keras_clce.experiments.errors import told
 from keras_clce.experiments.forecast import Progress, Work, duration, time_run
-from keras_clce.experiments.grid import Grid, GridPoint, Layout, as_grids, plan_of, points_of
+from keras_clce.experiments.grid import Grid, GridPoint, as_grids, plan_of, points_of
+from keras_clce.experiments.layout import Layout
 from keras_clce.experiments.protocols import PROTOCOLS
 from keras_clce.experiments.records import Records
 from keras_clce.experiments.resolved import run_settings
