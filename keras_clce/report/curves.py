@@ -19,6 +19,7 @@ PANELS = (
     ("cross_entropy", "Cross-entropy"),
     ("contrastive", "Contrastive loss"),
 )
+_HEIGHT = 3.8
 FEW_SHOT_PANEL = ("few_shot", "Few-shot accuracy")
 History = Sequence[Mapping[str, float]]
 
@@ -155,7 +156,7 @@ def plot_curves(
     few_shot = any("val_few_shot" in row for _, run in runs for row in run.history)
     panels = (*PANELS, FEW_SHOT_PANEL) if few_shot else PANELS
     over_chance = any(run.chance for _, run in runs)
-    figure = new_figure(figsize=(4.2 * len(panels), 3.8), layout="constrained")
+    figure = new_figure(figsize=(4.2 * len(panels), _HEIGHT), layout="constrained")
     # After the figure, which names a Matplotlib that is missing.
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
@@ -194,7 +195,10 @@ def plot_curves(
     if any_thin:
         legend["thin: not trained by that loss"] = Line2D([], [], color="grey", linewidth=0.7)
     figure.suptitle(title)
-    columns = min(4, max(1, len(legend)))
+    # As many names side by side as there is room for, and room below for all their lines.
+    name_width = 0.65 + 0.085 * max(map(len, legend), default=0)
+    columns = max(1, min(4, len(legend), int(figure.get_figwidth() / name_width)))
+    figure.set_figheight(_HEIGHT + 0.19 * max(0, math.ceil(len(legend) / columns) - 2))
     figure.legend([*legend.values()], [*legend], loc="outside lower center", ncols=columns)
     save_figure(figure, path, dpi=120)
 

@@ -22,7 +22,7 @@ from keras_clce.report.inlined import Inlined
 
 _NUMERIC = ' class="number"'
 _WIDE = 800
-_NUMBER = re.compile(r"[<+]?(-?\d+(?:\.\d*)?(?:e[+-]?\d+)?)", re.IGNORECASE)
+_NUMBER = re.compile(r"[<+*]?(-?\d+(?:\.\d*)?(?:e[+-]?\d+)?)", re.IGNORECASE)
 _TOGETHER = re.compile(
     r" (?=±)|(?<=±) |(?<=\bp) (?=[=&])|(?<=[=;]) (?=\d)|(?<=\d) (?=%|px|points|seeds)"
 )

@@ -248,11 +248,16 @@ def section_titles(groups: Sequence[Sequence[Record]], runs: Path) -> list[tuple
         place = str(home.relative_to(runs)) if runs in home.parents else home.name
         quick = " (quick)" if members[0].quick and home.name != "quick" else ""
         places.append(f"{place}{quick}")
-    titles = [run_title(members[0]) or place for members, place in zip(groups, places, strict=True)]
-    return [
-        (f"{title} ({place})" if titles.count(title) > 1 else title, place)
-        for title, place in zip(titles, places, strict=True)
-    ]
+    plain = [run_title(members[0]) or place for members, place in zip(groups, places, strict=True)]
+    # A study stands above the folders of data set and encoder, which the title has already.
+    studies = [str(Path(place).parents[1]) if place.count("/") > 1 else place for place in places]
+    titles = plain
+    for added in (studies, places):
+        titles = [
+            f"{first} ({more})" if titles.count(title) > 1 else title
+            for title, first, more in zip(titles, plain, added, strict=True)
+        ]
+    return list(zip(titles, places, strict=True))
 
 
 def _pictures(blocks: Sequence[Block], folded: bool) -> list[Path]:

@@ -107,10 +107,19 @@ def _tables(records: Sequence[Record]) -> list[Block]:
         header, rows = _with_paper(header, rows, figures, 3, "paper")
         return [Table(f"Test accuracy in %, {data}", header, rows)]
     blocks: list[Block] = [Text(f"Accuracy on the novel classes in %, {data}")]
+    others: list[Block] = []
+    sizes = set()
     for heading, header, rows in few_shot_cells(records):
-        figures = paper_figures(records, _shots(heading))
-        header, rows = _with_paper(header, rows, figures, 3, "\npaper")
-        blocks.append(Table(heading.replace("\n", "; "), header, rows))
+        size = re.match(r"\d+w(\d+)s", heading)
+        shots = int(size[1]) if size else None
+        header, rows = _with_paper(header, rows, paper_figures(records, shots), 3, "\npaper")
+        # The first kind of each size is judged by.
+        (others if shots in sizes else blocks).append(
+            Table(heading.replace("\n", "; "), header, rows)
+        )
+        sizes.add(shots)
+    if others:
+        blocks.append(Details("The same tasks by other features", others))
     return [*blocks, Details("What the columns are", [Terms(FEW_SHOT_TERMS), Text(INTERVALS)])]
 
 
@@ -124,11 +133,6 @@ def _with_paper(header, rows, figures: Mapping[str, str], at: int, title: str):
         [*row[:at], figures.get(loss, "-"), *row[at:]]
         for row, loss in zip(rows, losses, strict=True)
     ]
-
-
-def _shots(heading: str) -> int | None:
-    found = re.match(r"\d+w(\d+)s", heading)
-    return int(found[1]) if found else None
 
 
 def _pictures(records: Sequence[Record], output: Path, number: int) -> list[Block]:

@@ -97,7 +97,7 @@ def _embedding_blocks(study: dict, folder: Path) -> list[Block]:
         blocks.append(Text(study["data"], "note"))
     captions = ("Measures of the embeddings", "Cosines of positive and negative pairs")
     blocks += [
-        Table(caption, header, rows)
+        Table(caption, header, _named(rows))
         for caption, (header, rows) in zip(captions, embedding_cells(study), strict=False)
     ]
     models = " and ".join(study["models"])
@@ -106,3 +106,12 @@ def _embedding_blocks(study: dict, folder: Path) -> list[Block]:
         blocks.append(Picture(path, f"{what}, of {models}", f"{what}."))
     blocks.append(Text(paper_isotropy(study.get("dataset"))))
     return [*blocks, Details("What is measured", [Items(MEANINGS)])]
+
+
+def _named(rows: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Rows of which each has its name, since a reader may sort them."""
+    named, name = [], ""
+    for first, *others in rows:
+        name = first or name
+        named.append([name, *others])
+    return named

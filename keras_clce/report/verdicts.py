@@ -204,7 +204,7 @@ def _of_one_seed(comparison):
     tasks, images = comparison.over_tasks, comparison.on_images
     if tasks is not None:
         by += f" with it, ± {100 * tasks.ci95:.1f} over the tasks of these two models"
-    elif images is not None:
+    elif images is not None and images.only_a_right + images.only_b_right:
         right = images.only_a_right + images.only_b_right
         by += (
             f" with it; of {right} test images that one of these two models alone gets right, p "

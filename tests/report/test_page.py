@@ -13,6 +13,7 @@ from keras_clce.report import (
     without_details,
     write_report,
 )
+from keras_clce.report.page import groups_of, section_titles
 from keras_clce.runs import RunFolder, find_records
 
 pytestmark = pytest.mark.any_backend
@@ -167,3 +168,19 @@ def test_two_kinds_of_runs_in_one_folder_have_a_section_each(tmp_path):
     write_few_shot(tmp_path / "tiny", "clce", 0, {"5w1s": np.array([0.25, 0.5])})
     text = write_report(tmp_path, tmp_path / "out").read_text()
     assert text.count("## tiny") == 2
+
+
+def test_sections_have_titles_that_tell_them_apart(tmp_path):
+    places = ["transfer/digits/tiny", "weights/digits/tiny", "transfer/digits/x/y", "mine", "yours"]
+    for place in places:
+        write_transfer(tmp_path / place, "ce", 0, 0.6)
+    records, _ = find_records(tmp_path)
+    titles = dict((place, title) for title, place in section_titles(groups_of(records), tmp_path))
+    assert len({*titles.values()}) == len(places) == len(titles)
+    assert titles["weights/digits/tiny"] == "digits, tiny (weights)"
+    assert titles["mine"] == "digits, tiny (mine)"
+    # Both would be those of the study transfer, or of its folder digits.
+    assert titles["transfer/digits/tiny"] == "digits, tiny (transfer)"
+    assert titles["transfer/digits/x/y"] == "digits, tiny (transfer/digits)"
+    (alone,) = section_titles(groups_of(records[:1]), tmp_path)
+    assert alone[0] == "digits, tiny"
