@@ -54,6 +54,11 @@ class Predictions:
 
         Args:
             path: The file, `predictions.npz` of a run.
+
+        Example:
+        ```python
+        Predictions.of(np.array([1]), np.array([[0.25, 0.75]])).write(folder.predictions)
+        ```
         """
         write_atomically(path, lambda to: np.savez_compressed(to, **vars(self)))
 
