@@ -96,7 +96,10 @@ class Question:
         if not self.comparisons:
             return [Text(self.nothing, "lead")]
         found = verdicts(self.comparisons)
-        blocks: list[Block] = [Text(overall(self.kinds, self.comparisons, found), "lead")]
+        first, *others = overall(self.kinds, self.comparisons, found)
+        blocks: list[Block] = [Text(first, "lead")]
+        if others:
+            blocks.append(Text(" ".join(others)))
         if len(found) == 1:
             title, name = self.links[0]
             blocks.append(Text(f"On [{title}](#{name}), {self.comparisons[0].measure}.", "note"))

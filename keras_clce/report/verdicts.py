@@ -74,7 +74,7 @@ def verdicts(comparisons: Sequence[Comparison]) -> list[Verdict]:
 
 def overall(
     titles: Sequence[str], comparisons: Sequence[Comparison], found: Sequence[Verdict]
-) -> str:
+) -> list[str]:
     """What all comparisons say together, in a few sentences.
 
     Args:
@@ -84,25 +84,25 @@ def overall(
         found: Their verdicts.
 
     Returns:
-        The sentences; of one comparison, its own.
+        The sentences, the answer first; of one comparison, its own.
 
     Example:
     ```python
     records, _ = find_records(Path("runs/few_shot/cifar_fs/vit_tiny"))
     comparisons = clce_comparisons(records)
     overall(["cifar_fs"] * 2, comparisons, verdicts(comparisons))
-    # "These runs cannot say whether CLCE is above or below cross-entropy."
+    # ["These runs cannot say whether CLCE is above or below cross-entropy."]
     ```
     """
     ours, theirs = comparisons[0].ours, comparisons[0].theirs
     if len(comparisons) == 1:
-        return capitalized(found[0].sentence)
+        return [capitalized(found[0].sentence)]
     kinds = [verdict.kind for verdict in found]
     unknown, tested = kinds.count("unknown"), len(kinds) - kinds.count("unknown")
     if not tested:
         alone = all(len(comparison.seeds) == 1 for comparison in comparisons)
         what = "One seed" if alone else "These runs"
-        return f"{what} cannot say whether {ours} is above or below {theirs}."
+        return [f"{what} cannot say whether {ours} is above or below {theirs}."]
     of = "both comparisons" if tested == 2 else f"all {tested} comparisons"
     clauses = []
     for kind in ("above", "below", "none"):
@@ -116,11 +116,11 @@ def overall(
             clauses.append(f"{ours} is {kind} {theirs} in {where}")
     if tested == 1:
         clauses = [verdict.sentence for verdict in found if verdict.kind != "unknown"]
-    text = capitalized("; ".join(clauses))
+    sentences = [capitalized("; ".join(clauses))]
     if unknown:
         more = "one more comparison" if unknown == 1 else f"{unknown} more comparisons"
-        text += f" {capitalized(f'{more} cannot say, for want of seeds')}"
-    return f"{text}{_mean_over(titles, comparisons)}"
+        sentences.append(capitalized(f"{more} cannot say, for want of seeds"))
+    return [*sentences, *_mean_over(titles, comparisons)]
 
 
 def capitalized(clause: str) -> str:
@@ -220,7 +220,7 @@ def _p(value):
     return text.replace("<", "< ") if text.startswith("<") else f"= {text}"
 
 
-def _mean_over(titles: Sequence[str], comparisons: Sequence[Comparison]) -> str:
+def _mean_over(titles: Sequence[str], comparisons: Sequence[Comparison]) -> list[str]:
     """The mean difference over data sets and encoders, each of which counts once."""
     by_title: dict[str, list[float]] = {}
     for title, comparison in zip(titles, comparisons, strict=True):
@@ -228,9 +228,9 @@ def _mean_over(titles: Sequence[str], comparisons: Sequence[Comparison]) -> str:
             by_title.setdefault(title, []).append(comparison.mean)
     means = [float(np.mean(members)) for members in by_title.values()]
     if len(means) < 2:
-        return ""
-    text = f" The mean difference over {len(means)} data sets and encoders is "
+        return []
+    text = f"The mean difference over {len(means)} data sets and encoders is "
     if len(means) == 2:
-        return f"{text}{points(np.mean(means), sign='+')} points."
+        return [f"{text}{points(np.mean(means), sign='+')} points."]
     spread = f"from {points(min(means), sign='+')} to {points(max(means), sign='+')}"
-    return f"{text}{points(np.mean(means), confidence_interval(means), '+')} points ({spread})."
+    return [f"{text}{points(np.mean(means), confidence_interval(means), '+')} points ({spread})."]

@@ -143,7 +143,7 @@ def all_of(kinds):
     compared = [comparison(results[kind], CE[: len(results[kind])]) for kind in kinds]
     found = verdicts(compared)
     assert [verdict.kind for verdict in found] == kinds
-    return overall([str(number) for number in range(len(kinds))], compared, found)
+    return " ".join(overall([str(number) for number in range(len(kinds))], compared, found))
 
 
 def test_the_answer_counts_what_the_comparisons_say():
@@ -172,7 +172,7 @@ def test_comparisons_on_the_same_data_count_once_in_the_mean():
     other = comparison([0.90, 0.90, 0.95])
     compared = [*twice, other]
     means = [one.mean for one in compared]
-    text = overall(["a", "a", "b"], compared, verdicts(compared))
+    *_, text = overall(["a", "a", "b"], compared, verdicts(compared))
     expected = 100 * ((means[0] + means[1]) / 2 + means[2]) / 2
     assert text.endswith(f"over 2 data sets and encoders is {expected:+.1f} points.")
 
