@@ -4,11 +4,9 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from keras_clce import losses
-from keras_clce.experiments.resolved import learning_rate
+from keras_clce.experiments.resolved import learning_rate, unread_settings
 from keras_clce.experiments.setting import Range, SettingError, check_choice, check_value, rounded
 from keras_clce.experiments.settings import Settings, fields
-from keras_clce.losses import LOSSES, arguments_of
 
 # What is searched where nothing else is asked for, and the loss reads it.
 USUAL = ("learning_rate", "contrastive_weight", "temperature")
@@ -185,7 +183,7 @@ def search_space(
     if not isinstance(search, Mapping):
         search = dict.fromkeys(search)
     space = {name: _checked(name, where) for name, where in search.items()}
-    unread = {name for loss in LOSSES for name in arguments_of(loss)} - _read(settings.loss)
+    unread = unread_settings(settings.loss)
     return Space({name: where for name, where in space.items() if name not in unread})
 
 
@@ -270,15 +268,6 @@ def _checked(name, where):
         except SettingError as error:
             raise ValueError(f"`search`: {error}") from None
     return where
-
-
-def _read(name):
-    """Settings that decide what a loss of that name trains."""
-    loss, names = losses.get(name), set(arguments_of(name))
-    if not loss.trains_embedding:
-        # The arguments of a part of weight 0.
-        names &= {"label_smoothing"}
-    return names if loss.trains_classifier else names - {"label_smoothing"}
 
 
 def _unknown(name):
