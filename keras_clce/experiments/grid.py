@@ -100,7 +100,7 @@ def points_of(grids: Sequence[Grid], settings: Settings, layout: Layout) -> list
                     "`vary` gives runs of different settings one folder; a `label` of its own for "
                     f"each grid tells them apart. Received: twice {first.run}"
                 )
-            points.append(dataclasses.replace(point, run=first.run, settings=first.settings))
+            points.append(dataclasses.replace(point, run=first.run))
     return points
 
 

@@ -267,9 +267,11 @@ class Study:
     def _points(self) -> Iterator[tuple[Settings, str]]:
         """Settings and name of each run but for the frozen encoder."""
         for seed in self.seeds:
-            named = {point.run: point.settings for point in self._grid()}
-            for name, settings in named.items():
-                yield dataclasses.replace(settings, seed=seed), name
+            seen = set()
+            for point in self._grid():
+                if point.run not in seen:
+                    seen.add(point.run)
+                    yield dataclasses.replace(point.settings, seed=seed), point.run
 
     def _grid(self) -> list[GridPoint]:
         vary = {"loss": fitted.fit_losses(self.settings)} if self.vary is None else self.vary

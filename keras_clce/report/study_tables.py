@@ -7,7 +7,7 @@ import numpy as np
 from keras_clce.evaluate.statistics import confidence_interval
 from keras_clce.report.answers import SIGNIFICANT, Difference, sentence
 from keras_clce.report.study_results import PointResult, measures_of, study_results
-from keras_clce.report.tables import TABLE_WIDTH, fold_table, p_value, percent
+from keras_clce.report.tables import TABLE_WIDTH, fold_table, format_table, p_value, percent
 from keras_clce.runs.record import Record
 from keras_clce.runs.study_plan import StudyPlan
 
@@ -68,7 +68,8 @@ def study_table(plan: StudyPlan, records: Sequence[Record], baseline: str = "ce"
         baseline: Defaults to `"ce"`.
 
     Returns:
-        The tables as text, in lines of at most 96 characters where the names allow that.
+        The tables as text, in lines of at most 96 characters where the names allow that; the time
+        is left out of a table that is too wide.
 
     Example:
     ```python
@@ -81,6 +82,10 @@ def study_table(plan: StudyPlan, records: Sequence[Record], baseline: str = "ce"
     for panel in panels_of(plan):
         header, rows = study_cells(plan, records, panel, baseline)
         if rows:
+            whole = format_table(header, rows)
+            if max(map(len, whole.splitlines())) > TABLE_WIDTH:
+                # The time goes first.
+                header, rows = header[:-1], [row[:-1] for row in rows]
             table = fold_table(header, rows, at=6, width=TABLE_WIDTH)
             blocks.append(f"{panel}\n{table}" if panel else table)
     return "\n\n".join([*blocks, STUDY_NOTE])
