@@ -1,16 +1,17 @@
 """Tuning at a quarter of a grid's cost against the whole grid, on real trainings.
 
-    KERAS_BACKEND=jax python benchmarks/tuning.py --output_dir DIR
-    KERAS_BACKEND=jax python benchmarks/tuning.py --output_dir DIR --dataset oxford_flowers102 \
-        --data_dir DATA --backbone efficientnet_lite0 --weights imagenet --image_size 32 --epochs 9
+    KERAS_BACKEND=torch python benchmarks/tuning.py --output_dir DIR
+    KERAS_BACKEND=torch python benchmarks/tuning.py --output_dir DIR --dataset oxford_flowers102 \
+        --data_dir DATA --backbone efficientnet_lite0 --weights imagenet --unfreeze_last 2 \
+        --image_size 32
 
 First every point of a grid over learning rate, weight of the contrastive part and temperature is
-trained and tested, at full length and, for Hyperband, at a third and a ninth of it. Then each
-method searches the same points with a quarter of the cost of the whole grid, from many seeds; what
-a trial would give is read from the grid. Printed is, for each method, how far the chosen point is
-below the grid's best on validation, and how far the test accuracy of the chosen point is below that
-of the point which the whole grid would choose: means, and the worst of the seeds. Points that are
-trained already are read.
+trained and tested; for Hyperband it is trained for a third and a ninth of the epochs, too. Then
+each method searches the same points with a quarter of the cost of the whole grid, from many seeds;
+what a trial would give is read from the grid. Printed is, for each method, how far the chosen point
+is below the grid's best on validation, and how far the test accuracy of the chosen point is below
+that of the point which the whole grid would choose: means, and the worst of the seeds. Points that
+are trained already are read.
 """
 
 import argparse
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--image_size", type=int, default=16)
     parser.add_argument("--limit_examples", type=int)
+    parser.add_argument("--unfreeze_last", type=int)
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--seeds", type=int, default=100, help="searches of each method")
     asked = vars(parser.parse_args())
@@ -65,11 +67,14 @@ def train_grid(settings: Settings) -> dict:
         study = Study(
             f"grid{epochs}",
             {"loss": ["clce"], **GRID},
-            settings=dataclasses.replace(settings, epochs=epochs, warmup_epochs=epochs / 10),
+            settings=dataclasses.replace(
+                settings, epochs=epochs, warmup_epochs=epochs / 10, test=epochs == settings.epochs
+            ),
         )
         for record in study.run(resume=True):
             point = tuple(getattr(record.settings, name) for name in GRID)
-            found[point, epochs] = record.validation, record.metrics["test"]["top1"]
+            test = record.metrics["test"]["top1"] if record.is_tested else None
+            found[point, epochs] = record.validation, test
     return found
 
 

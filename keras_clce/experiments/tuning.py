@@ -22,6 +22,7 @@ from keras_clce.experiments.study import Study
 from keras_clce.experiments.training import Run
 from keras_clce.experiments.tuning_budget import Budget, Clock, OutOfTime
 from keras_clce.experiments.tuning_files import TuningFiles
+from keras_clce.experiments.tuning_flags import METHODS
 from keras_clce.experiments.tuning_space import Space, search_space
 from keras_clce.experiments.tuning_trials import (
     FAILED,
@@ -33,7 +34,6 @@ from keras_clce.experiments.tuning_trials import (
 )
 from keras_clce.runs import RunFolder
 
-METHODS = ("bayesian", "hyperband", "random", "grid")
 TRIALS, QUICK_TRIALS = 20, 3
 
 
@@ -220,8 +220,8 @@ class Tuning:
         Example:
         ```python
         settings = Settings(backbone="encoder.keras", image_size=32, quick=True)
-        tuning = Tuning(losses=["ce", "clce"], search=["temperature"], settings=settings)
-        tuning.test(tuning.run(), seeds=[0])[1].metrics["test"]["top1"]
+        tuning = Tuning(losses=["ce"], search=["learning_rate"], trials=1, settings=settings)
+        tuning.test(tuning.run(), seeds=[0])[0].metrics["test"]["top1"]
         ```
         """
         from keras_clce.experiments.records import Records
@@ -279,7 +279,7 @@ class Tuning:
         space = self._space(settings.loss)
 
         def execute_and_write(trial, seconds_left):
-            print(f"\n[{_place(trial, search, self.budget)}] {trial.name}", flush=True)
+            print(f"\n{_begin(trial, search, self.budget)}", flush=True)
             ended = execute(trial, seconds_left)
             trials = [*(t for t in search.trials if t.number != ended.number), ended]
             trials.sort(key=lambda trial: trial.number)
@@ -341,17 +341,17 @@ def _check_space(settings: Settings, space: Space) -> None:
             check_run(tried)
 
 
-def _place(trial, search, budget):
+def _begin(trial, search, budget):
+    """What a trial begins with, and how much of the budget is spent."""
+    spent = sum(other.epochs for other in search.trials if other.is_over)
     if budget.minutes is not None:
-        left = max(budget.seconds_left(search.trials), 0) / 60
-        return f"{trial.number + 1}, {left:.1f} minutes left"
-    if search.method == "hyperband":
-        spent = sum(t.epochs for t in search.trials if t.is_over)
-        total = budget.trials * budget.epochs
-        epochs = "epoch" if trial.epochs == 1 else "epochs"
-        return f"{trial.number + 1}, {trial.epochs} {epochs} after {spent} of {total}"
-    total = budget.trials
-    return f"{trial.number + 1}/{total}" if total else f"{trial.number + 1}"
+        place = f"{max(budget.seconds_left(search.trials), 0) / 60:.1f} min left"
+    elif budget.trials is not None:
+        place = f"{spent / budget.epochs:.2g}/{budget.trials} trainings spent"
+    else:
+        place = f"{trial.number + 1}"
+    length = f", {trial.epochs} of {budget.epochs} epochs" * (trial.epochs < budget.epochs)
+    return f"[{place}] {trial.name}{length}"
 
 
 def _tell_end(trial, best):
@@ -390,7 +390,9 @@ def _why_none(tuned: TunedLoss, budget: Budget) -> str:
             f"No trial of {tuned.loss} finished within {budget.in_words()}: give it {more}, or "
             "fewer --epochs."
         )
-    return f"All {len(failed)} trials of {tuned.loss} failed, the last one: {failed[-1].why}"
+    return (
+        f"No trial of {tuned.loss} finished: {len(failed)} failed, the last one: {failed[-1].why}"
+    )
 
 
 def _first_line(error):

@@ -100,9 +100,13 @@ def _spent(tuned, budget):
         f", {number} {status}" for status, number in count.items() if number and status != FINISHED
     )
     return (
-        f"{count[FINISHED]} trials finished{others}; {epochs} epochs in {minutes:.1f} minutes, of "
-        f"{budget.in_words()}."
+        f"{_counted(count[FINISHED], 'trial')} finished{others}; {_counted(epochs, 'epoch')} in "
+        f"{minutes:.1f} minutes, of {budget.in_words()}."
     )
+
+
+def _counted(number, thing):
+    return f"{number} {thing}" + "s" * (number != 1)
 
 
 def _table(tuned):
