@@ -61,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from keras_clce.experiments import command_of
     from keras_clce.report import without_details, write_comparison, write_report
 
+    # Hundreds of runs take a minute.
+    folders = " and ".join(compared) or values.runs
+    print(f"Reading the runs below {folders} …", file=sys.stderr, flush=True)
     try:
         if compared:
             path = write_comparison(
