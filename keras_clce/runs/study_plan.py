@@ -138,7 +138,7 @@ def _kinds(found: dict[str, Any]) -> dict[str, Any]:
         wrong = [*misfits(point, _POINT)]
         if wrong:
             raise ValueError(f"a point has no proper {', '.join(wrong)}")
-        others = [name for name in point["at"] if name not in found["axes"]]
+        others = [name for name in point["at"] if name not in found.get("axes", ())]
         if others or not all(isinstance(value, _NUMBER) for value in point["at"].values()):
             raise ValueError(f"a point stands at {point['at']}, not at numbers of the axes")
     return {"name": str, "varies": list, "axes": list, "points": list}
