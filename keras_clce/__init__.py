@@ -6,9 +6,21 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-__all__ = ["CLCELoss", "CLCEModel", "HSCLLoss", "LACLNLoss", "SupConLoss", "load_model"]
+__all__ = [
+    "CLCELoss",
+    "CLCEModel",
+    "HSCLLoss",
+    "LACLNLoss",
+    "SupConLoss",
+    "load_model",
+    "predict_images",
+]
 
-_MODULES = {"CLCEModel": "keras_clce.train", "load_model": "keras_clce.train"}
+_MODULES = {
+    "CLCEModel": "keras_clce.train",
+    "load_model": "keras_clce.train",
+    "predict_images": "keras_clce.inference",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,18 +1,49 @@
 """Image files: decoding them with Pillow, and saying why one cannot be read."""
 
+from __future__ import annotations
+
 import pathlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from keras_clce.data.installed import pillow
 from keras_clce.files import printable_text
 
+if TYPE_CHECKING:
+    from PIL import Image
+
 _CHECK_SIDE = 64
 _HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _JPEG_XL_STARTS = (b"\xff\x0a", b"\x00\x00\x00\x0cJXL \x0d\x0a\x87\x0a")
 
 
-def decode_image(path: str | pathlib.Path) -> np.ndarray:
+class UnreadableImage(OSError):
+    """An image that cannot be read, and why.
+
+    Args:
+        kind: The kind of reason, which many images share.
+        detail: The details of this one, `""` where there are none.
+        message: The whole message. Defaults to nothing but the reason.
+
+    Example:
+    ```python
+    UnreadableImage("damaged or cut short", "image file is truncated").reason
+    # "damaged or cut short: image file is truncated"
+    ```
+    """
+
+    def __init__(self, kind: str, detail: str = "", message: str = "") -> None:
+        super().__init__(message or in_words(kind, detail))
+        self.kind, self.detail = kind, detail
+
+    @property
+    def reason(self) -> str:
+        """The reason as one phrase."""
+        return in_words(self.kind, self.detail)
+
+
+def decode_image(path: str | pathlib.Path | Image.Image) -> np.ndarray:
     """Decode an image file of any kind that Pillow reads.
 
     The orientation written by cameras is applied, the first frame of an animation is taken,
@@ -20,13 +51,13 @@ def decode_image(path: str | pathlib.Path) -> np.ndarray:
     be within [0, 1] where none exceeds 1.
 
     Args:
-        path: The file.
+        path: The file, or an image that Pillow has opened.
 
     Returns:
         uint8 RGB array (height, width, 3).
 
     Raises:
-        OSError: If the file is no image or is damaged; the message says why.
+        UnreadableImage: An `OSError`, if it is no image or is damaged; the message says why.
 
     Example:
     ```python
@@ -40,9 +71,11 @@ def decode_image(path: str | pathlib.Path) -> np.ndarray:
     # Pillow's decoders raise many kinds of errors on damaged files.
     except Exception as error:
         kind, detail = _reason(path, error)
-        raise OSError(
+        raise UnreadableImage(
+            kind,
+            detail,
             f"`path` must be a readable image ({in_words(kind, detail)}). "
-            f"Received: path={printable_text(path)!r}"
+            f"Received: path={printable_text(path)!r}",
         ) from error
 
 
@@ -79,29 +112,36 @@ def in_words(kind: str, detail: str) -> str:
     return f"{kind}: {detail}" if detail else kind
 
 
-def _decode(path: str | pathlib.Path, least_side: int | None = None) -> np.ndarray:
+def _decode(path: str | pathlib.Path | Image.Image, least_side: int | None = None) -> np.ndarray:
     """Decode, from a JPEG file no more pixels than give that side at least."""
-    Image, ImageOps = pillow(), pillow("ImageOps")
+    Image = pillow()
+    if isinstance(path, Image.Image):
+        return _pixels(path)
     with Image.open(path) as file:
         file.verify()  # a PNG file's checksums, which decoding passes over
     with Image.open(path) as file:
         if least_side is not None:
             file.draft("RGB", (least_side, least_side))
-        image = ImageOps.exif_transpose(file)
-        if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-            # Pillow's own conversion cuts values above 255 off. It reads some 16-bit files as "I",
-            # which tells nothing about the range.
-            values = np.asarray(image, np.float64)
-            if not np.isfinite(values).all():
-                raise ValueError("it has pixels that are no finite numbers")
-            sixteen_bits = image.mode.startswith("I;16") or values.max() > 255
-            unit = image.mode == "F" and values.max() <= 1
-            scale = 1 / 255 if unit else 257 if sixteen_bits else 1
-            image = Image.fromarray(np.clip(np.rint(values / scale), 0, 255).astype(np.uint8))
-        if image.has_transparency_data:
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-        return np.asarray(image.convert("RGB"))
+        return _pixels(file)
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    Image, ImageOps = pillow(), pillow("ImageOps")
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        # Pillow's own conversion cuts values above 255 off. It reads some 16-bit files as "I",
+        # which tells nothing about the range.
+        values = np.asarray(image, np.float64)
+        if not np.isfinite(values).all():
+            raise ValueError("it has pixels that are no finite numbers")
+        sixteen_bits = image.mode.startswith("I;16") or values.max() > 255
+        unit = image.mode == "F" and values.max() <= 1
+        scale = 1 / 255 if unit else 257 if sixteen_bits else 1
+        image = Image.fromarray(np.clip(np.rint(values / scale), 0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("RGB"))
 
 
 def _reason(path: str | pathlib.Path, error: Exception) -> tuple[str, str]:

@@ -122,7 +122,7 @@ def scan_class_folders(
     warn_of_loose_images(folder)
     paths, labels, problems = [], [], _dead_links(folder)
     for label, class_folder in enumerate(classes.values()):
-        files, closed = _files_below(class_folder, folder)
+        files, closed = files_below(class_folder, folder)
         paths += files
         labels += [label] * len(files)
         problems += closed
@@ -209,8 +209,21 @@ def warn_of_loose_images(folder: pathlib.Path) -> None:
         )
 
 
-def _files_below(class_folder: pathlib.Path, root: pathlib.Path) -> tuple[list, list]:
-    """The visible files of a class, sorted, and (folder, kind, detail) of what cannot be listed."""
+def files_below(class_folder: pathlib.Path, root: pathlib.Path) -> tuple[list, list]:
+    """The visible files of a class, sorted, and (folder, kind, detail) of what cannot be listed.
+
+    Args:
+        class_folder: The folder; links to folders are followed.
+        root: The folder above it to which no link leads back.
+
+    Returns:
+        Paths, dead links among them, and folders that cannot be listed.
+
+    Example:
+    ```python
+    files_below(Path("pets"), Path("pets"))[0][0].name  # "0.png"
+    ```
+    """
     real_root = os.path.realpath(root)
     passed = set()
     files, closed = [], []

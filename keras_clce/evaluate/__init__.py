@@ -15,6 +15,7 @@ from keras_clce.evaluate.few_shot_metrics import classify_tasks, few_shot_accura
 from keras_clce.evaluate.few_shot_results import FewShotComparison, FewShotResult, compare
 from keras_clce.evaluate.isotropy import isotropy_score
 from keras_clce.evaluate.mcnemar import McNemarTest, mcnemar_test
+from keras_clce.evaluate.neighbors import nearest_neighbors
 from keras_clce.evaluate.power import (
     EffectSize,
     detectable_difference,
@@ -69,6 +70,7 @@ __all__ = [
     "mcnemar_test",
     "median_interval",
     "nearest_neighbor_accuracy",
+    "nearest_neighbors",
     "paired_t_test",
     "seeds_needed",
     "sign_flip_p_value",

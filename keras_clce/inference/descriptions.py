@@ -1,0 +1,133 @@
+"""What a model does not know of itself: names of classes, its images, and who it is."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from keras_clce.checks import as_array
+from keras_clce.train import CLCEModel
+from keras_clce.views import Preprocessing
+
+
+def read_class_names(path: str | Path) -> tuple[str, ...]:
+    r"""Read names of classes from a file.
+
+    Args:
+        path: A text file with a name on each line, in the order of the labels, or a JSON file with
+            a list of names or with a name for each number.
+
+    Returns:
+        The names.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it has no names.
+
+    Example:
+    ```python
+    Path("names.txt").write_text("cat\\ndog\\n")
+    read_class_names("names.txt")  # ("cat", "dog")
+    ```
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"`class_names` must be a file of names. Received: {str(path)!r}, which is no file"
+        )
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        names = json.loads(text) if path.suffix == ".json" else text.splitlines()
+        if isinstance(names, dict):
+            numbered = {int(number): name for number, name in names.items()}
+            names = [numbered[number] for number in range(len(numbered))]
+        if isinstance(names, list) and path.suffix != ".json":
+            names = [name.strip() for name in names if name.strip()]
+    except (ValueError, KeyError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or not names:
+        raise ValueError(
+            "`class_names` must be a file in UTF-8 with a name on each line, or JSON with a list "
+            'of names or names by number, {"0": "cat", "1": "dog"}. '
+            f"Received: {str(path)!r}"
+        )
+    return tuple(names)
+
+
+def preprocessing_of(model: CLCEModel, image_size: int | None = None) -> Preprocessing:
+    """How a model is shown photographs.
+
+    Args:
+        model: The model.
+        image_size: Pixels per side, where neither the model nor its encoder has them. Defaults to
+            `None`.
+
+    Returns:
+        The model's own preprocessing, else the usual one at the encoder's size.
+
+    Raises:
+        ValueError: If it is no `CLCEModel` for square RGB images, or the size is not known, or
+            another one.
+
+    Example:
+    ```python
+    preprocessing_of(model).image_size  # 32
+    ```
+    """
+    if not isinstance(model, CLCEModel):
+        raise ValueError(
+            "`model` must be a CLCEModel, as `keras_clce.load_model` gives it. Received: "
+            f"a {type(model).__name__}"
+        )
+    height, width, channels = model.backbone.input_shape[1:]
+    if channels != 3 or height != width:
+        raise ValueError(
+            "`model` must take square RGB images. Received: a model that takes "
+            f"{(height, width, channels)}"
+        )
+    own = model.preprocessing.image_size if model.preprocessing else height
+    if own is None and image_size is None:
+        raise ValueError(
+            "`image_size` must be given for a model that takes images of any size. Received: "
+            "image_size=None"
+        )
+    if None not in (own, image_size) and own != image_size:
+        raise ValueError(
+            f"`image_size` must be that of the model, {own}, or None. Received: "
+            f"image_size={image_size!r}"
+        )
+    return model.preprocessing or Preprocessing(own or image_size)
+
+
+def names_or_numbers(class_names: Sequence[str] | None, num_classes: int) -> tuple[str, ...]:
+    """Names of the classes, or their numbers where there are none.
+
+    Example:
+    ```python
+    names_or_numbers(None, 3)  # ("0", "1", "2")
+    ```
+    """
+    return tuple(class_names or map(str, range(num_classes)))
+
+
+def model_fingerprint(model: CLCEModel) -> str:
+    """Sixteen letters that tell models of different embeddings apart.
+
+    Args:
+        model: The model.
+
+    Returns:
+        A hash of its weights and its preprocessing: the same for a model that was saved again,
+        under another name or on another backend.
+
+    Example:
+    ```python
+    len(model_fingerprint(model))  # 16
+    ```
+    """
+    digest = hashlib.blake2b(repr(model.preprocessing).encode(), digest_size=8)
+    for weight in [*model.backbone.weights, *model.heads.weights]:
+        values = as_array(weight)
+        digest.update(f"{values.shape}{values.dtype}".encode())
+        digest.update(values.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,256 @@
+"""Classes, probabilities and embeddings of photographs, one after another or all at once."""
+
+import collections
+import dataclasses
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_clce.checks import as_array, check_at_least, check_whole_number
+from keras_clce.files import printable_text
+from keras_clce.inference.descriptions import names_or_numbers, preprocessing_of
+from keras_clce.inference.photographs import Photograph, find_photographs
+from keras_clce.inference.views import batches_of_views
+from keras_clce.train import CLCEModel
+from keras_clce.train.model_description import check_class_names
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says of one image.
+
+    Args:
+        photograph: The image.
+        class_names: Names of the most probable classes, the first one first.
+        probabilities: Their probabilities.
+        embedding: Unit row `(dim,)`, where it was asked for. Defaults to `None`.
+        label: The class whose name its folder bears, if it is one of the model's. Defaults to
+            `None`.
+        error: Why the image cannot be read; then there are no classes. Defaults to `None`.
+
+    Example:
+    ```python
+    row = predict_images(model, images[:1])[0]
+    row.name, len(row.class_names)  # ("image 0", 5)
+    ```
+    """
+
+    photograph: Photograph
+    class_names: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    embedding: np.ndarray | None = None
+    label: str | None = None
+    error: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the image, for people to read."""
+        return printable_text(self.photograph.name)
+
+    @property
+    def class_name(self) -> str | None:
+        """The most probable class."""
+        return self.class_names[0] if self.class_names else None
+
+    @property
+    def probability(self) -> float | None:
+        """The probability of that class."""
+        return self.probabilities[0] if self.probabilities else None
+
+
+class Predictions(collections.abc.Sequence):
+    """The predictions of all images that could be read.
+
+    Args:
+        rows: Predictions, also those of images that cannot be read.
+
+    Attributes:
+        unreadable: The predictions of images that cannot be read; `error` has the reason.
+
+    Example:
+    ```python
+    result = predict_images(model, "pets", top_k=2)
+    len(result), len(result.unreadable)  # (40, 0)
+    [result[0].name, *result[0].class_names]
+    ```
+    """
+
+    def __init__(self, rows: Sequence[Prediction]) -> None:
+        self._rows = [row for row in rows if row.error is None]
+        self.unreadable = [row for row in rows if row.error is not None]
+
+    def __getitem__(self, number):
+        return self._rows[number]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    @property
+    def embeddings(self) -> np.ndarray | None:
+        """Unit rows `(images, dim)`, where they were asked for."""
+        rows = [row.embedding for row in self._rows]
+        return None if not rows or rows[0] is None else np.stack(rows)
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of right classes among images in folders that bear a class's name, if any do."""
+        right = [row.label == row.class_name for row in self._rows if row.label is not None]
+        return float(np.mean(right)) if right else None
+
+
+def predict_images(
+    model: CLCEModel,
+    images: Any,
+    top_k: int = 5,
+    batch_size: int = 64,
+    embeddings: bool = False,
+    class_names: Sequence[str] | None = None,
+    image_size: int | None = None,
+    limit: int | None = None,
+    verbose: str | int = "auto",
+) -> Predictions:
+    """Classify images of any size: files, folders, PIL images, arrays.
+
+    Images are decoded and cut as those of the test split are in training. An image that cannot be
+    read is told of in the result, and the rest goes on. It is a function and no method, because
+    reading files stands above the model in this library.
+
+    Args:
+        model: A `CLCEModel`.
+        images: A folder, whose images may lie in folders below; a file; a pattern such as
+            `"photos/*.jpg"`; a PIL image; an array `(height, width, channels)` or
+            `(images, height, width, channels)` with 1, 3 or 4 channels; or a list of these. Images
+            that have been prepared as the model takes them are for `model.predict`.
+        top_k: Classes an image. With fewer classes than that all are given. Defaults to 5.
+        batch_size: Images a step. Defaults to 64.
+        embeddings: Whether embeddings are kept. Defaults to `False`, since of many images they take
+            memory.
+        class_names: Names of the classes, in the order of the labels. Defaults to `None`, the
+            model's own; numbers where it has none.
+        image_size: Pixels per side, for a model that takes any. Defaults to `None`.
+        limit: Most images. Defaults to `None`, all.
+        verbose: `"auto"` shows a progress bar in a terminal, 1 everywhere, 0 nowhere. Defaults to
+            `"auto"`.
+
+    Returns:
+        `Predictions`: rows with `name`, `class_names`, `probabilities`, `embedding` and `label`,
+        and `unreadable`.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If an argument is wrong.
+
+    Example:
+    ```python
+    import keras_clce
+    model = keras_clce.load_model("model.keras")
+    result = keras_clce.predict_images(model, "pets", top_k=3)
+    len(result)  # 40
+    for row in result[:2]:
+        print(row.name, row.class_name, f"{row.probability:.0%}")
+    ```
+    """
+    rows = iterate_predictions(
+        model, images, top_k, batch_size, embeddings, class_names, image_size, limit, verbose
+    )
+    return Predictions(list(rows))
+
+
+def iterate_predictions(
+    model: CLCEModel,
+    images: Any,
+    top_k: int = 5,
+    batch_size: int = 64,
+    embeddings: bool = False,
+    class_names: Sequence[str] | None = None,
+    image_size: int | None = None,
+    limit: int | None = None,
+    verbose: str | int = "auto",
+) -> Iterator[Prediction]:
+    """Classify images one after another, in memory that does not grow with their number.
+
+    Args:
+        model: As in `predict_images`, and so are all others.
+        images: Images.
+        top_k: Classes an image. Defaults to 5.
+        batch_size: Images a step. Defaults to 64.
+        embeddings: Whether rows have embeddings. Defaults to `False`.
+        class_names: Names of the classes. Defaults to `None`.
+        image_size: Pixels per side. Defaults to `None`.
+        limit: Most images. Defaults to `None`.
+        verbose: Whether a bar is shown. Defaults to `"auto"`.
+
+    Returns:
+        An iterator over a `Prediction` for each image, in order; one that cannot be read has
+        `error`. Arguments are checked before the first.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If an argument is wrong.
+
+    Example:
+    ```python
+    rows = iterate_predictions(model, "pets")
+    next(rows).name  # "ant/0.png"
+    ```
+    """
+    check_at_least("top_k", top_k, 1)
+    batch_size = check_whole_number("batch_size", batch_size)
+    limit = check_whole_number("limit", limit, optional=True)
+    preprocessing = preprocessing_of(model, image_size)
+    known = check_class_names(class_names, model.num_classes) or model.class_names
+    names = names_or_numbers(known, model.num_classes)
+    photographs = find_photographs(images, limit)
+    shown = sys.stdout.isatty() if verbose == "auto" else bool(verbose)
+    bar = keras.utils.Progbar(len(photographs), unit_name="image", verbose=int(shown))
+
+    def rows():
+        done = 0
+        for batch in batches_of_views(photographs, preprocessing, batch_size):
+            outputs = iter(_outputs(model, [view for _, view in batch], batch_size, done > 0))
+            for photograph, view in batch:
+                # Names of folders became names of classes in this way.
+                folder = photograph.folder and printable_text(photograph.folder)
+                label = folder if folder in names else None
+                if not isinstance(view, np.ndarray):
+                    yield Prediction(photograph, label=label, error=view.reason)
+                    continue
+                embedding, probabilities = next(outputs)
+                best = np.argsort(-probabilities, kind="stable")[:top_k]
+                yield Prediction(
+                    photograph,
+                    tuple(names[number] for number in best),
+                    tuple(map(float, probabilities[best])),
+                    embedding if embeddings else None,
+                    label,
+                )
+            done += len(batch)
+            bar.update(done)
+
+    return rows()
+
+
+def _outputs(
+    model: CLCEModel, views: Sequence[Any], batch_size: int, fill: bool
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Embedding and probabilities of each view; what could not be read is no view."""
+    views = [view for view in views if isinstance(view, np.ndarray)]
+    if not views:
+        return
+    count = len(views)
+    if fill:
+        # Batches of one size are compiled for once.
+        views += [views[-1]] * (batch_size - count)
+    outputs = model.predict_on_batch(np.stack(views).astype("float32"))
+    embedding, probabilities = (
+        as_array(outputs[name])[:count] for name in ("embedding", "probabilities")
+    )
+    if not np.isfinite(probabilities).all():
+        raise ValueError(
+            "`model` must give finite probabilities. Received: a model that gives others"
+        )
+    # Copies, since a row that is kept would keep its batch.
+    yield from ((row.copy(), scores) for row, scores in zip(embedding, probabilities, strict=True))
