@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from keras_clce.report.blocks import Block, Code, Details, Table, Text
+from keras_clce.report.few_shot_tables import FROZEN
 from keras_clce.report.names import by_name, count_of
 from keras_clce.runs import RunFolder
 from keras_clce.runs.record import Record
@@ -28,6 +29,8 @@ def settings_table(records: Sequence[Record]) -> Table | None:
     settings_table(records)  # None
     ```
     """
+    # The encoder before training has no settings of training.
+    records = [record for record in records if record.loss != FROZEN]
     keys = dict.fromkeys(key for record in records for key in record.settings)
     keys = [
         key
@@ -87,7 +90,10 @@ def runs_details(records: Sequence[Record], command: Command | None = None) -> D
     if command is not None:
         what += ", and the commands that make them again"
         blocks.append(
-            Text("Each command makes one run again; only what differs from the defaults is named.")
+            Text(
+                "Each command makes one run again; only what differs from the defaults is named. "
+                "Where the data stand is not recorded: add `--data_dir`."
+            )
         )
         blocks.append(Code("\n\n".join(command(record) for record in records)))
     return Details(f"{count_of(len(records), 'run')}: {what}", blocks)

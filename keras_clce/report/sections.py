@@ -19,6 +19,7 @@ from keras_clce.report.curves import curves_by_name, plot_curves
 from keras_clce.report.few_shot_pictures import plot_few_shot
 from keras_clce.report.few_shot_tables import (
     FEW_SHOT_TERMS,
+    FROZEN,
     INTERVALS,
     few_shot_answer,
     few_shot_cells,
@@ -91,7 +92,8 @@ def _answer(
     chosen = chosen_in_words(comparisons)
     if chosen:
         blocks.append(Text(chosen, "note"))
-    others = {(name.loss, name.variant) for name in by_name(records)} - {(n, "") for n in IN_WORDS}
+    compared = {(loss, "") for loss in IN_WORDS} | {(FROZEN, "")}
+    others = {(name.loss, name.variant) for name in by_name(records)} - compared
     if others or not comparisons:
         best = few_shot_answer if records[0].is_few_shot else transfer_answer
         text = " ".join(best(records).split())

@@ -135,6 +135,8 @@ def test_settings_that_differ_are_a_table(tmp_path):
         ["clce", "8 / 9", "0.1", "not recorded / true"],
     ]
     assert settings_table(records[:1]) is None
+    frozen = transfer_run(tmp_path, "frozen", 0, 0.5).record()
+    assert settings_table([*records, frozen]) == table
 
 
 def test_runs_have_their_software_time_and_command(tmp_path):
