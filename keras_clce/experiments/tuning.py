@@ -3,7 +3,6 @@
 import dataclasses
 import gc
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from keras_clce.backend import is_out_of_memory
@@ -20,62 +19,16 @@ from keras_clce.experiments.setting import Range
 from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.study import Study
 from keras_clce.experiments.training import Run
+from keras_clce.experiments.tuned_loss import TunedLoss
+from keras_clce.experiments.tuning_announce import conclude, trial_begins, trial_ended
 from keras_clce.experiments.tuning_budget import Budget, Clock, OutOfTime
 from keras_clce.experiments.tuning_files import TuningFiles
 from keras_clce.experiments.tuning_flags import METHODS
 from keras_clce.experiments.tuning_space import Space, search_space
-from keras_clce.experiments.tuning_trials import (
-    FAILED,
-    FINISHED,
-    UNFINISHED,
-    Trial,
-    best_trial,
-    values_in_words,
-)
+from keras_clce.experiments.tuning_trials import FAILED, FINISHED, UNFINISHED, Trial, best_trial
 from keras_clce.runs import RunFolder
 
 TRIALS, QUICK_TRIALS = 20, 3
-
-
-@dataclasses.dataclass(frozen=True)
-class TunedLoss:
-    """What a search has found for one loss.
-
-    Args:
-        settings: The settings of its trials, before those that were searched.
-        space: What was searched.
-        trials: The trials by their numbers.
-
-    Example:
-    ```python
-    TunedLoss(Settings(loss="ce"), Space({}), []).best  # None
-    ```
-    """
-
-    settings: Settings
-    space: Space
-    trials: Sequence[Trial]
-
-    @property
-    def loss(self) -> str:
-        """Name of the loss."""
-        return self.settings.loss
-
-    @property
-    def best(self) -> Trial | None:
-        """The trial with the best validation accuracy; `None` where none has finished."""
-        return best_trial(self.trials)
-
-    @property
-    def best_settings(self) -> Settings:
-        """The settings of that trial, for a whole training that is tested.
-
-        Raises:
-            ValueError: If no trial has finished.
-        """
-        if self.best is None:
-            raise ValueError(f"No trial of {self.loss} has finished, so that none is the best.")
-        return dataclasses.replace(self.settings, **self.best.values, test=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +156,8 @@ class Tuning:
                 found[loss] = self._search(settings, execute, files, found)
             tuned = list(found.values())
             files.draw(tuned)
-        _conclude(tuned, self.home, self.budget)
+        with told(ValueError):
+            conclude(tuned, files.page, self.budget)
         return tuned
 
     def test(self, tuned: Sequence[TunedLoss], seeds: Sequence[int], resume: bool = False) -> Any:
@@ -279,12 +233,12 @@ class Tuning:
         space = self._space(settings.loss)
 
         def execute_and_write(trial, seconds_left):
-            print(f"\n{_begin(trial, search, self.budget)}", flush=True)
+            print(f"\n{trial_begins(trial, search.trials, self.budget)}", flush=True)
             ended = execute(trial, seconds_left)
             trials = [*(t for t in search.trials if t.number != ended.number), ended]
             trials.sort(key=lambda trial: trial.number)
             files.write([*found.values(), TunedLoss(settings, space, trials)], self.budget)
-            _tell_end(ended, best_trial(trials))
+            print(trial_ended(ended, best_trial(trials)), flush=True)
             return ended
 
         folder = self.home / "trials"
@@ -339,60 +293,6 @@ def _check_space(settings: Settings, space: Space) -> None:
         for value in (where.low, where.high) if isinstance(where, Range) else where:
             tried = dataclasses.replace(settings, **{**first, name: value})
             check_run(tried)
-
-
-def _begin(trial, search, budget):
-    """What a trial begins with, and how much of the budget is spent."""
-    spent = sum(other.epochs for other in search.trials if other.is_over)
-    if budget.minutes is not None:
-        place = f"{max(budget.seconds_left(search.trials), 0) / 60:.1f} min left"
-    elif budget.trials is not None:
-        place = f"{spent / budget.epochs:.2g}/{budget.trials} trainings spent"
-    else:
-        place = f"{trial.number + 1}"
-    length = f", {trial.epochs} of {budget.epochs} epochs" * (trial.epochs < budget.epochs)
-    return f"[{place}] {trial.name}{length}"
-
-
-def _tell_end(trial, best):
-    if trial.status == FINISHED:
-        so_far = "the best so far" if best is trial else f"best so far {best.validation:.4f}"
-        print(f"validation {trial.validation:.4f}, {so_far}", flush=True)
-    elif trial.status == FAILED:
-        print(f"failed: {trial.why}", flush=True)
-    else:
-        print("stopped, as it would not end in time", flush=True)
-
-
-def _conclude(tuned: Sequence[TunedLoss], home: Path, budget: Budget) -> None:
-    """Print what was found, and where it stands; refuse to end well where nothing was."""
-    print()
-    for each in tuned:
-        if each.best is None:
-            continue
-        what = values_in_words(each.best.values)
-        tell(each.loss, f"validation {each.best.validation:.4f} with {what}")
-    lost = [each for each in tuned if each.best is None]
-    for each in lost:
-        tell(each.loss, _why_none(each, budget))
-    tell("Page", str(home / "tune.md"))
-    if len(lost) == len(tuned):
-        error = ValueError(" ".join(_why_none(each, budget) for each in lost))
-        error.is_told = True
-        raise error
-
-
-def _why_none(tuned: TunedLoss, budget: Budget) -> str:
-    failed = [trial for trial in tuned.trials if trial.status == FAILED]
-    if not failed:
-        more = "more --minutes" if budget.minutes is not None else "a larger budget"
-        return (
-            f"No trial of {tuned.loss} finished within {budget.in_words()}: give it {more}, or "
-            "fewer --epochs."
-        )
-    return (
-        f"No trial of {tuned.loss} finished: {len(failed)} failed, the last one: {failed[-1].why}"
-    )
 
 
 def _first_line(error):

@@ -6,17 +6,15 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from keras_clce.experiments.flag_file import flag_lines
+from keras_clce.experiments.tuned_loss import TunedLoss
 from keras_clce.experiments.tuning_budget import Budget
 from keras_clce.experiments.tuning_page import page
 from keras_clce.files import write_atomically, write_json
 from keras_clce.report import drawing, plot_search, run_title
 from keras_clce.runs.damage import read_object
-
-if TYPE_CHECKING:
-    from keras_clce.experiments.tuning import TunedLoss
 
 _COLUMNS = ("loss", "number", "status", "epochs", "validation", "seconds")
 
@@ -93,7 +91,7 @@ class TuningFiles:
         searches = {**before.get("search", {}), **about.get("search", {})}
         write_json(self.about, {**about, "search": searches})
 
-    def write(self, tuned: Sequence["TunedLoss"], budget: Budget) -> None:
+    def write(self, tuned: Sequence[TunedLoss], budget: Budget) -> None:
         """Write the trials, the best flags of each loss and the page.
 
         Args:
@@ -122,7 +120,7 @@ class TuningFiles:
         content = page(tuned, budget, self)
         write_atomically(self.page, lambda to: to.write_text(content))
 
-    def draw(self, tuned: Sequence["TunedLoss"]) -> None:
+    def draw(self, tuned: Sequence[TunedLoss]) -> None:
         """Draw the search of each loss.
 
         Args:

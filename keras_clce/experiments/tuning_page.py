@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from keras_clce.experiments.setting import Range
+from keras_clce.experiments.tuned_loss import TunedLoss
 from keras_clce.experiments.tuning_budget import Budget
 from keras_clce.experiments.tuning_trials import FAILED, FINISHED, UNFINISHED, values_in_words
 from keras_clce.report import format_table, wrapped
 
 if TYPE_CHECKING:
-    from keras_clce.experiments.tuning import TunedLoss
     from keras_clce.experiments.tuning_files import TuningFiles
 
 _CAUTION = (
@@ -22,7 +22,7 @@ _CAUTION = (
 _EDGE = 0.02
 
 
-def page(tuned: Sequence["TunedLoss"], budget: Budget, files: "TuningFiles") -> str:
+def page(tuned: Sequence[TunedLoss], budget: Budget, files: "TuningFiles") -> str:
     """The page as Markdown.
 
     Args:
@@ -50,7 +50,7 @@ def page(tuned: Sequence["TunedLoss"], budget: Budget, files: "TuningFiles") -> 
     return "\n\n".join(parts) + "\n"
 
 
-def edges(tuned: "TunedLoss") -> list[str]:
+def edges(tuned: TunedLoss) -> list[str]:
     """Searched settings whose best value is at the edge of its range.
 
     Args:
