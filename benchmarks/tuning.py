@@ -1,9 +1,8 @@
 """Tuning at a quarter of a grid's cost against the whole grid, on real trainings.
 
     KERAS_BACKEND=torch python benchmarks/tuning.py --output_dir DIR
-    KERAS_BACKEND=torch python benchmarks/tuning.py --output_dir DIR --dataset oxford_flowers102 \
-        --data_dir DATA --backbone efficientnet_lite0 --weights imagenet --unfreeze_last 2 \
-        --image_size 32
+    KERAS_BACKEND=torch python benchmarks/tuning.py --output_dir DIR --dataset cifar100 \
+        --data_dir DATA --limit_examples 2000
 
 First every point of a grid over learning rate, weight of the contrastive part and temperature is
 trained and tested; for Hyperband it is trained for a third and a ninth of the epochs, too. Then
@@ -50,7 +49,6 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--image_size", type=int, default=16)
     parser.add_argument("--limit_examples", type=int)
-    parser.add_argument("--unfreeze_last", type=int)
     parser.add_argument("--epochs", type=int, default=9)
     parser.add_argument("--seeds", type=int, default=100, help="searches of each method")
     asked = vars(parser.parse_args())
