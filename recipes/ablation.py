@@ -43,10 +43,10 @@ def study(asked: StudyFlags) -> "Study":
 
     settings = asked.settings
     asked.refuse("loss", "positive_sum", "embedding_layers")
-    grids = [
-        {"loss": ["ce", "ce_supcon", "clce"]},
-        {"loss": ["ce_supcon", "clce"], "positive_sum": ["inside"], "label": ["inside"]},
-    ]
+    grids = [{"loss": ["ce"]}]
+    for loss in ("ce_supcon", "clce"):
+        grids.append({"loss": [loss]})
+        grids.append({"loss": [loss], "positive_sum": ["inside"], "label": ["inside"]})
     for layers in (1, 2):
         projection = {"embedding_dim": [settings.embedding_dim or 128]}
         projection |= {"embedding_layers": [layers], "label": [f"projection-{layers}"]}

@@ -20,7 +20,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from keras_clce.experiments import StudyFlags, study_command, study_flag
+from keras_clce.experiments import Layout, StudyFlags, study_command, study_flag
 
 if TYPE_CHECKING:
     from keras_clce.experiments import Study
@@ -62,7 +62,7 @@ def study(asked: StudyFlags) -> "Study":
     varied = {axis: values[axis] for axis in own.over}
     grids = [{"loss": ["ce"]}, *({"loss": [loss], **varied} for loss in losses)]
     notes = {"Weight 0": "is cross-entropy, ce"} if "contrastive_weight" in own.over else {}
-    return asked.study("-".join(own.over), grids, notes=notes)
+    return asked.study("-".join(own.over), grids, layout=Layout(axes=own.over), notes=notes)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -23,6 +23,7 @@ from keras_clce.experiments.forecast import Progress, Work, duration, time_run
 from keras_clce.experiments.grid import Grid, GridPoint, as_grids, plan_of, points_of
 from keras_clce.experiments.layout import Layout
 from keras_clce.experiments.protocols import PROTOCOLS
+from keras_clce.experiments.protocols.base import loading_options
 from keras_clce.experiments.records import Records
 from keras_clce.experiments.resolved import run_settings
 from keras_clce.experiments.rules import check_run, check_settings
@@ -299,16 +300,29 @@ class Study:
             existing = next(parent for parent in path.parents if parent.exists())
             if not existing.is_dir():
                 raise ValueError(f"--output_dir must be a folder. Received: {existing}, a file")
-        begun = [run.folder.begun() for run in runs if resume]
-        begun = [config["settings"] for config in begun if config]
+        begun = {run.folder.path: run.folder.begun() for run in runs} if resume else {}
+        # What a point sets is as good as given.
+        varied = {point.run: {*point.values} for point in reversed(self._grid())}
         changed = []
         for run in runs:
-            settings = fitted.fit_warmup(fitted.take_over(run.settings, begun, self.given))
+            configs = [begun[path] for path in self._like(run, runs) if begun.get(path)]
+            given = self.given | varied.get(run.name, set())
+            settings = fitted.take_over(run.settings, [one["settings"] for one in configs], given)
+            settings = fitted.fit_warmup(settings)
             run = self._run(settings, run.name, run.is_frozen)
             run.folder.check(run.recorded, resume)
             check_settings(settings)
             changed.append(run)
         return changed
+
+    def _like(self, run: Run, runs: Sequence[Run]) -> list[Path]:
+        """Folders of the runs whose defaults a run goes on with: its own first."""
+
+        def alike(settings):
+            return settings.epochs, {n: str(v) for n, v in loading_options(settings).items()}
+
+        others = [one for one in runs if alike(one.settings) == alike(run.settings)]
+        return [run.folder.path, *(one.folder.path for one in others)]
 
     def _run(self, settings: Settings, name: str, is_frozen: bool = False) -> Run:
         folder = RunFolder(self.home(settings) / f"{name}-seed{settings.seed}")

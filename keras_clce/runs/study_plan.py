@@ -75,7 +75,7 @@ class StudyPlan:
     @property
     def compares_losses_alone(self) -> bool:
         """Whether nothing but the loss varies."""
-        return set(self.varies) <= {"loss"}
+        return not self.axes and set(self.varies) <= {"loss"}
 
     def add_to(self, home: Path) -> "StudyPlan":
         """Write the plan beside the runs, with the points of an earlier plan over the same axes.
