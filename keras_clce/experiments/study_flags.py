@@ -23,6 +23,12 @@ class StudyFlags:
         frozen: Whether to test the encoder as it is.
         named: Names of `--settings`.
         own: The values of the recipe's own flags, `None` where it has none. Defaults to `None`.
+
+    Example:
+    ```python
+    from keras_clce.experiments.flags import define, parse
+    parse(define({}, None), ["mine", "--losses=ce,clce"]).losses  # ("ce", "clce")
+    ```
     """
 
     settings: Settings
