@@ -65,7 +65,7 @@ def define(
     )
     flags.DEFINE_alias("preset", "settings", **options)
     for field in fields_of(own).values() if own else ():
-        _define(field, field.default, values)
+        define_field(field, field.default, values)
     if protocol != "transfer":
         flags.DEFINE_bool(
             "frozen", False, "Also test the encoder as it was before training.", **options
@@ -79,7 +79,7 @@ def define(
             continue
         if protocol and field.about.protocol not in (None, protocol):
             continue
-        _define(field, defaults.get(field.name, field.default), values)
+        define_field(field, defaults.get(field.name, field.default), values)
     return values
 
 
@@ -134,10 +134,10 @@ def parse(
         settings = Settings(**{name: _value(fields()[name], asked[name]) for name in names})
         losses = asked["losses"] and _losses(asked["losses"])
         own_values = own and own(
-            **{n: _own(field, asked[n]) for n, field in fields_of(own).items()}
+            **{n: own_value(field, asked[n]) for n, field in fields_of(own).items()}
         )
     except SettingError as error:
-        raise flags.IllegalFlagValueError(_flag_error(error)) from None
+        raise flags.IllegalFlagValueError(flag_error(error)) from None
     except ValueError as error:
         name = getattr(error, "name", None)
         where = f"flag --{name}={error.value}: " if name else ""
@@ -195,7 +195,20 @@ def help_text(values: flags.FlagValues, doc: str) -> str:
     return "\n".join(parts)
 
 
-def _define(field: Field, default: Any, values: flags.FlagValues) -> None:
+def define_field(field: Field, default: Any, values: flags.FlagValues) -> None:
+    """Define the flag of a field.
+
+    Args:
+        field: The field.
+        default: The default of the flag.
+        values: Where to.
+
+    Example:
+    ```python
+    define_field(fields()["epochs"], 3, values := flags.FlagValues())
+    values(["mine"]) and values.epochs  # 3
+    ```
+    """
     options = {"flag_values": values, "module_name": field.about.group}
     about, kind, text = field.about, field.kind, field.help_in_words(read_choices())
     if kind.is_tuple or kind.may_be_mapping:
@@ -228,8 +241,24 @@ def _value(field: Field, value: Any) -> Any:
     return tuple(value)
 
 
-def _own(field: Field, value: Any) -> Any:
-    """The value of a recipe's own flag, which is checked."""
+def own_value(field: Field, value: Any) -> Any:
+    """The value of a recipe's own flag, which is checked.
+
+    Args:
+        field: The field.
+        value: What absl made of the flag.
+
+    Returns:
+        The value of the field.
+
+    Raises:
+        SettingError: If it cannot be.
+
+    Example:
+    ```python
+    own_value(fields()["shots"], ["1", "5"])  # (1, 5)
+    ```
+    """
     if field.kind.is_tuple:
         try:
             value = tuple(field.kind.type(item) for item in value or ())
@@ -274,7 +303,14 @@ def _losses(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _flag_error(error: SettingError) -> str:
+def flag_error(error: SettingError) -> str:
+    """What is wrong with a flag.
+
+    Example:
+    ```python
+    flag_error(SettingError("k", "must be at least 1", 0))  # "flag --k=0: must be at least 1"
+    ```
+    """
     value = error.value
     if isinstance(value, (tuple, list)):
         value = ",".join(map(str, value))

@@ -12,6 +12,7 @@ import numpy as np
 from keras_clce.checks import as_array
 from keras_clce.data.decoding import UnreadableImage, decode_image
 from keras_clce.data.image_folder import files_below
+from keras_clce.data.installed import pillow
 from keras_clce.files import printable_text
 
 _CHANNELS = (1, 3, 4)
@@ -55,6 +56,27 @@ class Photograph:
         if isinstance(self.source, np.ndarray):
             return self.source
         return decode_image(self.source)
+
+    def thumbnail(self, side: int = 160) -> np.ndarray | None:
+        """A small picture of all of it.
+
+        Args:
+            side: Its longer side, in pixels. Defaults to 160.
+
+        Returns:
+            uint8 RGB array, or `None` where the image cannot be read.
+
+        Example:
+        ```python
+        find_photographs("pets")[0].thumbnail(16).shape  # (16, 16, 3)
+        ```
+        """
+        try:
+            image = pillow().fromarray(self.pixels())
+        except UnreadableImage:
+            return None
+        image.thumbnail((side, side))
+        return np.asarray(image)
 
 
 def find_photographs(images: Any, limit: int | None = None) -> list[Photograph]:

@@ -12,6 +12,7 @@ from keras_clce.report.few_shot_tables import (
     few_shot_tables,
 )
 from keras_clce.report.folders import write_comparison
+from keras_clce.report.image_grids import Tile, plot_image_grid
 from keras_clce.report.markdown import without_details
 from keras_clce.report.names import run_title
 from keras_clce.report.page import write_report
@@ -31,6 +32,7 @@ __all__ = [
     "Comparison",
     "Curves",
     "RunFolder",
+    "Tile",
     "Verdict",
     "clce_comparisons",
     "curves_by_name",
@@ -43,6 +45,7 @@ __all__ = [
     "paper_source",
     "plot_curves",
     "plot_few_shot",
+    "plot_image_grid",
     "plot_search",
     "plot_task",
     "read_accuracies",

@@ -1,7 +1,6 @@
 """Pictures of few-shot runs: accuracy of each loss, and one task."""
 
 import textwrap
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from keras_clce.evaluate.statistics import confidence_interval
 from keras_clce.files import printable_text
 from keras_clce.report.few_shot_kinds import KindOfTask, distinct_kinds
 from keras_clce.report.names import Run, as_record, by_name, count_of, run_title
-from keras_clce.report.pictures import new_figure, save_figure
+from keras_clce.report.pictures import fitted_text, new_figure, save_figure, text_width
 from keras_clce.report.tables import percent
 
 _MOST_CLASSES, _MOST_SUPPORT, _MOST_QUERIES = 10, 5, 8
@@ -138,7 +137,7 @@ def plot_task(
     shown = support[:_MOST_CLASSES, :_MOST_SUPPORT], queries[:_MOST_CLASSES, :_MOST_QUERIES]
     rows, shots, columns = len(shown[0]), shown[0].shape[1], shown[1].shape[1]
     gap = 0.35
-    left = 0.15 + max(_text_width(name, 9) for name in names[:rows])
+    left = 0.15 + max(text_width(name, 9) for name in names[:rows])
     figure = new_figure(figsize=(_CELL * (shots + columns + gap) + left + 0.05, 0.98 * rows + 0.7))
     grid = figure.add_gridspec(
         rows,
@@ -164,37 +163,12 @@ def plot_task(
                 colour = "tab:green" if good else "tab:red"
                 axes.spines[:].set(color=colour, linewidth=2.5)
                 taken_for = names[predicted[row, column - shots]]
-                text, size = ("✓", 7) if good else _fitted(f"✗ {taken_for}", _CELL)
+                text, size = ("✓", 7) if good else fitted_text(f"✗ {taken_for}", _CELL)
                 axes.set_xlabel(text, color=colour, fontsize=size, labelpad=2)
     queries = count_of(right.size, "query", "queries")
     count = f"{right.sum()} of {queries} right in this task"
     figure.suptitle(f"{title}: {count}", fontsize=10, y=1 - 0.08 / figure.get_figheight(), va="top")
     save_figure(figure, path, dpi=100)
-
-
-def _fitted(text: str, width: float) -> tuple[str, float]:
-    """A text and its font size that keep to a width in inches: smaller first, then shorter."""
-    for size in (7, 6.25, 5.5):
-        if _text_width(text, size) <= width:
-            return text, size
-    while len(text) > 3 and _text_width(f"{text}…", size) > width:
-        text = text[:-1].rstrip("…")
-    return f"{text}…", size
-
-
-def _text_width(text: str, size: float) -> float:
-    """Width of a text in inches."""
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.textpath import text_to_path
-
-    with warnings.catch_warnings():
-        # A letter that the font lacks is warned of where it is drawn.
-        warnings.simplefilter("ignore")
-        width, _, _ = text_to_path.get_text_width_height_descent(
-            printable_text(text), FontProperties(size=size), ismath=False
-        )
-    # Letters are drawn on whole pixels, which makes them up to a tenth wider.
-    return 1.1 * width / 72
 
 
 def _margins(figure, left, right, top, bottom):

@@ -2,7 +2,7 @@
 
 import contextlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,3 +76,57 @@ def save_figure(figure: "Figure", path: Path, dpi: int) -> None:
         text.set_usetex(False)
         text.set_text(printable_text(text.get_text()))
     write_atomically(path, lambda to: figure.savefig(to, dpi=dpi))
+
+
+def fitted_text(
+    text: str, width: float, sizes: Sequence[float] = (7, 6.25, 5.5)
+) -> tuple[str, float]:
+    """A text and its font size that keep to a width: smaller first, then shorter.
+
+    Args:
+        text: The text.
+        width: The width in inches.
+        sizes: Sizes of the font to try. Defaults to `(7, 6.25, 5.5)`.
+
+    Returns:
+        The text, with "…" where it was cut, and the size.
+
+    Example:
+    ```python
+    fitted_text("tulip", width=0.85)  # ("tulip", 7)
+    ```
+    """
+    for size in sizes:
+        if text_width(text, size) <= width:
+            return text, size
+    while len(text) > 3 and text_width(f"{text}…", size) > width:
+        text = text[:-1].rstrip("…")
+    return f"{text}…", size
+
+
+def text_width(text: str, size: float) -> float:
+    """Width of a text in inches.
+
+    Args:
+        text: The text.
+        size: Size of the font.
+
+    Returns:
+        A little more than the width.
+
+    Example:
+    ```python
+    text_width("tulip", size=9) < text_width("tulips", size=9)  # True
+    ```
+    """
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    with warnings.catch_warnings():
+        # A letter that the font lacks is warned of where it is drawn.
+        warnings.simplefilter("ignore")
+        width, _, _ = text_to_path.get_text_width_height_descent(
+            printable_text(text), FontProperties(size=size), ismath=False
+        )
+    # Letters are drawn on whole pixels, which makes them up to a tenth wider.
+    return 1.1 * width / 72

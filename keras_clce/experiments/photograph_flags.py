@@ -1,0 +1,118 @@
+"""Flags of the commands that show photographs to a saved model."""
+
+import dataclasses
+import glob
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_clce.experiments.tools import tool_flag
+
+if TYPE_CHECKING:
+    from keras_clce import CLCEModel
+
+_WHAT = "Model and photographs"
+
+
+def is_file(path: str) -> bool:
+    """Whether a path is that of a file."""
+    return Path(path).expanduser().is_file()
+
+
+def is_there(path: str) -> bool:
+    """Whether a path is that of a file or folder, or a pattern that fits one."""
+    path = str(Path(path).expanduser())
+    return Path(path).exists() or next(glob.iglob(path, recursive=True), None) is not None
+
+
+def _model_flag(help: str) -> str | None:
+    return tool_flag(None, help, _WHAT, checks=((is_file, "must be a saved model, a .keras file"),))
+
+
+def photographs_flag(help: str) -> str:
+    """Declare a flag that names photographs.
+
+    Args:
+        help: One sentence.
+
+    Returns:
+        A field of a dataclass.
+
+    Example:
+    ```python
+    query: str = photographs_flag("Photographs whose neighbours are searched.")
+    ```
+    """
+    must = "must be a folder, a file or a pattern in quotes, and there must be such files"
+    return tool_flag(None, help, _WHAT, checks=((is_there, must),))
+
+
+def load_named_model(path: str) -> "CLCEModel":
+    """Load the model of a flag.
+
+    Args:
+        path: A `.keras` file.
+
+    Returns:
+        The model.
+
+    Raises:
+        ValueError: If the file holds no model; the message names the flag.
+
+    Example:
+    ```python
+    load_named_model("model.keras").num_classes  # 10
+    ```
+    """
+    from keras_clce import load_model
+
+    try:
+        return load_model(Path(path).expanduser())
+    except ValueError as error:
+        message = str(error).replace("`path`", "`model`").replace("path=", "model=")
+        raise ValueError(message) from None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ViewFlags:
+    """How many photographs a model is shown, and of what size."""
+
+    image_size: int | None = tool_flag(
+        None, "Pixels per side, for a model that takes images of any size.", _WHAT, least=8
+    )
+    batch_size: int = tool_flag(64, "Photographs a step.", _WHAT, least=1)
+    limit: int | None = tool_flag(None, "Most photographs, for a quick look.", _WHAT, least=1)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ShownFlags:
+    """A model, and the photographs that it is shown."""
+
+    model: str = _model_flag("The model, a .keras file.")
+    images: str = photographs_flag(
+        'A folder of photographs, a file, or a pattern in quotes such as "photos/*.jpg".'
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchedFlags:
+    """Photographs that others are searched for, and where."""
+
+    query: str = photographs_flag("A photograph, a folder of some, or a pattern in quotes.")
+    index: str = tool_flag(
+        None,
+        "The embeddings that are searched, a .npz file of recipes/embed.py.",
+        _WHAT,
+        checks=((is_file, "must be a file of embeddings, .npz"),),
+    )
+    model: str | None = _model_flag("The model that made them; the file knows it if not given.")
+
+
+# Fields of the last base come first.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhotographFlags(ViewFlags, ShownFlags):
+    """Flags of a command that shows photographs to a model."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QueryFlags(ViewFlags, SearchedFlags):
+    """Flags of a command that searches."""
