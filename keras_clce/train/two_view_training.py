@@ -126,6 +126,9 @@ class TwoViewTraining(keras.Model):
         """Compile with what `get_compile_config` gave, optimizer variables included."""
         config = keras.saving.deserialize_keras_object(config)
         config.pop("loss_weights", None)
+        # Keras saves what "auto" stood for on the backend that saved, which others may not take.
+        if config.get("jit_compile"):
+            config["jit_compile"] = "auto"
         self.compile(**config)
         if self.optimizer is not None and self.built:
             self.optimizer.build(self.trainable_variables)
