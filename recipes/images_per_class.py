@@ -73,9 +73,8 @@ def study(asked: StudyFlags) -> "Study":
             f"--limits_per_class must have one of at most {most}, the images of the largest class. "
             f"Received: limits_per_class={','.join(own.limits_per_class)}"
         )
-    notes = {"Images": f"all are {most} of a class"}
-    if images.min() < most:
-        notes["Images"] = f"all are {images.min()} to {most} of a class"
+    least = images[images > 0].min()
+    notes = {"Images": f"all are {most if least == most else f'{least} to {most}'} of a class"}
     if left_out:
         notes["Images"] += f"; {', '.join(left_out)} left out, which no class has"
     layout = Layout(axes=("limit_per_class",), panels=panels)

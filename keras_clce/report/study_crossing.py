@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from keras_clce.report.answers import Difference, sentence
-from keras_clce.report.study_results import measures_of, study_results
+from keras_clce.report.study_results import AXES_IN_WORDS, measures_of, study_results
 from keras_clce.runs.record import Record
 from keras_clce.runs.study_plan import StudyPlan
 
@@ -22,18 +22,20 @@ class Crossing:
         told: The places at which the difference is told, and its sign there, in their order.
         untold: The places at which it is not told.
         means: Places and signs of the mean differences, told or not.
+        has_intervals: Whether there is more than one seed. Defaults to `True`.
 
     Example:
     ```python
     told = Difference(0.02, 0.01, 0.01, "over 3 seeds")
-    Crossing.of({5: told, 20: told}).in_words("clce", "ce", "limit_per_class")
-    # "`clce` is above `ce` at each limit_per_class, 5 to 20: the curves do not cross"
+    Crossing.of({5: told, 20: told}).in_words("clce", "ce")
+    # "`clce` is above `ce` from 5 to 20: the curves do not cross"
     ```
     """
 
     told: Mapping[float, int]
     untold: tuple[float, ...]
     means: Mapping[float, int]
+    has_intervals: bool = True
 
     @classmethod
     def of(cls, differences: Mapping[float, Difference]) -> "Crossing":
@@ -55,7 +57,9 @@ class Crossing:
         # One seed has no interval, and a comparison with NaN is false.
         told = {at: int(np.sign(d.mean)) for at, d in ordered.items() if abs(d.mean) > d.ci95}
         untold = tuple(at for at in ordered if at not in told)
-        return cls(told, untold, {at: int(np.sign(d.mean)) for at, d in ordered.items()})
+        means = {at: int(np.sign(found.mean)) for at, found in ordered.items()}
+        has_intervals = not all(np.isnan(found.ci95) for found in ordered.values())
+        return cls(told, untold, means, has_intervals)
 
     def brackets(self) -> list[tuple[float, float]]:
         """Pairs of neighbouring told places between which the sign changes."""
@@ -63,13 +67,12 @@ class Crossing:
         pairs = itertools.pairwise(places)
         return [(a, b) for a, b in pairs if self.told[a] != self.told[b]]
 
-    def in_words(self, ours: str, theirs: str, axis: str) -> str:
+    def in_words(self, ours: str, theirs: str) -> str:
         """Say where the curves cross.
 
         Args:
             ours: Name of the first curve.
             theirs: Name of the second.
-            axis: Name of the axis.
 
         Returns:
             A clause without a full stop.
@@ -78,29 +81,26 @@ class Crossing:
         ```python
         up = Difference(0.02, 0.01, 0.01, "over 3 seeds")
         down = Difference(-0.02, 0.01, 0.01, "over 3 seeds")
-        Crossing.of({5: down, 20: down, 50: up}).in_words("clce", "ce", "limit_per_class")
-        # "`clce` crosses `ce` upwards at a limit_per_class between 20 and 50"
+        Crossing.of({5: down, 20: down, 50: up}).in_words("clce", "ce")
+        # "`clce` crosses `ce` upwards between 20 and 50"
         ```
         """
         ours, theirs = f"`{ours}`", f"`{theirs}`"
         brackets = self.brackets()
         if brackets:
             between = " and ".join(
-                f"{'up' if self.told[b] > 0 else 'down'}wards at a {axis} between {a:g} and {b:g}"
+                f"{'up' if self.told[b] > 0 else 'down'}wards between {a:g} and {b:g}"
                 + self._untold_within(a, b)
                 for a, b in brackets
             )
             return f"{ours} crosses {theirs} {between}"
         if not self.told:
-            return (
-                f"whether {ours} crosses {theirs} is not told by these seeds, at any {axis}"
-                + self._means_in_words()
-            )
+            who = "these seeds do" if self.has_intervals else "one seed does"
+            return f"{who} not tell whether {ours} crosses {theirs}{self._means_in_words()}"
         side = "above" if next(iter(self.told.values())) > 0 else "below"
         if not self.untold:
             first, *_, last = [*self.told, *self.told]
-            places = f"each {axis}, {first:g} to {last:g}" if len(self.told) > 1 else f"{first:g}"
-            return f"{ours} is {side} {theirs} at {places}: the curves do not cross"
+            return f"{ours} is {side} {theirs} from {first:g} to {last:g}: the curves do not cross"
         return (
             f"{ours} is {side} {theirs} at {_list(self.told)}; at {_list(self.untold)} no "
             f"difference is told, so that these seeds show no crossing{self._means_in_words()}"
@@ -152,9 +152,10 @@ def crossings_in_words(plan: StudyPlan, records: Sequence[Record], baseline: str
         if len(differences) < 2:
             continue
         where = f"{panel}: " if panel else ""
-        by = f"by {measures[measure]}, " if len(measures) > 1 else ""
-        told = Crossing.of(differences).in_words(ours, theirs, axis)
-        sentences.append(sentence(f"{where}{by}{told}"))
+        by = f"by {measures[measure]} and " if len(measures) > 1 else ""
+        told = Crossing.of(differences).in_words(ours, theirs)
+        over = AXES_IN_WORDS.get(axis, axis)
+        sentences.append(sentence(f"{where}{by}over {over}, {told}"))
     return "\n".join(sentences)
 
 

@@ -8,22 +8,18 @@ import numpy as np
 from keras_clce.evaluate.statistics import confidence_interval
 from keras_clce.report.names import run_title
 from keras_clce.report.pictures import new_figure, save_figure
-from keras_clce.report.study_results import PointResult, measures_of, study_results
+from keras_clce.report.study_results import (
+    AXES_IN_WORDS,
+    PointResult,
+    measures_of,
+    study_results,
+)
 from keras_clce.report.study_tables import panels_of
 from keras_clce.runs.record import Record
 from keras_clce.runs.study_plan import StudyPlan
 
-IN_WORDS = {
-    "batch_size": "images in a batch",
-    "contrastive_weight": "weight of the contrastive part, λ",
-    "temperature": "temperature, τ",
-    "hardness": "concentration on hard negatives, β",
-    "limit_per_class": "training images of a class",
-    "epochs": "epochs",
-    "learning_rate": "highest learning rate",
-    "embedding_dim": "size of the projection",
-}
-_LEGEND = "mean and 95 % interval over seeds; ringed: picked by validation"
+_LEGEND = "mean and 95 % interval over seeds"
+_PICKED = "; ringed: picked by validation"
 
 
 def plot_study(plan: StudyPlan, records: Sequence[Record], path: Path) -> None:
@@ -55,7 +51,8 @@ def plot_study(plan: StudyPlan, records: Sequence[Record], path: Path) -> None:
     draw = {0: _draw_arms, 1: _draw_curves}.get(len(plan.axes), _draw_maps)
     figure = draw(plan, results, measures)
     title = f"{plan.name}: {run_title(records[0])}"
-    figure.suptitle(f"{title}\n{_LEGEND}", fontsize=10)
+    picked = _PICKED if any(one.is_best for one in results) else ""
+    figure.suptitle(f"{title}\n{_LEGEND}{picked}", fontsize=10)
     save_figure(figure, path, dpi=120)
 
 
@@ -90,7 +87,7 @@ def _draw_curves(plan, results, measures):
         low, high = row[0].get_ylim()
         row[0].set_ylim(max(low, 0), min(high, 100))
     for axes in grid[-1]:
-        axes.set_xlabel(IN_WORDS.get(axis, axis))
+        axes.set_xlabel(AXES_IN_WORDS.get(axis, axis))
     figure.legend(
         [*legend.values()], [*legend], loc="outside lower center", ncols=min(4, len(legend))
     )
@@ -188,8 +185,8 @@ def _draw_maps(plan, results, measures):
                     _frame(axes, *place)
             axes.set_xticks(range(len(ticks[0])), [f"{tick:g}" for tick in ticks[0]])
             axes.set_yticks(range(len(ticks[1])), [f"{tick:g}" for tick in ticks[1]])
-            axes.set_xlabel(IN_WORDS.get(across, across))
-            axes.set_ylabel(IN_WORDS.get(up, up))
+            axes.set_xlabel(AXES_IN_WORDS.get(across, across))
+            axes.set_ylabel(AXES_IN_WORDS.get(up, up))
             axes.set_title(
                 ", ".join(filter(None, (panel, curve, _levels(results, measure)))), fontsize=9
             )

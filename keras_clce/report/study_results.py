@@ -11,6 +11,19 @@ from keras_clce.report.names import count_of
 from keras_clce.runs.record import Record
 from keras_clce.runs.study_plan import StudyPlan, StudyPoint
 
+AXES_IN_WORDS = {
+    "batch_size": "images in a batch",
+    "contrastive_weight": "weight of the contrastive part, λ",
+    "temperature": "temperature, τ",
+    "hardness": "concentration on hard negatives, β",
+    "limit_per_class": "training images of a class",
+    "epochs": "epochs",
+    "learning_rate": "highest learning rate",
+    "embedding_dim": "size of the projection",
+}
+# How much data there is, which nobody picks.
+_GIVEN = {"limit_per_class", "limit_examples"}
+
 
 @dataclasses.dataclass(frozen=True)
 class PointResult:
@@ -25,7 +38,8 @@ class PointResult:
         seconds: Mean time of training, NaN where nothing was trained.
         baseline: The point that it is compared with, `None` where there is none.
         differences: Difference from that point for each measure, of the seeds that both have.
-        is_best: Whether validation picks it: the highest mean of its curve, or of all arms.
+        is_best: Whether validation picks it: the highest mean of its curve, or of all arms. Of
+            numbers of images, none is picked.
 
     Example:
     ```python
@@ -171,6 +185,8 @@ def _difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Diffe
 
 def _best(results: Sequence[PointResult], axes: Sequence[str]) -> list[PointResult]:
     """What validation picks of each curve, or of all arms of a panel."""
+    if _GIVEN & {*axes}:
+        return []
     groups: dict[tuple, list[PointResult]] = {}
     for result in results:
         if len(result.validation) and (result.point.at or not axes):

@@ -255,7 +255,7 @@ def test_where_the_curves_cross_is_said(fake, tiny_backbone, tmp_path, capsys):
     more = ("--limits_per_class=5,20,all", "--seeds=0,1,2")
     quick(images_per_class, tiny_backbone, tmp_path, *more)
     printed = " ".join(capsys.readouterr().out.split())
-    crossing = f"`clce` crosses `ce` upwards at a limit_per_class between 20 and {IMAGES.max()}."
+    crossing = f"`clce` crosses `ce` upwards between 20 and {IMAGES.max()}."
     assert crossing in printed
     assert "at most 5 training images of each class kept" in printed
     assert "Plan: ce at limit_per_class 5, 20, " in printed

@@ -198,44 +198,37 @@ DOWN = Difference(-0.02, 0.01, 0.01, "over 3 seeds")
 UNTOLD_UP = Difference(0.01, 0.02, 0.3, "over 3 seeds")
 UNTOLD_DOWN = Difference(-0.01, 0.02, 0.3, "over 3 seeds")
 ONE_SEED = Difference(0.05, math.nan, math.nan, "over 1 seed")
+ONE_SEED_DOWN = Difference(-0.05, math.nan, math.nan, "over 1 seed")
 
 
 @pytest.mark.parametrize(
     ("differences", "words"),
     [
-        (
-            {5: DOWN, 20: DOWN, 50: UP},
-            "`clce` crosses `ce` upwards at a size between 20 and 50",
-        ),
+        ({5: DOWN, 20: DOWN, 50: UP}, "`clce` crosses `ce` upwards between 20 and 50"),
         (
             {5: UP, 10: UNTOLD_UP, 20: UNTOLD_DOWN, 50: DOWN},
-            "`clce` crosses `ce` downwards at a size between 5 and 50 (no difference is told at "
-            "10, 20)",
+            "`clce` crosses `ce` downwards between 5 and 50 (no difference is told at 10, 20)",
         ),
         (
             {5: DOWN, 10: UP, 20: DOWN},
-            "`clce` crosses `ce` upwards at a size between 5 and 10 and downwards at a size "
-            "between 10 and 20",
+            "`clce` crosses `ce` upwards between 5 and 10 and downwards between 10 and 20",
         ),
-        ({50: UP, 5: UP}, "`clce` is above `ce` at each size, 5 to 50: the curves do not cross"),
+        ({50: UP, 5: UP}, "`clce` is above `ce` from 5 to 50: the curves do not cross"),
         (
             {5: DOWN, 50: UNTOLD_UP},
             "`clce` is below `ce` at 5; at 50 no difference is told, so that these seeds show no "
             "crossing; the means change sides between 5 and 50",
         ),
+        ({5: UNTOLD_UP, 50: UNTOLD_UP}, "these seeds do not tell whether `clce` crosses `ce`"),
         (
-            {5: UNTOLD_UP, 50: UNTOLD_UP},
-            "whether `clce` crosses `ce` is not told by these seeds, at any size",
-        ),
-        (
-            {5: ONE_SEED, 50: UNTOLD_DOWN},
-            "whether `clce` crosses `ce` is not told by these seeds, at any size; the means change "
-            "sides between 5 and 50",
+            {5: ONE_SEED, 50: ONE_SEED_DOWN},
+            "one seed does not tell whether `clce` crosses `ce`; the means change sides between 5 "
+            "and 50",
         ),
     ],
 )
 def test_crossings_by_hand(differences, words):
-    assert Crossing.of(differences).in_words("clce", "ce", "size") == words
+    assert Crossing.of(differences).in_words("clce", "ce") == words
 
 
 def write_sizes(home):
@@ -255,8 +248,10 @@ def test_the_crossing_of_a_study(tmp_path, records):
     plan = write_sizes(tmp_path / "sizes")
     sizes, _ = find_records(tmp_path / "sizes")
     assert crossings_in_words(plan, sizes) == (
-        "`clce` crosses `ce` upwards at a limit_per_class between 10 and 50."
+        "Over training images of a class, `clce` crosses `ce` upwards between 10 and 50."
     )
+    # How many images there are, nobody picks.
+    assert study_answer(plan, sizes) == ""
     # Where cross-entropy has no curve, there is nothing to cross.
     assert crossings_in_words(PLAN, records) == ""
 
