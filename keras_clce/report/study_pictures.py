@@ -19,7 +19,7 @@ from keras_clce.runs.record import Record
 from keras_clce.runs.study_plan import StudyPlan
 
 _LEGEND = "mean and 95 % interval over seeds"
-_PICKED = "; ringed: picked by validation"
+_OF_MAPS = "mean over seeds"
 
 
 def plot_study(plan: StudyPlan, records: Sequence[Record], path: Path) -> None:
@@ -51,8 +51,12 @@ def plot_study(plan: StudyPlan, records: Sequence[Record], path: Path) -> None:
     draw = {0: _draw_arms, 1: _draw_curves}.get(len(plan.axes), _draw_maps)
     figure = draw(plan, results, measures)
     title = f"{plan.name}: {run_title(records[0])}"
-    picked = _PICKED if any(one.is_best for one in results) else ""
-    figure.suptitle(f"{title}\n{_LEGEND}{picked}", fontsize=10)
+    legend = _OF_MAPS if len(plan.axes) > 1 else _LEGEND
+    if any(one.is_best for one in results):
+        legend += "; ringed: picked by validation"
+    if not plan.axes and any(one.point.paper is not None for one in results):
+        legend += "; ×: the paper"
+    figure.suptitle(f"{title}\n{legend}", fontsize=10)
     save_figure(figure, path, dpi=120)
 
 
@@ -187,9 +191,9 @@ def _draw_maps(plan, results, measures):
             axes.set_yticks(range(len(ticks[1])), [f"{tick:g}" for tick in ticks[1]])
             axes.set_xlabel(AXES_IN_WORDS.get(across, across))
             axes.set_ylabel(AXES_IN_WORDS.get(up, up))
-            axes.set_title(
-                ", ".join(filter(None, (panel, curve, _levels(results, measure)))), fontsize=9
-            )
+            levels = _levels(results, measure)
+            title = f"{curve} ({levels})" if levels else curve
+            axes.set_title(", ".join(filter(None, (panel, title))), fontsize=9)
         figure.colorbar(image, ax=list(row), label=f"{name}, %")
     return figure
 

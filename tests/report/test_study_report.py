@@ -309,7 +309,7 @@ def test_two_axes_make_a_map(tmp_path, monkeypatch):
         for temperature in (0.1, 0.5, 1.0)
     ]
     np.testing.assert_allclose(values, expected)
-    assert axes.get_title() == "clce, ce 60.0"
+    assert axes.get_title() == "clce (ce 60.0)"
     assert {text.get_text() for text in axes.texts} == {f"{v:.1f}" for r in expected for v in r} - {
         "nan"
     }
