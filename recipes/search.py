@@ -97,7 +97,8 @@ def search(asked: SearchFlags) -> None:
             f"approximate; {100 * found.recall:.1f} % of the true neighbours of "
             f"{found.recall_queries} queries were found, --exact finds all"
         )
-    print(f"Searched: {len(results)} photographs in {seconds:.2f} s, {how}")
+    count = f"{len(results)} photograph{'s' * (len(results) != 1)}"
+    print(f"Searched: {count} in {seconds:.2f} s, {how}")
     print(f"Table:    {folder / 'neighbors.csv'}")
     draw(results, index, folder / "neighbors.png", name)
 

@@ -119,3 +119,16 @@ class Mine(CLCEModel):
 def test_a_subclass_loads_as_what_it_is(tmp_path):
     Mine(small_backbone(), CLASSES).save(tmp_path / "mine.keras")
     assert type(keras_clce.load_model(tmp_path / "mine.keras")) is Mine
+
+
+def test_compilation_is_decided_anew_where_a_model_is_loaded(tmp_path):
+    """A file of one backend says what is best there, which another may not take."""
+    path = tmp_path / "model.keras"
+    for asked in (True, False):
+        model = small_model()
+        model.compile("adam", jit_compile=asked)
+        model.save(path)
+        automatic = small_model()
+        automatic.compile("adam")
+        expected = automatic.jit_compile if asked else False
+        assert keras_clce.load_model(path).jit_compile == expected
