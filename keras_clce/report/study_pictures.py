@@ -55,7 +55,7 @@ def plot_study(plan: StudyPlan, records: Sequence[Record], path: Path) -> None:
     if any(one.is_best for one in results):
         legend += "; ringed: picked by validation"
     if not plan.axes and any(one.point.paper is not None for one in results):
-        legend += "; ×: the paper"
+        legend += "; crosses: the paper"
     figure.suptitle(f"{title}\n{legend}", fontsize=10)
     save_figure(figure, path, dpi=120)
 

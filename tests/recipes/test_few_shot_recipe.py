@@ -30,8 +30,9 @@ run = functools.partial(recipe_runs.run, few_shot)
 def frozen_record(*arguments):
     """The record of the encoder as it is."""
     asked = study(*arguments, "--frozen")
-    runs, dataset = asked._load(asked._runs(resume=False)[:1], 0)
-    return make_run(runs[0], PROTOCOLS["few_shot"], dataset, Devices(asked.settings))
+    (group,) = asked._load(asked._runs(resume=False)[:1], 0)
+    devices = Devices(asked.settings)
+    return make_run(group.runs[0], PROTOCOLS["few_shot"], group.dataset(), devices)
 
 
 @pytest.fixture
