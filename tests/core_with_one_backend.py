@@ -8,7 +8,7 @@ import sys
 import keras
 import numpy as np
 
-from keras_clce import CLCELoss, CLCEModel, load_model
+from keras_clce import CLCELoss, CLCEModel, load_model, predict_images
 from keras_clce.data import two_view_augmenter
 from keras_clce.evaluate import few_shot_accuracy
 from keras_clce.views import Preprocessing
@@ -39,6 +39,9 @@ def main(folder):
     assert loaded.class_names == model.class_names
     for name, values in loaded.predict(images, verbose=0).items():
         np.testing.assert_allclose(values, outputs[name], rtol=1e-5, atol=1e-6)
+    rows = predict_images(loaded, images[:, :30], embeddings=True, verbose=0)
+    assert {row.class_name for row in rows} <= {*model.class_names}
+    assert rows.embeddings.shape == (40, outputs["embedding"].shape[1])
     result = few_shot_accuracy(outputs["embedding"], labels, ways=5, shots=1, queries=3, tasks=20)
     assert result.accuracies.shape == (20,)
     print(f"{keras.backend.backend()}: {result.mean:.2f} in few-shot tasks")

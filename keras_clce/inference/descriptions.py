@@ -26,7 +26,7 @@ def read_class_names(path: str | Path) -> tuple[str, ...]:
 
     Example:
     ```python
-    Path("names.txt").write_text("cat\\ndog\\n")
+    Path("names.txt").write_text("cat\ndog\n")
     read_class_names("names.txt")  # ("cat", "dog")
     ```
     """
