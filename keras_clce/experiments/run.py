@@ -1,6 +1,7 @@
 """One run: trained, tested, and written to its folder."""
 
 import contextlib
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -80,7 +81,13 @@ def make_run(
         FloatingPointError: If the loss becomes NaN or infinite.
     """
     settings, folder = run.settings, run.folder
-    with told(OSError), folder.lock(), devices.scope(), dtype_policy(settings.mixed_precision):
+    with (
+        told(OSError),
+        folder.lock(),
+        devices.scope(),
+        dtype_policy(settings.mixed_precision),
+        _traced_anew(),
+    ):
         checkpoint = None
         if run.is_frozen:
             keras.utils.set_random_seed(settings.seed)
@@ -125,6 +132,21 @@ def make_run(
         if settings.test and not settings.keep_checkpoint:
             folder.remove_checkpoint()
     return record
+
+
+@contextlib.contextmanager
+def _traced_anew() -> Iterator[None]:
+    """Keep TensorFlow from warning that each of many runs traces functions of its own."""
+
+    def is_other(record):
+        return "retracing" not in record.getMessage()
+
+    logger = logging.getLogger("tensorflow")
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)
 
 
 @contextlib.contextmanager

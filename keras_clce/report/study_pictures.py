@@ -73,6 +73,8 @@ def _draw_curves(plan, results, measures):
     curves = list(dict.fromkeys(one.point.curve for one in results))
     colours = {curve: f"C{number % 10}" for number, curve in enumerate(curves)}
     ticks = sorted({one.point.at[axis] for one in results if axis in one.point.at})
+    if any(_is_weight_0(one, axis) for one in results):
+        ticks = sorted({0.0, *ticks})
     legend = {}
     for row, (measure, name) in zip(grid, measures.items(), strict=True):
         row[0].set_ylabel(f"{name}, %")
@@ -119,9 +121,14 @@ def _curve(axes, results, measure, axis, colour, shift, ticks):
             mean, half = _mean_and_half(one, measure)
             if not np.isnan(half):
                 axes.axhspan(mean - half, mean + half, color=colour, alpha=0.12, linewidth=0)
-            if axis == "contrastive_weight" and one.loss == "ce":
+            if _is_weight_0(one, axis):
                 axes.plot(0, mean, "o", color=colour, markersize=4)
             yield axes.axhline(mean, color=colour, linestyle="--")
+
+
+def _is_weight_0(one, axis):
+    """Whether a level is that of cross-entropy alone, which has a place on the axis of weights."""
+    return axis == "contrastive_weight" and one.loss == "ce" and axis not in one.point.at
 
 
 def _shifted(places, share, ticks):

@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_clce.report.answers import Difference
 from keras_clce.report.few_shot_kinds import kinds_of, size_in_words
+from keras_clce.report.few_shot_tables import FROZEN
 from keras_clce.report.names import count_of
 from keras_clce.runs.record import Record
 from keras_clce.runs.study_plan import StudyPlan, StudyPoint
@@ -167,12 +168,20 @@ def _compared(result: PointResult, results: Sequence[PointResult], baseline: str
                 if other is result:
                     return result
                 differences = {
-                    name: _difference(values, other.test[name])
-                    for name, values in result.test.items()
+                    name: _difference(_for_seeds(result, name, other), other.test[name])
+                    for name in result.test
                 }
                 found = {name: value for name, value in differences.items() if value}
                 return dataclasses.replace(result, baseline=other.point, differences=found)
     return result
+
+
+def _for_seeds(result: PointResult, measure: str, other: PointResult) -> Mapping[int, float]:
+    """Accuracies by seed; those of the encoder before training stand beside every seed."""
+    values = result.test[measure]
+    if result.loss != FROZEN or not values:
+        return values
+    return dict.fromkeys(other.test[measure], next(iter(values.values())))
 
 
 def _difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Difference | None:

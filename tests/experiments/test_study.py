@@ -1,11 +1,12 @@
 """A study from Python: its grid, its folders, its records."""
 
 import json
+import logging
 
 import keras
 import pytest
 
-from keras_clce.experiments import Settings, Study, run_one
+from keras_clce.experiments import Settings, Study, run, run_one
 
 
 def names(study):
@@ -122,3 +123,16 @@ def test_run_one_gives_a_record(tiny_backbone, tmp_path):
     record = run_one(settings)
     assert record.settings.loss == "ce" and record.quick
     assert record.folder.parent.name == "quick"
+
+
+@pytest.mark.any_backend
+def test_runs_that_trace_anew_are_no_reason_to_warn(caplog):
+    logger = logging.getLogger("tensorflow")
+    with run._traced_anew():
+        logger.warning("5 out of the last 5 calls triggered tf.function retracing")
+        logger.warning("something else")
+    logger.warning("retracing outside of a run")
+    assert [record.getMessage() for record in caplog.records] == [
+        "something else",
+        "retracing outside of a run",
+    ]

@@ -187,6 +187,9 @@ def test_few_shot_studies_have_a_column_and_a_row_for_each_number_of_shots(tmp_p
     header, rows = study_cells(plan, records)
     assert header[3::3] == ["5-way 1-shot", "5-way 5-shot", "seconds"]
     assert rows[2][4] == "+10.00 ± 0.00" and rows[0][:4] == ["frozen", "1", "-", "40.00"]
+    # One encoder before training stands beside both seeds of cross-entropy, 0.50 and 0.51.
+    half = stats.t.ppf(0.975, 1) * 0.5
+    assert rows[0][4] == f"-10.50 ± {half:.2f}"
     figure = drawn(monkeypatch, plan, records, tmp_path / "study.png")
     assert [axes.get_title() for axes in figure.axes] == ["5-way 1-shot", "5-way 5-shot"]
 
