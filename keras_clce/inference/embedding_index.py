@@ -16,8 +16,9 @@ from keras_clce.train import CLCEModel
 
 # Beyond so many rows, for so many queries, an approximate search with what it takes to prepare it
 # is faster than an exact one.
-APPROXIMATE_ROWS, APPROXIMATE_QUERIES = 100_000, 1_000
-_SAMPLE = 100
+APPROXIMATE_ROWS, APPROXIMATE_QUERIES = 100_000, 2_000
+# Of so many queries this share of the true neighbours is found, or all lists are searched.
+_SAMPLE, _RECALL, _FEWEST_LISTS = 100, 0.95, 8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -200,9 +201,9 @@ class EmbeddingIndex:
             embeddings: Queries `(queries, dim)` of the same model.
             k: Neighbours a query. Defaults to 10.
             exact: Whether all rows are compared, in blocks that take a few megabytes. If not, Faiss
-                compares those that are near and recall is measured on 100 of the queries; it takes
-                as much memory again as the embeddings. Defaults to `None`: not above 100,000 rows
-                from 1,000 queries on.
+                compares so many of those that are near that at least 95 % of the true neighbours of
+                100 of the queries are found; it takes as much memory again as the embeddings.
+                Defaults to `None`: not above 100,000 rows from 2,000 queries on.
 
         Returns:
             `Neighbors`.
@@ -231,11 +232,13 @@ class EmbeddingIndex:
         if exact:
             return Neighbors(*nearest_neighbors(queries, self.embeddings, k))
         self._lists = self._lists or InvertedLists(self.embeddings)
-        rows, cosines = self._lists.search(queries, k)
-        some = np.random.default_rng(0).permutation(len(queries))[:_SAMPLE]
-        true, _ = nearest_neighbors(queries[some], self.embeddings, k)
-        found = [len({*own} & {*theirs}) for own, theirs in zip(rows[some], true, strict=True)]
-        return Neighbors(rows, cosines, float(np.sum(found) / true.size), len(some))
+        some = queries[np.random.default_rng(0).permutation(len(queries))[:_SAMPLE]]
+        true, _ = nearest_neighbors(some, self.embeddings, k)
+        lists, recall = 0, 0.0
+        while recall < _RECALL and lists < self._lists.lists:
+            lists = min(max(2 * lists, _FEWEST_LISTS), self._lists.lists)
+            recall = _recall(self._lists.search(some, k, lists)[0], true)
+        return Neighbors(*self._lists.search(queries, k, lists), recall, len(some))
 
 
 def _units(embeddings: np.ndarray) -> np.ndarray:
@@ -245,3 +248,9 @@ def _units(embeddings: np.ndarray) -> np.ndarray:
         if np.allclose(lengths, 1, atol=1e-5):
             return embeddings
     return unit_rows(embeddings).astype("float32", copy=False)
+
+
+def _recall(found: np.ndarray, true: np.ndarray) -> float:
+    """Share of true neighbours that were found."""
+    hits = [len({*own} & {*theirs}) for own, theirs in zip(found, true, strict=True)]
+    return float(np.sum(hits) / true.size)

@@ -6,8 +6,6 @@ from keras_clce.checks import import_module
 
 # Rows that the centres of lists are fitted to, for each list, and how often.
 _FIT, _ROUNDS = 40, 10
-# Of the lists, so many are searched: one of ten, 16 at least.
-_SHARE, _LEAST = 10, 16
 
 
 class InvertedLists:
@@ -15,6 +13,9 @@ class InvertedLists:
 
     Args:
         units: Unit rows `(examples, dim)` in float32.
+
+    Attributes:
+        lists: Number of lists.
 
     Raises:
         ImportError: If Faiss is not installed.
@@ -24,7 +25,8 @@ class InvertedLists:
 
     Example:
     ```python
-    rows, cosines = InvertedLists(embeddings.astype("float32")).search(embeddings[:2], k=3)
+    lists = InvertedLists(embeddings.astype("float32"))
+    rows, cosines = lists.search(embeddings[:2], k=3, lists=2)
     rows[:, 0]  # [0, 1]
     ```
     """
@@ -38,25 +40,29 @@ class InvertedLists:
         )
         self._index.cp.niter = _ROUNDS
         self._index.cp.max_points_per_centroid = _FIT
+        self._index.cp.min_points_per_centroid = 1  # fewer are no reason for a message
         some = np.random.default_rng(0).permutation(count)[: _FIT * lists]
         self._index.train(units[np.sort(some)])
         self._index.add(units)
-        self._index.nprobe = max(_LEAST, lists // _SHARE)
+        self.lists = lists
 
-    def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, queries: np.ndarray, k: int, lists: int) -> tuple[np.ndarray, np.ndarray]:
         """Find neighbours.
 
         Args:
             queries: Unit rows `(queries, dim)`.
             k: Neighbours a query.
+            lists: How many lists are searched, the nearest ones.
 
         Returns:
             Rows, -1 for none, and cosines, `(queries, k)` each.
 
         Example:
         ```python
-        InvertedLists(embeddings.astype("float32")).search(embeddings[:2], k=3)[0].shape  # (2, 3)
+        lists = InvertedLists(embeddings.astype("float32"))
+        lists.search(embeddings[:2], k=3, lists=lists.lists)[0].shape  # (2, 3)
         ```
         """
+        self._index.nprobe = lists
         cosines, rows = self._index.search(np.ascontiguousarray(queries, "float32"), k)
         return rows, cosines

@@ -92,8 +92,8 @@ def test_approximate_search_measures_its_recall():
     true = cosine_order(queries, rows, 5)
     recalls = [len({*a} & {*b}) / 5 for a, b in zip(found.rows, true, strict=True)]
     assert found.recall_queries == 100
-    # On a sample of the queries; noise without clusters is the hardest case.
-    assert 0.2 < found.recall <= 1
+    # Of a sample of the queries; noise without clusters is the hardest case.
+    assert 0.95 <= found.recall <= 1
     assert abs(found.recall - np.mean(recalls)) < 0.1
     np.testing.assert_allclose(
         found.cosines, np.take_along_axis(queries @ rows.T, found.rows, 1), atol=1e-5
@@ -110,6 +110,12 @@ def test_many_queries_of_many_rows_are_approximate(rows, queries, exact, monkeyp
     found = EmbeddingIndex(units(rows, 4)).search(units(queries, 4, seed=1), k=3)
     assert (found.recall is None) == exact
     assert EmbeddingIndex(units(rows, 4)).search(units(queries, 4), 3, exact=True).recall is None
+
+
+def test_few_rows_are_one_list():
+    pytest.importorskip("faiss")
+    found = EmbeddingIndex(np.eye(3)).search(np.eye(3)[:2], k=3, exact=False)
+    assert found.rows[:, 0].tolist() == [0, 1] and found.recall == 1
 
 
 def test_a_missing_faiss_is_named(monkeypatch):
