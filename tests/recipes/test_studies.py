@@ -105,7 +105,8 @@ def test_sizes_have_as_many_epochs_or_as_many_steps(monkeypatch):
     assert settings_of(roots)["ce-equal-epochs-batch_size=256"].learning_rate == 6e-3
 
 
-def test_sizes_are_trained_and_drawn(tiny_backbone, tmp_path, capsys):
+def test_sizes_are_trained_and_drawn(fake, tiny_backbone, tmp_path, capsys):
+    fake(lambda settings: 0.5, really=["ce-equal-steps-batch_size=16"])
     more = ("--quick", "--batch_sizes=16,32", "--losses=ce", "--budget=steps", "--batch_size=32")
     quick(batch_size, tiny_backbone, tmp_path, *more)
     printed = capsys.readouterr().out
@@ -161,7 +162,8 @@ def test_the_weight_of_cross_entropy_is_trained_once():
     assert asked.name == "hardness-temperature" and len(settings_of(asked)) == 1 + 5 * 5
 
 
-def test_at_weight_1_a_probe_reads_the_embedding(tiny_backbone, tmp_path, capsys):
+def test_at_weight_1_a_probe_reads_the_embedding(fake, tiny_backbone, tmp_path, capsys):
+    fake(lambda settings: 0.5, really=["clce-contrastive_weight=1"])
     more = ("--quick", "--contrastive_weights=0,1", "--batch_size=16")
     quick(contrastive_weight, tiny_backbone, tmp_path, *more)
     printed = " ".join(capsys.readouterr().out.split())
@@ -262,7 +264,8 @@ def test_where_the_curves_cross_is_said(fake, tiny_backbone, tmp_path, capsys):
     assert "[18/18] clce-equal-epochs-limit_per_class=" in printed
 
 
-def test_each_number_of_images_has_its_own_data(tiny_backbone, tmp_path, capsys):
+def test_each_number_of_images_has_its_own_data(fake, tiny_backbone, tmp_path, capsys):
+    fake(lambda settings: 0.5, really=["ce-equal-epochs-limit_per_class=6"])
     more = ("--quick", "--limits_per_class=5,6", "--losses=ce")
     quick(images_per_class, tiny_backbone, tmp_path, *more)
     records, left_out = find_records(tmp_path)
