@@ -23,7 +23,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_clce.experiments import PhotographFlags, load_named_model, tool_command, tool_flag
+from keras_clce.experiments import (
+    PhotographFlags,
+    load_named_model,
+    name_of,
+    results_folder,
+    tool_command,
+    tool_flag,
+)
 
 if TYPE_CHECKING:
     from keras_clce.inference import Prediction
@@ -91,11 +98,16 @@ class Seen:
 
 def predict(asked: PredictFlags) -> None:
     """Classify, write, print and draw."""
-    from keras_clce.inference import PredictionFile, iterate_predictions, read_class_names
+    from keras_clce.inference import (
+        PredictionFile,
+        iterate_predictions,
+        preprocessing_of,
+        read_class_names,
+    )
 
     model = load_named_model(asked.model)
     names = read_class_names(asked.class_names) if asked.class_names else None
-    folder = Path(asked.output_dir or Path("runs", "predict", name_of(asked.images)))
+    view = preprocessing_of(model, asked.image_size)
     rows = iterate_predictions(
         model,
         asked.images,
@@ -105,11 +117,11 @@ def predict(asked: PredictFlags) -> None:
         image_size=asked.image_size,
         limit=asked.limit,
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = results_folder(asked.output_dir, "predict", asked.images)
     known = "" if names or model.class_names else ", without names: see --class_names"
-    size = model.preprocessing or "the usual view, since the model does not know its own"
+    usual = "" if model.preprocessing else ", the usual one, since the model does not know its own"
     print(f"Model:    {asked.model}, {model.num_classes} classes{known}")
-    print(f"View:     {size}")
+    print(f"View:     {view}{usual}")
     print(f"Results:  {folder}")
     top_k, seen, start = min(asked.top_k, model.num_classes), Seen(), time.perf_counter()
     try:
@@ -127,11 +139,6 @@ def predict(asked: PredictFlags) -> None:
     draw(seen, folder / "contact_sheet.png", asked)
 
 
-def name_of(images: str) -> str:
-    """What results of these photographs are called."""
-    return Path(images).expanduser().resolve().stem.strip("*?[] ") or "photographs"
-
-
 def tell(seen: Seen, seconds: float, threshold: float) -> None:
     """Print the first rows, the classes, and what could not be read."""
     from keras_clce.report import format_table
@@ -139,7 +146,8 @@ def tell(seen: Seen, seconds: float, threshold: float) -> None:
     if seen.read:
         rows = [[row.name, *cells(row, 0, threshold), *cells(row, 1, 0.0)] for row in seen.first]
         print("\n" + format_table(["file", "class", "probability", "next", "probability"], rows))
-        print(f"… and {seen.read - len(rows)} more" if seen.read > len(rows) else "")
+        if seen.read > len(rows):
+            print(f"… and {seen.read - len(rows)} more")
         by_count = sorted(seen.classes.items(), key=lambda item: -item[1][0])
         rows = [
             [name, str(count), f"{100 * count / seen.read:.1f} %", f"{100 * total / count:.1f} %"]

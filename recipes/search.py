@@ -22,7 +22,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_clce.experiments import QueryFlags, load_named_model, tool_command, tool_flag
+from keras_clce.experiments import (
+    QueryFlags,
+    load_named_model,
+    name_of,
+    results_folder,
+    tool_command,
+    tool_flag,
+)
 
 if TYPE_CHECKING:
     from keras_clce.inference import EmbeddingIndex, Prediction
@@ -86,9 +93,7 @@ def search(asked: SearchFlags) -> None:
         Found(query, others(query, index, rows, cosines, asked.k))
         for query, rows, cosines in zip(queries, found.rows, found.cosines, strict=True)
     ]
-    name = Path(asked.query).expanduser().resolve().stem.strip("*?[] ") or "photographs"
-    folder = Path(asked.output_dir or Path("runs", "search", name))
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = results_folder(asked.output_dir, "search", asked.query)
     write(results, index, folder / "neighbors.csv")
     tell(results, index)
     how = "exact"
@@ -100,7 +105,7 @@ def search(asked: SearchFlags) -> None:
     count = f"{len(results)} photograph{'s' * (len(results) != 1)}"
     print(f"Searched: {count} in {seconds:.2f} s, {how}")
     print(f"Table:    {folder / 'neighbors.csv'}")
-    draw(results, index, folder / "neighbors.png", name)
+    draw(results, index, folder / "neighbors.png", name_of(asked.query))
 
 
 def others(

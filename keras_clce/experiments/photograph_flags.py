@@ -72,6 +72,55 @@ def load_named_model(path: str) -> "CLCEModel":
         raise ValueError(message) from None
 
 
+def results_folder(output_dir: str | None, recipe: str, photographs: str) -> Path:
+    """Make the folder that results go to.
+
+    Args:
+        output_dir: The folder that was asked for, or `None`.
+        recipe: Name of the recipe.
+        photographs: The flag that names photographs.
+
+    Returns:
+        The folder; if none was asked for one below `runs` that bears their name.
+
+    Raises:
+        ValueError: If it cannot be made.
+
+    Example:
+    ```python
+    str(results_folder(None, "predict", "pets/"))  # "runs/predict/pets"
+    ```
+    """
+    folder = Path(output_dir or Path("runs", recipe, name_of(photographs))).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"`output_dir` must be a folder that can be written. Received: {error}"
+        ) from None
+    return folder
+
+
+def name_of(photographs: str) -> str:
+    """What photographs are called: the name of their folder or file, of a pattern's folder.
+
+    Args:
+        photographs: The flag.
+
+    Returns:
+        A name of letters that any folder can have.
+
+    Example:
+    ```python
+    name_of("photos/*.jpg")  # "photos"
+    ```
+    """
+    path = Path(photographs).expanduser().resolve()
+    while glob.has_magic(path.name) and not path.exists():
+        path = path.parent
+    return path.stem or "photographs"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ViewFlags:
     """How many photographs a model is shown, and of what size."""

@@ -41,6 +41,7 @@ class PredictionFile:
             f"{kind}_{k + 1}" for k in range(self.top_k) for kind in ("class", "probability")
         ]
         self._writer.writerow(["file", *classes, "sure", "label", "error"])
+        self._file.flush()
         return self
 
     def write(self, row: Prediction) -> None:
