@@ -22,7 +22,7 @@ def lines_of(name):
 
 
 def test_requirements_are_the_base_and_all_that_recipes_on_tensorflow_need():
-    extras = {line for name in ("tensorflow", "data", "hub") for line in EXTRAS[name]}
+    extras = {line for name in ("tensorflow", "data", "hub", "tune") for line in EXTRAS[name]}
     assert lines_of("requirements.txt") == {*PROJECT["dependencies"], *extras}
 
 
