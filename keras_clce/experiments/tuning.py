@@ -134,6 +134,13 @@ class Tuning:
             ValueError: If the data or a folder does not fit, before anything is trained, or no
                 trial of any loss has finished.
             OSError: If data or weights cannot be read, or results not be written.
+
+        Example:
+        ```python
+        settings = Settings(backbone="encoder.keras", image_size=32, quick=True)
+        tuning = Tuning("rates", ["ce"], ["learning_rate"], trials=1, settings=settings)
+        tuning.run()[0].best.validation  # 0.1
+        ```
         """
         protocol, files = PROTOCOLS[self.protocol], TuningFiles(self.home)
         with told(ValueError, OSError):
