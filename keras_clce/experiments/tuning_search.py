@@ -26,6 +26,8 @@ from keras_clce.experiments.tuning_trials import (
 )
 
 OBJECTIVE = "validation"
+# Random values until a space counts as exhausted.
+_DRAWS = 1000
 
 
 class _Spent(Exception):
@@ -115,7 +117,16 @@ class Search:
             options |= {"max_epochs": self.budget.epochs, "hyperband_iterations": None}
             return oracles.HyperbandOracle(**options)
         if self.method == "bayesian":
-            return oracles.BayesianOptimizationOracle(max_trials=None, **options)
+            return oracles.BayesianOptimizationOracle(
+                max_trials=None,
+                # A few hundred validation images make noise, and some ten or twenty trials leave
+                # little to explore with: on a whole grid of digits these chose points 0.5 below
+                # the best, KerasTuner's defaults and random search 0.8.
+                num_initial_points=len(self.space.where) + 1,
+                alpha=0.1,
+                beta=1.0,
+                **options,
+            )
         if self.method == "random":
             return oracles.RandomSearchOracle(max_trials=None, **options)
         return oracles.GridSearchOracle(**options)
@@ -127,6 +138,8 @@ class Search:
         try:
             # What a user has is tried first, so that no search ends below it.
             tried = self._first if number == 0 else self.space.decoded(values)
+            if self.method == "bayesian":
+                tried = self._untried(number, tried)
             trial = self._attempt(number, tried, epochs)
         except Exception as error:
             raise keras_tuner.errors.FatalError from error
@@ -134,6 +147,18 @@ class Search:
         if trial.status != FINISHED:
             raise keras_tuner.errors.FailedTrialError(trial.why)
         return {OBJECTIVE: trial.validation}
+
+    def _untried(self, number: int, values: dict[str, Any]) -> dict[str, Any]:
+        """Values that no trial before had: training would give the same again."""
+        before = [trial.values for trial in self.trials if trial.number < number]
+        hyperparameters = self.space.hyperparameters(self._first).space
+        for draw in range(_DRAWS):
+            if values not in before:
+                return values
+            seed = (self.settings.seed * 10_000 + number) * _DRAWS + draw
+            drawn = {hp.name: hp.random_sample(seed + i) for i, hp in enumerate(hyperparameters)}
+            values = self.space.decoded(drawn)
+        raise _Spent
 
     def _attempt(self, number: int, values: Mapping[str, Any], epochs: int) -> Trial:
         """A trial as its folder has it, or as it ends now."""

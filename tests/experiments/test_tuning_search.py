@@ -121,6 +121,13 @@ def test_a_gaussian_process_finds_the_best_rate(tmp_path):
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_a_search_ends_where_nothing_is_left_to_try(method, tmp_path):
+    space = Space({"temperature": (0.1, 0.5), "learning_rate": (1e-3, 3e-3, 1e-2)})
+    trials = search(tmp_path, method, Runs(), trials=50, space=space, epochs=1).run()
+    assert len(trials) == 6 and len({str(trial.values) for trial in trials}) == 6
+
+
+@pytest.mark.parametrize("method", METHODS)
 def test_failures_do_not_end_a_search(method, tmp_path):
     trials = search(tmp_path, method, Runs(failing=range(100)), trials=4, epochs=3).run()
     assert {trial.status for trial in trials} == {"failed"} and len(trials) >= 4
