@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("--image_size", type=int, default=16)
     parser.add_argument("--limit_examples", type=int)
     parser.add_argument("--epochs", type=int, default=9)
-    parser.add_argument("--seeds", type=int, default=100, help="searches of each method")
+    parser.add_argument("--seeds", type=int, default=20, help="searches of each method")
     asked = vars(parser.parse_args())
     searches = asked.pop("seeds")
     settings = Settings(loss="clce", **asked)
