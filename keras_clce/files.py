@@ -79,6 +79,33 @@ def checksums(paths: Sequence[Path]) -> str:
     return "".join(lines)
 
 
+def made_folder(path: str | Path) -> Path:
+    """Make the folder that results go to.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        Its path.
+
+    Raises:
+        ValueError: If it is no folder that can be written.
+
+    Example:
+    ```python
+    made_folder("report").is_dir()  # True
+    ```
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"`output_dir` must be a folder that can be written. Received: {error}"
+        ) from None
+    return path
+
+
 def printable_text(name: str | Path) -> str:
     r"""Write a name so that any terminal, file and font takes it.
 

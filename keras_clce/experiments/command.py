@@ -50,21 +50,50 @@ def study_command(
     """
     arguments = list(sys.argv if arguments is None else arguments)
     values = flags.define(defaults or {}, protocol, own)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # TFDS warns of its own deprecated names.
-    logging.set_verbosity(logging.ERROR)
+    understood = understand(
+        values, doc, lambda: parse(name, values, arguments, protocol, own, declare)
+    )
+    if understood is None:
+        return
+    study, asked = understood
+    with stoppable(arguments), in_one_line():
+        study.run(asked.resume, asked.show_views, _paper(asked.named))
+
+
+def understand(
+    values: absl_flags.FlagValues, doc: str, read: Callable[[], tuple[Any, flags.StudyFlags]]
+) -> tuple[Any, flags.StudyFlags] | None:
+    """Read the flags of a command that trains, before it needs its data.
+
+    Args:
+        values: What `flags.define` gave.
+        doc: Docstring of the recipe, which help begins with.
+        read: Gives what the flags ask for.
+
+    Returns:
+        What `read` gave; `None` where help was asked for, which is printed.
+
+    Raises:
+        SystemExit: Where a flag is wrong, or TensorFlow, which reads data, is not installed.
+
+    Example:
+    ```python
+    values = flags.define({}, "transfer")
+    understand(values, "Trains.", lambda: parse("mine", values, ["mine"], "transfer"))[0].name
+    # "mine"
+    ```
+    """
     with in_one_line(absl_flags.Error, ImportError):
         try:
             with without_start_up_messages():
-                study, asked = parse(name, values, arguments, protocol, own, declare)
+                understood = read()
                 from keras_clce.data.installed import tensorflow
 
                 tensorflow()
         except flags.HelpRequested:
             print(flags.help_text(values, doc))
-            return
-    with stoppable(arguments), in_one_line():
-        study.run(asked.resume, asked.show_views, _paper(asked.named))
+            return None
+    return understood
 
 
 def parse(
@@ -128,7 +157,7 @@ def stoppable(arguments: Sequence[str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_start_up_messages() -> Iterator[None]:
-    """Hide what frameworks write to the standard error while they are imported.
+    """Hide what frameworks write while they are imported, and their lesser messages afterwards.
 
     Example:
     ```python
@@ -136,6 +165,9 @@ def without_start_up_messages() -> Iterator[None]:
         import keras
     ```
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # TFDS warns of its own deprecated names.
+    logging.set_verbosity(logging.ERROR)
     # TensorFlow's libraries write past Python, whatever level of messages is asked for.
     sys.stderr.flush()
     before = os.dup(2)

@@ -28,7 +28,7 @@ from keras_clce.experiments.embedding_sources import (
     load_sources,
     numbers_of_classes,
 )
-from keras_clce.files import write_json
+from keras_clce.files import made_folder, write_json
 from keras_clce.report.embedding_tables import embedding_answer, embedding_table
 
 _MAP_CLASSES = 20
@@ -297,11 +297,4 @@ def _check_present(
 
 def _folder(output_dir: str | Path | None, dataset: str | None, quick: bool) -> Path:
     folder = Path(output_dir or Path("runs", "embeddings", dataset or "arrays"))
-    folder = folder / "quick" if quick else folder
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"`output_dir` must be a folder that can be written. Received: {error}"
-        ) from None
-    return folder
+    return made_folder(folder / "quick" if quick else folder)

@@ -1,18 +1,15 @@
 """The study of embeddings as a command: flags in, numbers, page and pictures out."""
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from absl import flags as absl_flags
-from absl import logging
 
 from keras_clce.experiments import flags
 from keras_clce.experiments.command import without_start_up_messages
 from keras_clce.experiments.errors import in_one_line
 
-_HELP = ("-h", "-help", "--help", "--helpshort", "--helpfull")
 _WHAT, _DATA, _LOOK, _PLACE = "What is compared", "Data", "What is looked at", "Results"
 _RUN = "that of the model's run if not given."
 
@@ -34,14 +31,11 @@ def embedding_command(doc: str, arguments: Sequence[str] | None = None) -> None:
     """
     arguments = list(sys.argv if arguments is None else arguments)
     values = _define()
-    if any(argument in _HELP for argument in arguments[1:]):
+    if flags.asks_for_help(arguments):
         print(flags.help_text(values, doc))
         return
     with in_one_line(absl_flags.Error):
         models, embeddings, options = _parse(values, arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # TFDS warns of its own deprecated names.
-    logging.set_verbosity(logging.ERROR)
     with in_one_line(ValueError, OSError, ImportError):
         with without_start_up_messages():
             from keras_clce.data.installed import tensorflow

@@ -106,7 +106,7 @@ def parse(
     # (0, 1, 2)
     ```
     """
-    if any(argument.lstrip("-") in _HELP for argument in arguments[1:] if argument[:1] == "-"):
+    if asks_for_help(arguments):
         raise HelpRequested
     rest = values(arguments)[1:]
     if rest:
@@ -153,6 +153,24 @@ def parse(
         named,
         own_values,
     )
+
+
+def asks_for_help(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for help.
+
+    Args:
+        arguments: The command line, the program's name first.
+
+    Returns:
+        A bool.
+
+    Example:
+    ```python
+    asks_for_help(["transfer", "--epochs=2", "--help"])  # True
+    ```
+    """
+    asked = (argument for argument in arguments[1:] if argument[:1] == "-")
+    return any(argument.lstrip("-") in _HELP for argument in asked)
 
 
 def help_text(values: flags.FlagValues, doc: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_clce.experiments.tools import tool_flag
+from keras_clce.files import made_folder
 
 if TYPE_CHECKING:
     from keras_clce import CLCEModel
@@ -92,13 +93,7 @@ def results_folder(output_dir: str | None, recipe: str, photographs: str) -> Pat
     ```
     """
     folder = Path(output_dir or Path("runs", recipe, name_of(photographs))).expanduser()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"`output_dir` must be a folder that can be written. Received: {error}"
-        ) from None
-    return folder
+    return made_folder(folder)
 
 
 def name_of(photographs: str) -> str:

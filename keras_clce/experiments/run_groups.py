@@ -7,6 +7,7 @@ from typing import Any
 from keras_clce.experiments.forecast import Sizes
 from keras_clce.experiments.protocols import Protocol
 from keras_clce.experiments.protocols.base import loading_options
+from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.training import Run
 
 # Data of several groups stay in memory together up to this, and are loaded again beyond.
@@ -53,6 +54,23 @@ class RunGroup:
         self._dataset = None
 
 
+def data_key(settings: Settings) -> tuple[str, ...]:
+    """What runs that read the same data have in common.
+
+    Args:
+        settings: Settings of a run.
+
+    Returns:
+        The name of the data set, and how it is loaded.
+
+    Example:
+    ```python
+    data_key(Settings(loss="ce")) == data_key(Settings(loss="clce"))  # True
+    ```
+    """
+    return settings.dataset, *map(str, loading_options(settings).values())
+
+
 def group_by_data(runs: Sequence[Run], protocol: Protocol) -> list[RunGroup]:
     """Put runs that read the same data together.
 
@@ -65,6 +83,5 @@ def group_by_data(runs: Sequence[Run], protocol: Protocol) -> list[RunGroup]:
     """
     groups = defaultdict(list)
     for run in runs:
-        options = loading_options(run.settings)
-        groups[run.settings.dataset, *map(str, options.values())].append(run)
+        groups[data_key(run.settings)].append(run)
     return [RunGroup(members, protocol) for members in groups.values()]

@@ -1,6 +1,7 @@
 """A study: a grid over settings, with every seed; resumed, tabulated, and each run a folder."""
 
 import dataclasses
+import functools
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,12 +24,11 @@ from keras_clce.experiments.forecast import Progress, Work, duration, time_run
 from keras_clce.experiments.grid import Grid, GridPoint, as_grids, plan_of, points_of
 from keras_clce.experiments.layout import Layout
 from keras_clce.experiments.protocols import PROTOCOLS
-from keras_clce.experiments.protocols.base import loading_options
 from keras_clce.experiments.records import Records
 from keras_clce.experiments.resolved import run_settings
 from keras_clce.experiments.rules import check_run, check_settings
 from keras_clce.experiments.run import make_run
-from keras_clce.experiments.run_groups import KEPT_BYTES, RunGroup, group_by_data
+from keras_clce.experiments.run_groups import KEPT_BYTES, RunGroup, data_key, group_by_data
 from keras_clce.experiments.settings import Settings, fields
 from keras_clce.experiments.training import FROZEN, Run
 from keras_clce.report.names import count_of
@@ -269,11 +269,12 @@ class Study:
         """Settings and name of each run but for the frozen encoder."""
         for seed in self.seeds:
             seen = set()
-            for point in self._grid():
+            for point in self._grid:
                 if point.run not in seen:
                     seen.add(point.run)
                     yield dataclasses.replace(point.settings, seed=seed), point.run
 
+    @functools.cached_property
     def _grid(self) -> list[GridPoint]:
         vary = {"loss": fitted.fit_losses(self.settings)} if self.vary is None else self.vary
         return points_of(as_grids(vary), self.settings, self.layout)
@@ -281,7 +282,7 @@ class Study:
     def _plans(self, runs: Sequence[Run]) -> dict[Path, StudyPlan]:
         """What is compared, by the folder of the runs."""
         homes: dict[Path, list[GridPoint]] = {}
-        for point in self._grid():
+        for point in self._grid:
             homes.setdefault(self.home(point.settings), []).append(point)
         frozen = {run.folder.path.parent: run.name for run in runs if run.is_frozen}
         return {
@@ -300,12 +301,17 @@ class Study:
             existing = next(parent for parent in path.parents if parent.exists())
             if not existing.is_dir():
                 raise ValueError(f"--output_dir must be a folder. Received: {existing}, a file")
-        begun = {run.folder.path: run.folder.begun() for run in runs} if resume else {}
+        begun = {run.folder.path: run.folder.begun() if resume else None for run in runs}
+        peers: dict[tuple, list[Path]] = {}
+        for run in runs:
+            peers.setdefault(_kind(run), []).append(run.folder.path)
         # What a point sets is as good as given.
-        varied = {point.run: {*point.values} for point in reversed(self._grid())}
+        varied = {point.run: {*point.values} for point in reversed(self._grid)}
         changed = []
         for run in runs:
-            configs = [begun[path] for path in self._like(run, runs) if begun.get(path)]
+            # Its own first, then those of the same data and length.
+            alike = (begun[path] for path in [run.folder.path, *peers[_kind(run)]])
+            configs = [config for config in alike if config]
             given = self.given | varied.get(run.name, set())
             settings = fitted.take_over(run.settings, [one["settings"] for one in configs], given)
             settings = fitted.fit_warmup(settings)
@@ -314,15 +320,6 @@ class Study:
             check_settings(settings)
             changed.append(run)
         return changed
-
-    def _like(self, run: Run, runs: Sequence[Run]) -> list[Path]:
-        """Folders of the runs whose defaults a run goes on with: its own first."""
-
-        def alike(settings):
-            return settings.epochs, {n: str(v) for n, v in loading_options(settings).items()}
-
-        others = [one for one in runs if alike(one.settings) == alike(run.settings)]
-        return [run.folder.path, *(one.folder.path for one in others)]
 
     def _run(self, settings: Settings, name: str, is_frozen: bool = False) -> Run:
         folder = RunFolder(self.home(settings) / f"{name}-seed{settings.seed}")
@@ -362,6 +359,11 @@ class Study:
             dataset.train.check_balanced(settings.batch_size, settings.images_per_class)
         PROTOCOLS[self.protocol].check_data(settings, dataset)
         return self._run(settings, run.name, run.is_frozen)
+
+
+def _kind(run: Run) -> tuple:
+    """What runs share that go on with the same defaults."""
+    return run.settings.epochs, *data_key(run.settings)
 
 
 def finished(run: Run) -> Record | None:

@@ -1,20 +1,16 @@
 """A command that is no study: flags from a dataclass, a call, errors in one line."""
 
-import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import flags as absl_flags
-from absl import logging
 
 from keras_clce.experiments import flags
 from keras_clce.experiments.command import without_start_up_messages
 from keras_clce.experiments.errors import in_one_line
 from keras_clce.experiments.setting import SettingError, fields_of, setting
-
-_HELP = ("-h", "-help", "--help", "--helpshort", "--helpfull")
 
 
 def tool_flag(default: Any, help: str, group: str, **options: Any) -> Any:
@@ -67,13 +63,11 @@ def tool_command(
     fields = fields_of(own)
     for field in fields.values():
         flags.define_field(field, field.default, values)
-    if any(argument in _HELP for argument in arguments[1:]):
+    if flags.asks_for_help(arguments):
         print(flags.help_text(values, doc))
         return
     with in_one_line(absl_flags.Error):
         asked = _parse(values, arguments, own)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.set_verbosity(logging.ERROR)
     with without_start_up_messages():
         import keras  # noqa: F401
     try:

@@ -1,15 +1,13 @@
 """Tuning as a command: flags in, trials, the best flags and a page out."""
 
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 
 from absl import flags as absl_flags
-from absl import logging
 
 from keras_clce.experiments import flags
-from keras_clce.experiments.command import stoppable, without_start_up_messages
+from keras_clce.experiments.command import stoppable, understand
 from keras_clce.experiments.errors import in_one_line
 from keras_clce.experiments.tuning_flags import TuneFlags
 
@@ -37,20 +35,15 @@ def tune_command(name: str, doc: str, arguments: Sequence[str] | None = None) ->
     values = flags.define({}, None, TuneFlags)
     for unread in _UNREAD:
         delattr(values, unread)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # TFDS warns of its own deprecated names.
-    logging.set_verbosity(logging.ERROR)
-    with in_one_line(absl_flags.Error, ImportError):
-        try:
-            with without_start_up_messages():
-                asked = flags.parse(values, arguments, TuneFlags)
-                tuning = _tuning(name, asked)
-                from keras_clce.data.installed import tensorflow
 
-                tensorflow()
-        except flags.HelpRequested:
-            print(flags.help_text(values, doc))
-            return
+    def read():
+        asked = flags.parse(values, arguments, TuneFlags)
+        return _tuning(name, asked), asked
+
+    understood = understand(values, doc, read)
+    if understood is None:
+        return
+    tuning, asked = understood
     with stoppable(arguments), in_one_line():
         tuned = tuning.run(asked.resume)
         if asked.own.final:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_clce.evaluate import confidence_interval
+from keras_clce.files import made_folder
 from keras_clce.report.answer_blocks import Question
 from keras_clce.report.blocks import Block, Details, Items, Page, Section, Table, Text
 from keras_clce.report.comparisons import (
@@ -16,7 +17,7 @@ from keras_clce.report.comparisons import (
 )
 from keras_clce.report.few_shot_kinds import distinct_kinds
 from keras_clce.report.names import count_of, run_title
-from keras_clce.report.page import made_folder, readable_runs, write_page
+from keras_clce.report.page import readable_runs, write_page
 from keras_clce.report.pairing import Pairing, pair_runs, settings_apart
 from keras_clce.report.provenance import Command, runs_details
 from keras_clce.report.tables import percent

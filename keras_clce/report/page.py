@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_clce.files import write_atomically
+from keras_clce.files import made_folder, write_atomically
 from keras_clce.report.answer_blocks import Question
 from keras_clce.report.blocks import Block, Details, Items, Page, Picture, Section
 from keras_clce.report.comparisons import clce_comparisons
@@ -130,33 +130,6 @@ def write_text(path: Path, text: str) -> None:
     ```
     """
     write_atomically(path, lambda to: to.write_text(text, encoding="utf-8"))
-
-
-def made_folder(path: str | Path) -> Path:
-    """Make the folder that a report goes to.
-
-    Args:
-        path: The folder.
-
-    Returns:
-        Its path.
-
-    Raises:
-        ValueError: If it is no folder that can be written.
-
-    Example:
-    ```python
-    made_folder("report").is_dir()  # True
-    ```
-    """
-    path = Path(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"`output_dir` must be a folder that can be written. Received: {error}"
-        ) from None
-    return path
 
 
 def readable_runs(runs: Path, include_quick: bool) -> tuple[list[Record], list[str]]:

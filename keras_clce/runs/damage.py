@@ -68,6 +68,26 @@ def _is_finite(value: Any) -> bool:
     return not isinstance(value, float) or math.isfinite(value)
 
 
+def damaged_arrays(path: Path, error: Exception) -> ValueError:
+    """The error of a file of arrays that a run wrote before its `metrics.json`.
+
+    Args:
+        path: The file.
+        error: What reading it raised.
+
+    Returns:
+        An error that says what to do.
+
+    Example:
+    ```python
+    str(damaged_arrays(Path("ce-seed0/few_shot.npz"), KeyError("5w1s")))
+    # "ce-seed0/few_shot.npz is damaged (KeyError: '5w1s'). Delete it and metrics.json, …"
+    ```
+    """
+    advice = how_to_make_again(path.parent, with_metrics=True)
+    return ValueError(f"{path} is damaged ({type(error).__name__}: {error}). {advice}")
+
+
 def how_to_make_again(folder: Path, with_metrics: bool = False) -> str:
     """How a damaged file of a run comes back.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from keras_clce.files import write_atomically
-from keras_clce.runs.damage import how_to_make_again
+from keras_clce.runs.damage import damaged_arrays
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,4 @@ def read_predictions(path: Path) -> Predictions | None:
                 raise ValueError(f"`{name}` does not hold one number per image")
         return found
     except Exception as error:  # NumPy, archives and their compression raise many kinds of errors
-        raise ValueError(
-            f"{path} is damaged ({type(error).__name__}: {error}). "
-            + how_to_make_again(path.parent, with_metrics=True)
-        ) from error
+        raise damaged_arrays(path, error) from error

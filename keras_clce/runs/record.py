@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_clce.runs.damage import how_to_make_again
+from keras_clce.runs.damage import damaged_arrays
 from keras_clce.runs.predictions import Predictions, read_predictions
 
 _NUMBER = (int, float)
@@ -207,10 +207,7 @@ def read_accuracies(path: Path, name: str) -> np.ndarray:
             raise ValueError("it does not hold one number per task")
         return accuracies
     except Exception as error:  # NumPy, archives and their compression raise many kinds of errors
-        raise ValueError(
-            f"{path} is damaged ({type(error).__name__}: {error}). "
-            + how_to_make_again(path.parent, with_metrics=True)
-        ) from error
+        raise damaged_arrays(path, error) from error
 
 
 def kinds_of_config(config: dict) -> dict[str, Any]:
