@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -87,23 +88,49 @@ class Preprocessing:
         """Build it from what `get_config` gives."""
         return cls(**config)
 
+    def seen_box(self, height: int, width: int) -> tuple[float, float, float, float]:
+        """Tell which part of an image its view shows.
+
+        Args:
+            height: Height of the image in pixels.
+            width: Its width.
+
+        Returns:
+            Top, left, bottom and right of that part, in the image's pixels.
+
+        Example:
+        ```python
+        Preprocessing(32, crop_fraction=0.5).seen_box(100, 200)  # (25.0, 75.0, 75.0, 125.0)
+        ```
+        """
+        corner, kept, sides, offsets = self._geometry((height, width))
+        near, far = (
+            [c + k * (o + end) / s for c, k, s, o in zip(corner, kept, sides, offsets, strict=True)]
+            for end in (0, self.image_size)
+        )
+        return (*near, *far)
+
     def _view(self, image: np.ndarray) -> np.ndarray:
-        sides, offsets = (self.image_size,) * 2, (0, 0)
-        if self.crop_fraction != 1.0:
-            # Enlarging all of a panorama that is one pixel high would fill the memory.
-            shorter = min(image.shape[:2])
-            kept = [min(side, 2 * shorter) for side in image.shape[:2]]
-            top, left = ((side - keep) // 2 for side, keep in zip(image.shape, kept, strict=False))
-            image = image[top : top + kept[0], left : left + kept[1]]
-            # The arithmetic of float32, as the tf.data pipeline does it.
-            scale = np.float32(round(self.image_size / self.crop_fraction) / np.float32(shorter))
-            sides = [int(np.rint(np.float32(keep) * scale)) for keep in kept]
-            offsets = [(side - self.image_size) // 2 for side in sides]
+        (top, left), kept, sides, offsets = self._geometry(image.shape[:2])
+        image = image[top : top + kept[0], left : left + kept[1]]
         weights = [
             _weights(length, side, offset, self.image_size, self.interpolation)
             for length, side, offset in zip(image.shape, sides, offsets, strict=False)
         ]
         return np.rint(np.clip(_weighted(image, *weights), 0.0, 255.0))
+
+    def _geometry(self, shape: tuple[int, int]) -> tuple[Sequence[int], ...]:
+        """Corner and sides of what is resized, its sides afterwards, and where the square lies."""
+        if self.crop_fraction == 1.0:
+            return (0, 0), shape, (self.image_size,) * 2, (0, 0)
+        # Enlarging all of a panorama that is one pixel high would fill the memory.
+        shorter = min(shape)
+        kept = [min(side, 2 * shorter) for side in shape]
+        corner = [(side - keep) // 2 for side, keep in zip(shape, kept, strict=True)]
+        # The arithmetic of float32, as the tf.data pipeline does it.
+        scale = np.float32(round(self.image_size / self.crop_fraction) / np.float32(shorter))
+        sides = [int(np.rint(np.float32(keep) * scale)) for keep in kept]
+        return corner, kept, sides, [(side - self.image_size) // 2 for side in sides]
 
 
 def check_interpolation(interpolation: str) -> None:

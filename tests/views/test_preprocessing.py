@@ -50,6 +50,21 @@ def test_it_is_the_middle_of_pillows_resize(interpolation, resampling):
 
 
 @pytest.mark.any_backend
+@pytest.mark.parametrize("crop_fraction", [0.5, 0.875, 1.0])
+@pytest.mark.parametrize(("height", "width"), [(200, 140), (90, 240), (60, 60), (20, 200)])
+def test_the_part_of_an_image_that_is_seen(height, width, crop_fraction):
+    # Every pixel tells its place, and so does every pixel of the view.
+    rows, columns = np.mgrid[:height, :width]
+    image = np.stack([rows, columns, 0 * rows], axis=-1) + 0.5
+    view = Preprocessing(40, crop_fraction)(image)
+    top, left, bottom, right = Preprocessing(40, crop_fraction).seen_box(height, width)
+    for low, high, seen in ((top, bottom, view[:, 0, 0]), (left, right, view[0, :, 1])):
+        middles = low + (high - low) * (np.arange(40) + 0.5) / 40
+        # Whole numbers; an antialiased resize bends at the edges of the image.
+        np.testing.assert_allclose(seen[4:-4], middles[4:-4], atol=0.6)
+
+
+@pytest.mark.any_backend
 def test_the_whole_image_is_kept_where_the_fraction_is_one():
     # Every value of the square is the mean of its own share of the image.
     image = np.kron(_image(4, 4), np.ones((10, 20, 1), np.uint8))
