@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keras_clce.experiments.tools import tool_flag
-from keras_clce.files import made_folder
 
 if TYPE_CHECKING:
     from keras_clce import CLCEModel
@@ -92,6 +91,8 @@ def results_folder(output_dir: str | None, recipe: str, photographs: str) -> Pat
     str(results_folder(None, "predict", "pets/"))  # "runs/predict/pets"
     ```
     """
+    from keras_clce.files import made_folder
+
     folder = Path(output_dir or Path("runs", recipe, name_of(photographs))).expanduser()
     return made_folder(folder)
 
