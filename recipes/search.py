@@ -16,11 +16,10 @@ share is printed. `--exact` and `--noexact` decide otherwise.
 
 import csv
 import dataclasses
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from keras_clce.experiments import (
     QueryFlags,
@@ -59,7 +58,7 @@ class Found:
     """A query with its neighbours: rows of the index and cosines."""
 
     query: "Prediction"
-    neighbors: list[tuple[int, float]]
+    neighbors: tuple[tuple[int, float], ...]
 
 
 def search(asked: SearchFlags) -> None:
@@ -90,7 +89,7 @@ def search(asked: SearchFlags) -> None:
     found = index.search(queries.embeddings, asked.k + 1, asked.exact)
     seconds = time.perf_counter() - start
     results = [
-        Found(query, others(query, index, rows, cosines, asked.k))
+        Found(query, index.others(query.photograph, rows, cosines)[: asked.k])
         for query, rows, cosines in zip(queries, found.rows, found.cosines, strict=True)
     ]
     folder = results_folder(asked.output_dir, "search", asked.query)
@@ -106,18 +105,6 @@ def search(asked: SearchFlags) -> None:
     print(f"Searched: {count} in {seconds:.2f} s, {how}")
     print(f"Table:    {folder / 'neighbors.csv'}")
     draw(results, index, folder / "neighbors.png", name_of(asked.query))
-
-
-def others(
-    query: "Prediction", index: "EmbeddingIndex", rows: Any, cosines: Any, k: int
-) -> list[tuple[int, float]]:
-    """The neighbours that are not the photograph itself."""
-    source = query.photograph.source
-    own = os.path.realpath(source)
-    pairs = [(int(row), float(cosine)) for row, cosine in zip(rows, cosines, strict=True)]
-    # Of no neighbour, which an approximate search may give, the row is -1.
-    known = [pair for pair in pairs if pair[0] >= 0]
-    return [pair for pair in known if os.path.realpath(index.path_of(pair[0])) != own][:k]
 
 
 def write(results: Sequence[Found], index: "EmbeddingIndex", path: Path) -> None:

@@ -7,6 +7,12 @@ from keras_clce.inference.descriptions import (
 )
 from keras_clce.inference.embedding_files import EmbeddedImages, embed_images
 from keras_clce.inference.embedding_index import EmbeddingIndex, Neighbors
+from keras_clce.inference.explanations import (
+    Explanation,
+    Explanations,
+    explain_images,
+    iterate_explanations,
+)
 from keras_clce.inference.photographs import Photograph, find_photographs
 from keras_clce.inference.prediction_file import PredictionFile
 from keras_clce.inference.predictions import (
@@ -19,13 +25,17 @@ from keras_clce.inference.predictions import (
 __all__ = [
     "EmbeddedImages",
     "EmbeddingIndex",
+    "Explanation",
+    "Explanations",
     "Neighbors",
     "Photograph",
     "Prediction",
     "PredictionFile",
     "Predictions",
     "embed_images",
+    "explain_images",
     "find_photographs",
+    "iterate_explanations",
     "iterate_predictions",
     "model_fingerprint",
     "predict_images",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from keras_clce.evaluate import nearest_neighbors
 from keras_clce.evaluate.embedding_geometry import unit_rows
 from keras_clce.inference.descriptions import model_fingerprint
 from keras_clce.inference.inverted_lists import InvertedLists
+from keras_clce.inference.photographs import Photograph
 from keras_clce.train import CLCEModel
 
 # Beyond so many rows, for so many queries, an approximate search with what it takes to prepare it
@@ -168,6 +170,33 @@ class EmbeddingIndex:
     def path_of(self, row: int) -> Path:
         """Path of the image of a row."""
         return self.folder / self.files[row]
+
+    def others(
+        self, photograph: Photograph, rows: Any, cosines: Any
+    ) -> tuple[tuple[int, float], ...]:
+        """Neighbours of a photograph that are not the photograph itself.
+
+        Args:
+            photograph: The query.
+            rows: Their rows `(k,)`, as `search` gives them.
+            cosines: Their cosines `(k,)`.
+
+        Returns:
+            Pairs of a row and a cosine, in the same order.
+
+        Example:
+        ```python
+        embed_images(model, "pets", "pets.npz")
+        index, query = EmbeddingIndex.load("pets.npz"), find_photographs("pets")[3]
+        index.others(query, [3, 8], [1.0, 0.9])  # ((8, 0.9),)
+        ```
+        """
+        # Of no neighbour, which an approximate search may give, the row is -1.
+        known = [(int(row), float(cos)) for row, cos in zip(rows, cosines, strict=True) if row >= 0]
+        if not isinstance(photograph.source, (str, Path)):
+            return tuple(known)
+        own = os.path.realpath(photograph.source)
+        return tuple(pair for pair in known if os.path.realpath(self.path_of(pair[0])) != own)
 
     def check_model(self, model: CLCEModel, name: str | Path) -> None:
         """Refuse a model that did not make these embeddings.

@@ -3,8 +3,9 @@
 import collections
 import itertools
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
+from typing import Any
 
 import numpy as np
 
@@ -67,11 +68,29 @@ def batches_of_views(
         pool.shutdown(cancel_futures=True)
 
 
-def _view(photograph: Photograph, preprocessing: Preprocessing) -> View:
+def read_pixels(photograph: Photograph, use: Callable[[np.ndarray], Any]) -> Any:
+    """Decode a photograph and make something of it.
+
+    Args:
+        photograph: The photograph.
+        use: Function of its uint8 pixels `(height, width, 3)`.
+
+    Returns:
+        What the function gives, or the reason why the photograph cannot be read.
+
+    Example:
+    ```python
+    read_pixels(find_photographs("pets")[0], np.shape)  # (32, 32, 3)
+    ```
+    """
     try:
-        # Whole numbers in 0..255, which need a fourth of the memory as such.
-        return preprocessing(photograph.pixels()).astype(np.uint8)
+        return use(photograph.pixels())
     except UnreadableImage as error:
         return error
     except MemoryError:
         return UnreadableImage("too large for the memory")
+
+
+def _view(photograph: Photograph, preprocessing: Preprocessing) -> View:
+    # Whole numbers in 0..255, which need a fourth of the memory as such.
+    return read_pixels(photograph, lambda pixels: preprocessing(pixels).astype(np.uint8))
