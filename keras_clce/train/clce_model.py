@@ -15,14 +15,19 @@ from keras_clce.models.heads import EmbeddingAndLogits
 from keras_clce.models.quantization import quantize_layers, quantized_layers
 from keras_clce.train import inputs
 from keras_clce.train.gradient_cache import call_in_chunks
-from keras_clce.train.model_description import check_class_names, check_preprocessing
+from keras_clce.train.model_description import (
+    check_class_names,
+    check_preprocessing,
+    check_softmax_temperature,
+)
+from keras_clce.train.presets import PresetModel
 from keras_clce.train.saved_augmenter import saved_augmenter
 from keras_clce.train.two_view_training import TwoViewTraining
 from keras_clce.views.preprocessing import Preprocessing
 
 
 @keras.saving.register_keras_serializable(package="keras_clce")
-class CLCEModel(TwoViewTraining):
+class CLCEModel(PresetModel, TwoViewTraining):
     """An image encoder with an embedding and a softmax head, trained on two views an image.
 
     Training stacks both views of a batch into one batch of twice the size and hands it to
@@ -59,6 +64,9 @@ class CLCEModel(TwoViewTraining):
         preprocessing: `keras_clce.views.Preprocessing`, how an image file becomes the encoder's
             input. It is saved with the model for those that predict on image files; `fit` and
             `predict` take images that are prepared already. Defaults to `None`: not known.
+        softmax_temperature: A number above 0 that logits are divided by before the softmax of
+            prediction, as `keras_clce.inference.calibrate` fits it. `"logits"`, the loss and
+            training do not change. Defaults to `None`: they are taken as they are.
         **kwargs: As in `keras.Model`.
 
     Call arguments:
@@ -103,6 +111,7 @@ class CLCEModel(TwoViewTraining):
         class_names: Sequence[str] | None = None,
         preprocessing: Preprocessing | None = None,
         embedding_layers: int = 1,
+        softmax_temperature: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -118,6 +127,7 @@ class CLCEModel(TwoViewTraining):
         check_preprocessing(preprocessing, backbone.input_shape[1:])
         self.class_names = check_class_names(class_names, num_classes)
         self.preprocessing = preprocessing
+        self.softmax_temperature = softmax_temperature
         self.backbone = backbone
         self.heads = heads
         self.num_classes = num_classes
@@ -189,6 +199,24 @@ class CLCEModel(TwoViewTraining):
             embedding_layers=embedding_layers,
         )
 
+    @property
+    def softmax_temperature(self) -> float | None:
+        """What logits are divided by before the softmax of prediction, or `None`.
+
+        Example:
+        ```python
+        model.softmax_temperature = 2.0
+        model.predict(images)["probabilities"].shape  # (240, 10)
+        ```
+        """
+        return self._softmax_temperature
+
+    @softmax_temperature.setter
+    def softmax_temperature(self, temperature: float | None) -> None:
+        self._softmax_temperature = check_softmax_temperature(temperature)
+        # Compiled functions hold the one before.
+        self.train_function = self.test_function = self.predict_function = None
+
     def build(self, input_shape: tuple | Sequence[tuple]) -> None:
         """Create the weights for images, or pairs of views, of this shape."""
         if input_shape and isinstance(input_shape[0], (tuple, list)):
@@ -206,7 +234,11 @@ class CLCEModel(TwoViewTraining):
         whole = self.gradient_cache_size is None or keras.backend.is_keras_tensor(images)
         with fast_operations(self.backbone):
             if whole or not training:
-                return self.heads(self.backbone(images, training=training), training=training)
+                outputs = self.heads(self.backbone(images, training=training), training=training)
+                if self.softmax_temperature is None or training:
+                    return outputs
+                scaled = outputs["logits"] / self.softmax_temperature
+                return {**outputs, "probabilities": ops.softmax(scaled)}
             return call_in_chunks([self.backbone, self.heads], images, self.gradient_cache_size)
 
     def _symbolic_build(self, *args, **kwargs):
@@ -312,6 +344,7 @@ class CLCEModel(TwoViewTraining):
             "feature_normalization": self.feature_normalization,
             "class_names": None if self.class_names is None else list(self.class_names),
             "preprocessing": serialize(self.preprocessing),
+            "softmax_temperature": self.softmax_temperature,
             "quantized_heads": quantized_layers(self.heads),
         }
 

@@ -1,7 +1,9 @@
 """What a model knows of its classes and its images beside its weights, checked."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 from keras_clce.views.preprocessing import Preprocessing
@@ -71,6 +73,34 @@ def check_preprocessing(preprocessing: Any, image_shape: Sequence[int | None]) -
             f"`preprocessing` must make images of the encoder's size, {sides} "
             f"pixels. Received: preprocessing={preprocessing!r}"
         )
+
+
+def check_softmax_temperature(temperature: Any) -> float | None:
+    """Refuse a temperature that no logits can be divided by.
+
+    Args:
+        temperature: A finite number above 0, or `None`.
+
+    Returns:
+        It as Python's own number, or `None`.
+
+    Raises:
+        ValueError: If it is something else.
+
+    Example:
+    ```python
+    check_softmax_temperature(2)  # 2.0
+    ```
+    """
+    if temperature is None:
+        return None
+    is_number = isinstance(temperature, Real) and not isinstance(temperature, bool)
+    if not is_number or not 0 < temperature < math.inf:
+        raise ValueError(
+            "`softmax_temperature` must be None or a finite number above 0. Received: "
+            f"softmax_temperature={temperature!r}"
+        )
+    return float(temperature)
 
 
 def different_class_names(data: Any, class_names: Sequence[str] | None) -> str | None:
