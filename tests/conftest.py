@@ -1,5 +1,6 @@
 """Shared fixtures: where the real images are, and which tests one backend's run leaves out."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -34,6 +35,11 @@ def pytest_collection_modifyitems(config, items):
     once = [item for item in items if item.get_closest_marker("any_backend")]
     items[:] = [item for item in items if item not in once]
     config.hook.pytest_deselected(items=once)
+
+
+def pytest_collection_finish():
+    """Spare what was imported from garbage collection, which Keras often asks for."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

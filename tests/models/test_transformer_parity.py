@@ -42,15 +42,6 @@ def _nothing_at_random(monkeypatch):
     gc.collect()
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _quick_collections():
-    """What the libraries hold need not be looked through after each test."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
-
-
 @pytest.fixture(scope="module")
 def photographs(shared_data):
     flowers = tfds.load("oxford_flowers102", split="test[:2]", data_dir=str(shared_data))
