@@ -8,21 +8,23 @@ import keras
 
 from keras_clce.models.checkpoints.tensors import check_archive, in_one_line
 from keras_clce.train.clce_model import CLCEModel
+from keras_clce.train.presets import is_preset, load_preset
 
 
 def load_model(path: str | Path) -> CLCEModel:
-    """Load a `CLCEModel` that was saved with `model.save`.
+    """Load a `CLCEModel` that was saved with `model.save` or `model.save_to_preset`.
 
     Args:
-        path: A `.keras` file.
+        path: A `.keras` file, the folder of a preset, or `"hf://OWNER/NAME"` of Hugging Face's hub.
 
     Returns:
-        The model, compiled as it was when it was saved.
+        The model; of a file compiled as it was when it was saved.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If the file is damaged, holds another kind of model, or layers of which no class
             is known: what they come from has to be imported before.
+        ConnectionError: If a preset cannot be downloaded.
 
     Example:
     ```python
@@ -31,10 +33,13 @@ def load_model(path: str | Path) -> CLCEModel:
     model.predict(images)["probabilities"].shape  # (240, 10)
     ```
     """
+    if is_preset(path):
+        return load_preset(path, CLCEModel, "path")
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"`path` must be the path of a saved CLCEModel. Received: path={str(path)!r}"
+            "`path` must be the path of a saved CLCEModel, a .keras file or a preset's folder. "
+            f"Received: path={str(path)!r}"
         )
     try:
         with zipfile.ZipFile(path) as archive:

@@ -61,13 +61,36 @@ def local_weights(weights: str | Path) -> Path:
     """
     if not str(weights).startswith(HUB):
         return Path(weights)
-    hub = import_module("huggingface_hub", f"weights={weights!r}", "huggingface_hub")
+    return hub_folder(str(weights), _HUB_FILES, "weights", "weights")
+
+
+def hub_folder(address: str, files: list[str], what: str, argument: str) -> Path:
+    """Download files of a repository of Hugging Face's hub.
+
+    Args:
+        address: `hf://USER/REPOSITORY`.
+        files: Names or patterns of the files.
+        what: What they are, in the plural, for messages.
+        argument: What the caller calls the address, likewise.
+
+    Returns:
+        The folder that they are in.
+
+    Raises:
+        ImportError: If `huggingface_hub` is not installed.
+        ConnectionError: If the download fails.
+
+    Example:
+    ```python
+    hub_folder("hf://timm/vit_base_patch16_224.mae", ["*.json"], "weights", "weights")
+    ```
+    """
+    hub = import_module("huggingface_hub", f"{argument}={address!r}", "huggingface_hub")
     try:
-        repository = str(weights).removeprefix(HUB)
-        return Path(hub.snapshot_download(repository, allow_patterns=_HUB_FILES))
+        return Path(hub.snapshot_download(address.removeprefix(HUB), allow_patterns=files))
     except Exception as error:  # the hub's own kinds, its HTTP client's, the socket's
         raise ConnectionError(
-            f"The weights {weights!r} could not be downloaded ({type(error).__name__}: "
+            f"The {what} {address!r} could not be downloaded ({type(error).__name__}: "
             f"{str(error).strip().splitlines()[0]}). Check name and connection, or fetch them on "
-            f"another machine and give the folder's path. Received: weights={weights!r}"
+            f"another machine and give the folder's path. Received: {argument}={address!r}"
         ) from error
