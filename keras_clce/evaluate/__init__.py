@@ -1,10 +1,18 @@
 """Evaluation: accuracies of outputs and embeddings, few-shot tasks, intervals and tests."""
 
 from keras_clce.evaluate.alignment_uniformity import alignment, class_separation, uniformity
+from keras_clce.evaluate.calibration import Reliability, fit_temperature, reliability
 from keras_clce.evaluate.classification import (
     linear_probe,
     nearest_neighbor_accuracy,
     top_k_accuracy,
+)
+from keras_clce.evaluate.confusion import (
+    ClassAccuracy,
+    ConfusedPair,
+    class_accuracies,
+    confused_pairs,
+    wilson_interval,
 )
 from keras_clce.evaluate.cosine_histogram import CosineHistogram, cosine_histogram
 from keras_clce.evaluate.embedding_geometry import CosineSimilarities, cosine_similarities
@@ -16,6 +24,12 @@ from keras_clce.evaluate.few_shot_results import FewShotComparison, FewShotResul
 from keras_clce.evaluate.isotropy import isotropy_score
 from keras_clce.evaluate.mcnemar import McNemarTest, mcnemar_test
 from keras_clce.evaluate.neighbors import nearest_neighbors
+from keras_clce.evaluate.open_set import (
+    OpenSetResult,
+    auroc_difference,
+    open_set_detection,
+    open_set_scores,
+)
 from keras_clce.evaluate.power import (
     EffectSize,
     detectable_difference,
@@ -39,6 +53,8 @@ from keras_clce.evaluate.tasks import Tasks, check_tasks, draw_tasks
 __all__ = [
     "TASK_CLASSIFIERS",
     "TRANSFORMS",
+    "ClassAccuracy",
+    "ConfusedPair",
     "CosineHistogram",
     "CosineSimilarities",
     "EffectSize",
@@ -48,15 +64,20 @@ __all__ = [
     "FewShotResult",
     "McNemarTest",
     "MedianInterval",
+    "OpenSetResult",
     "PairedTTest",
+    "Reliability",
     "Tasks",
     "WilcoxonTest",
     "alignment",
+    "auroc_difference",
     "check_tasks",
+    "class_accuracies",
     "class_separation",
     "classify_tasks",
     "compare",
     "confidence_interval",
+    "confused_pairs",
     "cosine_histogram",
     "cosine_similarities",
     "detectable_difference",
@@ -64,6 +85,7 @@ __all__ = [
     "effect_size",
     "embedding_map",
     "few_shot_accuracy",
+    "fit_temperature",
     "holm_correction",
     "isotropy_score",
     "linear_probe",
@@ -71,10 +93,14 @@ __all__ = [
     "median_interval",
     "nearest_neighbor_accuracy",
     "nearest_neighbors",
+    "open_set_detection",
+    "open_set_scores",
     "paired_t_test",
+    "reliability",
     "seeds_needed",
     "sign_flip_p_value",
     "top_k_accuracy",
     "uniformity",
     "wilcoxon_test",
+    "wilson_interval",
 ]
