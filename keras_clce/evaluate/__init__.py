@@ -7,6 +7,7 @@ from keras_clce.evaluate.classification import (
     nearest_neighbor_accuracy,
     top_k_accuracy,
 )
+from keras_clce.evaluate.clustering import clustering_metrics
 from keras_clce.evaluate.confusion import (
     ClassAccuracy,
     ConfusedPair,
@@ -36,6 +37,8 @@ from keras_clce.evaluate.power import (
     effect_size,
     seeds_needed,
 )
+from keras_clce.evaluate.retrieval import retrieval_metrics
+from keras_clce.evaluate.retrieval_results import RetrievalDifference, RetrievalResult
 from keras_clce.evaluate.statistics import (
     MedianInterval,
     PairedTTest,
@@ -67,6 +70,8 @@ __all__ = [
     "OpenSetResult",
     "PairedTTest",
     "Reliability",
+    "RetrievalDifference",
+    "RetrievalResult",
     "Tasks",
     "WilcoxonTest",
     "alignment",
@@ -75,6 +80,7 @@ __all__ = [
     "class_accuracies",
     "class_separation",
     "classify_tasks",
+    "clustering_metrics",
     "compare",
     "confidence_interval",
     "confused_pairs",
@@ -97,6 +103,7 @@ __all__ = [
     "open_set_scores",
     "paired_t_test",
     "reliability",
+    "retrieval_metrics",
     "seeds_needed",
     "sign_flip_p_value",
     "top_k_accuracy",
