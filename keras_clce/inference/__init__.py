@@ -1,5 +1,6 @@
 """Inference: a trained model on people's own images."""
 
+from keras_clce.inference.calibration import Calibration, calibrate, probabilities_of
 from keras_clce.inference.descriptions import (
     model_fingerprint,
     preprocessing_of,
@@ -13,6 +14,7 @@ from keras_clce.inference.explanations import (
     explain_images,
     iterate_explanations,
 )
+from keras_clce.inference.model_outputs import ModelOutputs, model_outputs
 from keras_clce.inference.photographs import Photograph, find_photographs
 from keras_clce.inference.prediction_file import PredictionFile
 from keras_clce.inference.predictions import (
@@ -23,22 +25,27 @@ from keras_clce.inference.predictions import (
 )
 
 __all__ = [
+    "Calibration",
     "EmbeddedImages",
     "EmbeddingIndex",
     "Explanation",
     "Explanations",
+    "ModelOutputs",
     "Neighbors",
     "Photograph",
     "Prediction",
     "PredictionFile",
     "Predictions",
+    "calibrate",
     "embed_images",
     "explain_images",
     "find_photographs",
     "iterate_explanations",
     "iterate_predictions",
     "model_fingerprint",
+    "model_outputs",
     "predict_images",
     "preprocessing_of",
+    "probabilities_of",
     "read_class_names",
 ]
