@@ -157,7 +157,7 @@ def draw(results: Sequence[Found], index: "EmbeddingIndex", path: Path, name: st
     more = len(results) - DRAWN_QUERIES
     title = f"Neighbours of {name}" + (f", and {more} more in the table" if more > 0 else "")
     with drawing(path):
-        plot_image_grid(sections, path, title, columns=10, first_apart=True)
+        plot_image_grid(sections, path, title, columns=10, first_apart=1)
         print(f"Picture:  {path}")
 
 

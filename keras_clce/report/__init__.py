@@ -3,6 +3,7 @@
 from keras_clce.report.answers import wrapped
 from keras_clce.report.comparisons import Comparison, clce_comparisons
 from keras_clce.report.curves import Curves, curves_by_name, plot_curves
+from keras_clce.report.explanation_pictures import saliency_overlay
 from keras_clce.report.few_shot_pictures import plot_few_shot, plot_task
 from keras_clce.report.few_shot_tables import (
     FEW_SHOT_NOTE,
@@ -51,6 +52,7 @@ __all__ = [
     "read_accuracies",
     "run_name",
     "run_title",
+    "saliency_overlay",
     "show_views",
     "summary_table",
     "transfer_answer",

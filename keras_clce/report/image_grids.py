@@ -42,7 +42,7 @@ def plot_image_grid(
     path: Path,
     title: str,
     columns: int = 8,
-    first_apart: bool = False,
+    first_apart: int = 0,
 ) -> None:
     """Draw photographs in rows, in sections with a heading each.
 
@@ -51,8 +51,8 @@ def plot_image_grid(
         path: The PNG file to write.
         title: What stands above all.
         columns: Most photographs a row. Defaults to 8.
-        first_apart: Whether the first of each section stands to the left of the others, as a query
-            beside its neighbours. Defaults to `False`.
+        first_apart: So many of each section stand to the left of the others, as a query beside its
+            neighbours. Defaults to 0.
 
     Example:
     ```python
@@ -62,7 +62,7 @@ def plot_image_grid(
     """
     widest = max(len(tiles) - first_apart for _, tiles in sections)
     columns = max(1, min(columns, widest))
-    lead = (_CELL + 3 * _GAP) * first_apart
+    lead = first_apart * (_CELL + _GAP) + 2 * _GAP * (first_apart > 0)
     lines = max((len(tile.lines) for _, tiles in sections for tile in tiles), default=0)
     row = _CELL + _LINE * lines + _GAP
     rows = [max(1, math.ceil((len(tiles) - first_apart) / columns)) for _, tiles in sections]
@@ -79,10 +79,9 @@ def plot_image_grid(
             place = _EDGE / width, 1 - (top + 0.08) / height
             figure.text(*place, words, fontsize=size, va="top")
             top += _HEADING
-        apart, others = (tiles[:1], tiles[1:]) if first_apart else ((), tiles)
-        for tile in apart:
-            _draw(figure, tile, _EDGE, top)
-        for number, tile in enumerate(others):
+        for number, tile in enumerate(tiles[:first_apart]):
+            _draw(figure, tile, _EDGE + number * (_CELL + _GAP), top)
+        for number, tile in enumerate(tiles[first_apart:]):
             left = _EDGE + lead + (number % columns) * (_CELL + _GAP)
             _draw(figure, tile, left, top + (number // columns) * row)
         top += count * row

@@ -39,11 +39,21 @@ def test_a_query_stands_apart_and_what_is_gone_leaves_its_place(tmp_path):
     path = tmp_path / "neighbors.png"
     gone = Tile(None, ("gone",))
     rows = [("", [Tile(RED, ("q",), "query"), Tile(RED), gone, Tile(RED)])] * 2
-    plot_image_grid(rows, path, "title", first_apart=True)
+    plot_image_grid(rows, path, "title", first_apart=1)
     expected = [EDGE + CELL / 2]
     expected += [EDGE + CELL + 3 * GAP + CELL / 2 + n * (CELL + GAP) for n in (0, 2)]
     for row in centres(path):
         np.testing.assert_allclose(row, expected, atol=0.02)
+
+
+def test_two_stand_apart(tmp_path):
+    path = tmp_path / "explanations.png"
+    plot_image_grid([("", [Tile(RED)] * 4)], path, "title", first_apart=2)
+    centre = EDGE + CELL / 2
+    second = centre + CELL + GAP
+    others = EDGE + 2 * (CELL + GAP) + 2 * GAP + CELL / 2
+    (found,) = centres(path)
+    np.testing.assert_allclose(found, [centre, second, others, others + CELL + GAP], atol=0.02)
 
 
 def test_long_and_odd_texts(tmp_path):
