@@ -10,8 +10,9 @@ from keras_clce.evaluate.retrieval_results import RetrievalResult
 
 # Similarities of a block of queries to the whole gallery are held at once.
 _BLOCK_BYTES = 2**27
-# Counting what is above a match costs one pass over the gallery, sorting costs about this many.
-_COUNTED_MATCHES = 16
+# Counting what is above a match, and level with it, costs two passes over the gallery; sorting the
+# gallery costs as much as for about this many.
+_COUNTED_MATCHES = 100
 
 
 def retrieval_metrics(

@@ -46,13 +46,13 @@ def by_loops(embeddings, labels, gallery=None, classes=None, k=(1, 5, 10), metri
     return {key: np.mean(values) for key, values in found.items()}
 
 
-def case(seed, rows=40, classes=5, dim=6):
+def case(seed, rows=130, classes=5, dim=6):
     rng = np.random.default_rng(seed)
     return rng.normal(size=(rows, dim)), rng.integers(0, classes, rows)
 
 
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
-@pytest.mark.parametrize("classes", [2, 5, 30])
+@pytest.mark.parametrize("classes", [1, 2, 5, 30])
 def test_against_loops(metric, classes):
     embeddings, labels = case(classes, classes=classes)
     gallery, others = case(9, rows=33, classes=classes)
@@ -138,8 +138,8 @@ def test_intervals_and_paired_differences():
 def test_what_does_not_fit_is_named():
     embeddings, labels = case(0)
     for message, arguments in {
-        "`labels` must be 40 integer classes": (embeddings, labels[:3]),
-        "`labels` must be 40 integer classes,": (embeddings, labels * 0.5),
+        "`labels` must be 130 integer classes": (embeddings, labels[:3]),
+        "`labels` must be 130 integer classes,": (embeddings, labels * 0.5),
         "`embeddings` must be finite": (embeddings * np.nan, labels),
         "`gallery_embeddings` must be numbers": (embeddings, labels, None, labels),
         "dimension of `gallery_embeddings`, 2": (embeddings, labels, np.eye(2), [0, 1]),
