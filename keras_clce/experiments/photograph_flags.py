@@ -24,8 +24,27 @@ def is_there(path: str) -> bool:
     return Path(path).exists() or next(glob.iglob(path, recursive=True), None) is not None
 
 
-def _model_flag(help: str) -> str | None:
-    return tool_flag(None, help, _WHAT, checks=((is_file, "must be a saved model, a .keras file"),))
+def is_model(path: str) -> bool:
+    """Whether a path is that of a file, of a preset's folder, or an address of the hub."""
+    return path.startswith("hf://") or is_file(path) or is_file(f"{path}/config.json")
+
+
+def model_flag(help: str) -> str | None:
+    """Declare a flag that names a saved model.
+
+    Args:
+        help: One sentence.
+
+    Returns:
+        A field of a dataclass.
+
+    Example:
+    ```python
+    model: str = model_flag("The model that is shown.")
+    ```
+    """
+    must = "must be a saved model: a .keras file, the folder of a preset or hf://OWNER/NAME"
+    return tool_flag(None, help, _WHAT, checks=((is_model, must),))
 
 
 def photographs_flag(help: str) -> str:
@@ -50,13 +69,13 @@ def load_named_model(path: str) -> "CLCEModel":
     """Load the model of a flag.
 
     Args:
-        path: A `.keras` file.
+        path: A `.keras` file, the folder of a preset, or `hf://OWNER/NAME`.
 
     Returns:
         The model.
 
     Raises:
-        ValueError: If the file holds no model; the message names the flag.
+        ValueError: If it is no model; the message names the flag.
 
     Example:
     ```python
@@ -66,7 +85,7 @@ def load_named_model(path: str) -> "CLCEModel":
     from keras_clce import load_model
 
     try:
-        return load_model(Path(path).expanduser())
+        return load_model(path if path.startswith("hf://") else Path(path).expanduser())
     except ValueError as error:
         message = str(error).replace("`path`", "`model`").replace("path=", "model=")
         raise ValueError(message) from None
@@ -132,7 +151,7 @@ class ViewFlags:
 class ShownFlags:
     """A model, and the photographs that it is shown."""
 
-    model: str = _model_flag("The model, a .keras file.")
+    model: str = model_flag("The model: a .keras file, the folder of a preset or hf://OWNER/NAME.")
     images: str = photographs_flag(
         'A folder of photographs, a file, or a pattern in quotes such as "photos/*.jpg".'
     )
@@ -149,7 +168,7 @@ class SearchedFlags:
         _WHAT,
         checks=((is_file, "must be a file of embeddings, .npz"),),
     )
-    model: str | None = _model_flag("The model that made them; the file knows it if not given.")
+    model: str | None = model_flag("The model that made them; the file knows it if not given.")
 
 
 # Fields of the last base come first.

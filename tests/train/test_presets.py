@@ -21,7 +21,7 @@ LOAD = """
 import sys, numpy as np, keras_clce
 folder = sys.argv[1]
 outputs = keras_clce.load_model(f"{folder}/pets").predict(np.load(f"{folder}/images.npy"))
-np.savez(f"{folder}/{keras_clce.CLCEModel.__module__}.npz", **outputs)
+np.savez(f"{folder}/outputs.npz", **outputs)
 """
 
 
@@ -38,36 +38,31 @@ def preset(tmp_path):
     return tmp_path / "pets"
 
 
-@pytest.mark.parametrize("load", [CLCEModel.from_preset, keras_clce.load_model])
-def test_a_model_comes_back(load, tmp_path):
-    images, labels = separable(16)
+def test_a_model_comes_back(tmp_path):
+    images, _ = separable(16)
     model = compiled(described(augmenter=flips(), embedding_dim=5))
-    model.fit(images, labels, verbose=0)
+    optimizer = model.optimizer
+    optimizer.build(model.trainable_variables)
     expected = model.predict(images, verbose=0)
     folder = tmp_path / "shared" / "pets"
     model.save_to_preset(folder)
-    loaded = load(folder)
-    outputs = loaded.predict(images, verbose=0)
-    for name, value in expected.items():
-        np.testing.assert_allclose(outputs[name], value, rtol=1e-6, atol=1e-7, err_msg=name)
+    loaded = CLCEModel.from_preset(folder)
+    for name, value in loaded.predict(images, verbose=0).items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-6, atol=1e-7, err_msg=name)
     assert (loaded.class_names, loaded.preprocessing) == (NAMES, model.preprocessing)
-    assert not loaded.compiled
-    # It goes on to train, and so does the model that was saved, with the optimizer that it had.
-    compiled(loaded).fit(images, labels, verbose=0)
-    steps = int(model.optimizer.iterations)
-    model.fit(images, labels, batch_size=16, verbose=0)
-    assert int(model.optimizer.iterations) == steps + 1
+    assert isinstance(loaded.augmenter, keras.Sequential) and loaded.embedding_dim == 5
+    # The state of the optimizer stays with the model that was saved.
+    assert model.optimizer is optimizer and not loaded.compiled
     assert sorted(path.name for path in folder.iterdir()) == FILES
     with h5py.File(folder / "model.weights.h5") as weights:
-        assert {*weights} == {"backbone", "heads", "vars"}
+        assert {*weights} == {"augmenter", "backbone", "heads", "vars"}
 
 
 def test_it_is_loaded_on_other_backends(tmp_path):
     """Written on the one that runs, and read by another process."""
     other = {"tensorflow": "jax", "jax": "torch", "torch": "tensorflow"}[keras.backend.backend()]
-    images, labels = separable(8)
-    model = compiled(described())
-    model.fit(images, labels, verbose=0)
+    images, _ = separable(8)
+    model = described()
     model.save_to_preset(tmp_path / "pets")
     np.save(tmp_path / "images.npy", images)
     done = subprocess.run(
@@ -77,9 +72,9 @@ def test_it_is_loaded_on_other_backends(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    (file,) = tmp_path.glob("*.npz")
+    outputs = np.load(tmp_path / "outputs.npz")
     for name, value in model.predict(images, verbose=0).items():
-        np.testing.assert_allclose(np.load(file)[name], value, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(outputs[name], value, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.any_backend
