@@ -1,6 +1,8 @@
 """Inference: a trained model on people's own images."""
 
 from keras_clce.inference.calibration import Calibration, calibrate, probabilities_of
+from keras_clce.inference.demo import demo_page, launch_demo
+from keras_clce.inference.demo_answers import Answer, PhotographAnswers, RefusedPhotograph
 from keras_clce.inference.descriptions import (
     model_fingerprint,
     preprocessing_of,
@@ -25,6 +27,7 @@ from keras_clce.inference.predictions import (
 )
 
 __all__ = [
+    "Answer",
     "Calibration",
     "EmbeddedImages",
     "EmbeddingIndex",
@@ -33,15 +36,19 @@ __all__ = [
     "ModelOutputs",
     "Neighbors",
     "Photograph",
+    "PhotographAnswers",
     "Prediction",
     "PredictionFile",
     "Predictions",
+    "RefusedPhotograph",
     "calibrate",
+    "demo_page",
     "embed_images",
     "explain_images",
     "find_photographs",
     "iterate_explanations",
     "iterate_predictions",
+    "launch_demo",
     "model_fingerprint",
     "model_outputs",
     "predict_images",
