@@ -18,6 +18,7 @@ from keras_clce.evaluate.confusion import (
 from keras_clce.evaluate.cosine_histogram import CosineHistogram, cosine_histogram
 from keras_clce.evaluate.embedding_geometry import CosineSimilarities, cosine_similarities
 from keras_clce.evaluate.embedding_maps import EmbeddingMap, embedding_map
+from keras_clce.evaluate.feature_callback import FeatureCallback
 from keras_clce.evaluate.feature_transforms import TRANSFORMS
 from keras_clce.evaluate.few_shot_callback import FewShotCallback
 from keras_clce.evaluate.few_shot_metrics import classify_tasks, few_shot_accuracy
@@ -38,6 +39,7 @@ from keras_clce.evaluate.power import (
     seeds_needed,
 )
 from keras_clce.evaluate.retrieval import retrieval_metrics
+from keras_clce.evaluate.retrieval_callback import RetrievalCallback
 from keras_clce.evaluate.retrieval_results import RetrievalDifference, RetrievalResult
 from keras_clce.evaluate.statistics import (
     MedianInterval,
@@ -62,6 +64,7 @@ __all__ = [
     "CosineSimilarities",
     "EffectSize",
     "EmbeddingMap",
+    "FeatureCallback",
     "FewShotCallback",
     "FewShotComparison",
     "FewShotResult",
@@ -70,6 +73,7 @@ __all__ = [
     "OpenSetResult",
     "PairedTTest",
     "Reliability",
+    "RetrievalCallback",
     "RetrievalDifference",
     "RetrievalResult",
     "Tasks",
