@@ -27,18 +27,21 @@ from keras_clce.backend.encoder_ops import (
     layer_norm,
     pool,
 )
+from keras_clce.backend.exports import backends_that_export, free_batch_options
 from keras_clce.backend.memory import is_out_of_memory, map_blocks, remat
 from keras_clce.backend.streams import batches_as_tuples, inspect_first_batch, read_first_batches
 from keras_clce.backend.train_step import train_on_prepared
 
 __all__ = [
     "backend_name",
+    "backends_that_export",
     "batch_norm",
     "batches_as_tuples",
     "claim_devices",
     "conv",
     "depthwise_conv",
     "dot_product_attention",
+    "free_batch_options",
     "gather_rows",
     "gelu",
     "inspect_first_batch",

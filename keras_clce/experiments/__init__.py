@@ -3,6 +3,7 @@
 from typing import Any
 
 __all__ = [
+    "ConfusionStudy",
     "EmbeddingStudy",
     "Layout",
     "PhotographFlags",
@@ -13,7 +14,9 @@ __all__ = [
     "Study",
     "StudyFlags",
     "Tuning",
+    "ViewFlags",
     "command_of",
+    "confusion_study",
     "embedding_command",
     "embedding_study",
     "epochs_of_steps",
@@ -22,6 +25,7 @@ __all__ = [
     "load_named_model",
     "model_flag",
     "name_of",
+    "photographs_flag",
     "results_folder",
     "run_one",
     "study_command",
@@ -34,6 +38,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "ConfusionStudy": "confusions",
     "EmbeddingStudy": "embeddings",
     "Layout": "layout",
     "PhotographFlags": "photograph_flags",
@@ -44,7 +49,9 @@ _MODULES = {
     "Study": "study",
     "StudyFlags": "study_flags",
     "Tuning": "tuning",
+    "ViewFlags": "photograph_flags",
     "command_of": "again",
+    "confusion_study": "confusions",
     "embedding_command": "embeddings_command",
     "embedding_study": "embeddings",
     "epochs_of_steps": "budgets",
@@ -53,6 +60,7 @@ _MODULES = {
     "load_named_model": "photograph_flags",
     "model_flag": "photograph_flags",
     "name_of": "photograph_flags",
+    "photographs_flag": "photograph_flags",
     "results_folder": "photograph_flags",
     "run_one": "run",
     "study_command": "command",

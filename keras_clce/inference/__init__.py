@@ -16,6 +16,7 @@ from keras_clce.inference.explanations import (
     explain_images,
     iterate_explanations,
 )
+from keras_clce.inference.export import EXPORT_FORMATS, ExportedModel, check_export, export_model
 from keras_clce.inference.model_outputs import ModelOutputs, model_outputs
 from keras_clce.inference.photographs import Photograph, find_photographs
 from keras_clce.inference.prediction_file import PredictionFile
@@ -27,12 +28,14 @@ from keras_clce.inference.predictions import (
 )
 
 __all__ = [
+    "EXPORT_FORMATS",
     "Answer",
     "Calibration",
     "EmbeddedImages",
     "EmbeddingIndex",
     "Explanation",
     "Explanations",
+    "ExportedModel",
     "ModelOutputs",
     "Neighbors",
     "Photograph",
@@ -42,9 +45,11 @@ __all__ = [
     "Predictions",
     "RefusedPhotograph",
     "calibrate",
+    "check_export",
     "demo_page",
     "embed_images",
     "explain_images",
+    "export_model",
     "find_photographs",
     "iterate_explanations",
     "iterate_predictions",
