@@ -51,6 +51,7 @@ _SPECS = (
         note="32x32",
         homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
         crop_fraction=1.0,
+        hub_name="uoft-cs/cifar10",
     ),
     DatasetSpec(
         name="cifar100",
@@ -64,6 +65,7 @@ _SPECS = (
         note="32x32",
         homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
         crop_fraction=1.0,
+        hub_name="uoft-cs/cifar100",
     ),
     DatasetSpec(
         name="cub200",
@@ -159,6 +161,7 @@ _SPECS = (
         download_size="156 GiB",
         note="labels of its test are hidden: tested on its validation",
         homepage="https://image-net.org/",
+        hub_name="ILSVRC/imagenet-1k",
     ),
     DatasetSpec(
         name="tiny_imagenet_subset",
@@ -185,6 +188,7 @@ _SPECS = (
         homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
         crop_fraction=1.0,
         images_per_class=600,
+        hub_name="uoft-cs/cifar100",
     ),
     DatasetSpec(
         name="fc100",
@@ -200,6 +204,7 @@ _SPECS = (
         homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
         crop_fraction=1.0,
         images_per_class=600,
+        hub_name="uoft-cs/cifar100",
     ),
     DatasetSpec(
         name="mini_imagenet",
@@ -216,6 +221,7 @@ _SPECS = (
         crop_fraction=1.0,
         image_size=84,
         images_per_class=600,
+        hub_name="ILSVRC/imagenet-1k",
     ),
     DatasetSpec(
         name="tiered_imagenet",
@@ -231,6 +237,7 @@ _SPECS = (
         homepage="https://image-net.org/",
         crop_fraction=1.0,
         image_size=84,
+        hub_name="ILSVRC/imagenet-1k",
     ),
     DatasetSpec(
         name="tiny_imagenet",

@@ -88,6 +88,7 @@ class DatasetSpec:
         image_size: Side of the images in pixels, where the benchmark prescribes one.
         images_per_class: Number of images that each class of a few-shot benchmark has, where it
             would be another one with more or fewer.
+        hub_name: Its name on Hugging Face's hub, where it is known.
 
     Example:
     ```python
@@ -111,6 +112,7 @@ class DatasetSpec:
     crop_fraction: float = 0.875
     image_size: int | None = None
     images_per_class: int | None = None
+    hub_name: str | None = None
 
     @property
     def task(self) -> str:

@@ -15,6 +15,7 @@ from keras_clce.report.few_shot_tables import (
 from keras_clce.report.folders import write_comparison
 from keras_clce.report.image_grids import Tile, plot_image_grid
 from keras_clce.report.markdown import without_details
+from keras_clce.report.model_card import model_card, write_model_card
 from keras_clce.report.names import run_title
 from keras_clce.report.page import write_report
 from keras_clce.report.paper import paper_rows, paper_source
@@ -42,6 +43,7 @@ __all__ = [
     "few_shot_table",
     "few_shot_tables",
     "format_table",
+    "model_card",
     "paper_rows",
     "paper_source",
     "plot_curves",
@@ -62,5 +64,6 @@ __all__ = [
     "without_details",
     "wrapped",
     "write_comparison",
+    "write_model_card",
     "write_report",
 ]
