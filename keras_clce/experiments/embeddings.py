@@ -201,7 +201,7 @@ def _inputs(
     models: Any, embeddings: Any, dataset: str | None, data: Mapping[str, Any]
 ) -> tuple[list[Embedded], list[Source], ShownData | None]:
     """Files of embeddings, models, and what the models are shown."""
-    models, embeddings = _named(models), _named(embeddings)
+    models, embeddings = named_models(models), named_models(embeddings)
     if not models and not embeddings:
         raise ValueError(
             "`models` or `embeddings` must name at least one. Received: models=None, "
@@ -218,8 +218,23 @@ def _inputs(
     return members, sources, ShownData(sources, dataset, **data) if sources else None
 
 
-def _named(given: Any) -> dict[str, Any]:
-    """Models or paths by name; paths have the name of their file, or of their run folder."""
+def named_models(given: Any) -> dict[str, Any]:
+    """Models or paths by name; paths have the name of their file, or of their run folder.
+
+    Args:
+        given: Name to model or path, or models and paths; `None` is none.
+
+    Returns:
+        Name to model or path.
+
+    Raises:
+        ValueError: If two have one name.
+
+    Example:
+    ```python
+    [*named_models(["ce-seed0/model.keras", "clce.keras"])]  # ["ce-seed0", "clce"]
+    ```
+    """
     if given is None or isinstance(given, Mapping):
         return dict(given or {})
     if isinstance(given, str | Path):

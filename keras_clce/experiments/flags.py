@@ -277,7 +277,7 @@ def own_value(field: Field, value: Any) -> Any:
     own_value(fields()["shots"], ["1", "5"])  # (1, 5)
     ```
     """
-    if field.kind.is_tuple:
+    if field.kind.is_tuple and (value is not None or not field.kind.may_be_none):
         try:
             value = tuple(field.kind.type(item) for item in value or ())
         except ValueError:

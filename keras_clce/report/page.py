@@ -92,28 +92,29 @@ def write_report(
     return write_page(page, output)
 
 
-def write_page(page: Page, output: Path) -> Path:
-    """Write a page as `report.md` and `report.html`.
+def write_page(page: Page, output: Path, name: str = "report") -> Path:
+    """Write a page as Markdown and HTML.
 
     Args:
         page: The page, whose pictures are drawn.
         output: The folder, which is there.
+        name: Name of both files, without its suffix. Defaults to `"report"`.
 
     Returns:
-        The path of `report.md`.
+        The path of the Markdown file.
 
     Example:
     ```python
     write_page(Page("Did CLCE help?", "no runs", [], []), Path()).name  # "report.md"
     ```
     """
-    path = output / "report.md"
+    path = output / f"{name}.md"
     write_text(path, to_markdown(page, output))
     blocks = [*page.answer, *(block for section in page.sections for block in section.blocks)]
     shown = _pictures(blocks, folded=False) + _pictures(blocks, folded=True)
     # Base64 and all tags are plain letters, so that characters are bytes but for a few.
     budget = MAX_BYTES - len(to_html(page, {}).encode()) - 400 * len(shown)
-    write_text(output / "report.html", to_html(page, inline_pictures(shown, budget)))
+    write_text(output / f"{name}.html", to_html(page, inline_pictures(shown, budget)))
     return path
 
 
