@@ -20,6 +20,7 @@ from keras_clce.experiments.training import (
     steps_per_epoch,
     training_views,
 )
+from keras_clce.train.epoch_report import duration
 
 # The first step compiles; the median of so many after it is not moved by one that was disturbed.
 TIMED_STEPS = 3
@@ -256,32 +257,6 @@ def time_run(run: Run, dataset: Any, devices: Devices) -> Speed | None:
         evaluated = min(np.diff(evaluation.times)) / (settings.batch_size * pixels)
     start = training.times[0] - began + evaluation.times[0] - begin
     return Speed(start, trained, evaluated, f"{step:.2g} s a step of {settings.batch_size} images")
-
-
-def duration(seconds: float) -> str:
-    """A time in words.
-
-    Args:
-        seconds: The time.
-
-    Returns:
-        Such as `"45 s"`, `"12 min"`, `"1 h 40 min"` or `"3 days 4 h"`.
-
-    Example:
-    ```python
-    duration(6000)  # "1 h 40 min"
-    ```
-    """
-    if seconds < 119.5:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    if minutes < 100:
-        return f"{minutes} min"
-    hours, minutes = divmod(5 * round(minutes / 5), 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
-    days, hours = divmod(round(seconds / 3600), 24)
-    return f"{days} days {hours} h" if hours else f"{days} days"
 
 
 class _Ends(keras.callbacks.Callback):

@@ -1,10 +1,10 @@
-"""Callbacks of the recipes: a checkpoint that survives a kill, and a line an epoch."""
+"""The checkpoint of the recipes, which survives a kill."""
 
 import json
 import math
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,7 @@ import numpy as np
 from keras_clce.backend import process_id
 from keras_clce.files import checksums, write_atomically, write_json
 from keras_clce.train.first_failure import FirstFailure
-
-_COLUMNS = 100
+from keras_clce.train.optimization import learning_rate_at
 
 
 class RunCheckpoint(keras.callbacks.Callback):
@@ -62,7 +61,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         self.best_epoch = 0
         self._named: set[int] = set()  # the newest saved epoch and its best one
         self._epoch_began = 0.0
-        self._first_step, self._first_rate = 0, 0.0
+        self._first_step, self._rate_at = 0, None
         self._steps = FirstFailure()
 
     def restore(self, model: keras.Model) -> int:
@@ -112,7 +111,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         # Variables of a distribution are no numbers for Python.
         optimizer = self.model.optimizer
         self._first_step = int(keras.ops.convert_to_numpy(optimizer.iterations))
-        self._first_rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        self._rate_at = learning_rate_at(optimizer)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Note that a step begins."""
@@ -217,11 +216,7 @@ class RunCheckpoint(keras.callbacks.Callback):
         )
 
     def _error_of_step(self, batch: int, loss: float) -> FloatingPointError:
-        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
-        rate = optimizer._learning_rate
-        # A variable must not be read in here: on JAX its value is with the compiled step.
-        schedule = isinstance(rate, keras.optimizers.schedules.LearningRateSchedule)
-        rate = float(rate(self._first_step + batch)) if schedule else self._first_rate
+        rate = self._rate_at(self._first_step + batch)
         where = f"step {batch + 1} of epoch {len(self.history) + 1}, at learning rate {rate:.3g}"
         return self._not_a_number("loss", loss, where)
 
@@ -242,55 +237,3 @@ def _variables(model: keras.Model) -> list[keras.Variable]:
 
 def _number(file: Path) -> int:
     return int(file.name.removeprefix("epoch-").partition(".")[0])
-
-
-class EpochReport(keras.callbacks.Callback):
-    """Prints the logs of each epoch and the time left, in lines of at most 100 columns.
-
-    Args:
-        write: Function that takes the lines. Defaults to `print`.
-
-    Example:
-    ```python
-    model.fit(data, epochs=2, verbose=0, callbacks=[EpochReport()])
-    ```
-    """
-
-    def __init__(self, write: Callable[[str], None] = print) -> None:
-        super().__init__()
-        self.write = write
-        self._began = 0.0
-        self._first_epoch: int | None = None
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Note the time of the first epoch."""
-        if self._first_epoch is None:
-            self._first_epoch = epoch
-            self._began = time.perf_counter()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Print the lines."""
-        done = epoch + 1 - self._first_epoch
-        left = self.params["epochs"] - epoch - 1
-        seconds = (time.perf_counter() - self._began) / done * left
-        total = self.params["epochs"]
-        parts = [f"epoch {epoch + 1:>{len(str(total))}}/{total}"]
-        parts += [f"{key} {float(value):.4f}" for key, value in (logs or {}).items()]
-        self.write(_in_lines([*parts, _left(seconds)]))
-
-
-def _in_lines(parts: Sequence[str]) -> str:
-    lines = [parts[0]]
-    for part in parts[1:]:
-        if len(lines[-1]) + 2 + len(part) > _COLUMNS:
-            lines.append(" " * len(parts[0]))
-        lines[-1] += f"  {part}"
-    return "\n".join(lines)
-
-
-def _left(seconds: float) -> str:
-    if seconds == 0:
-        return "done"
-    if seconds < 90:
-        return f"{seconds:.0f} s left"
-    return f"{seconds / 60:.0f} min left"

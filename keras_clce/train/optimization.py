@@ -1,6 +1,6 @@
 """Optimizers for fine-tuning: warm-up, cosine decay, and weight decay on matrices only."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -90,3 +90,29 @@ def build_optimizer(
     free = [v for v in variables if len(v.shape) < 2 or v.name in ("class_token", "positions")]
     optimizer.exclude_from_weight_decay(free)
     return optimizer
+
+
+def learning_rate_at(optimizer: keras.optimizers.Optimizer) -> Callable[[int], float]:
+    """The learning rate by the number of the step, for use while training runs.
+
+    On JAX the variables of an optimizer are with the compiled step then, and cannot be read.
+
+    Args:
+        optimizer: The optimizer, between two epochs.
+
+    Returns:
+        A function from the number of a step, from 0, to the learning rate.
+
+    Example:
+    ```python
+    schedule = keras.optimizers.schedules.CosineDecay(1e-3, decay_steps=100)
+    learning_rate_at(keras.optimizers.SGD(schedule))(100)  # 0.0
+    ```
+    """
+    # One that scales the loss has another within.
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    schedule = optimizer._learning_rate
+    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        return lambda step: float(schedule(step))
+    rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    return lambda step: rate

@@ -5,7 +5,7 @@ import tensorflow as tf
 from small_models import CLASSES, flips, separable, small_model
 
 from keras_clce import CLCELoss
-from keras_clce.train.callbacks import EpochReport, RunCheckpoint
+from keras_clce.train.callbacks import RunCheckpoint
 
 
 def compiled(**options):
@@ -177,15 +177,3 @@ def test_gradients_that_overflow_under_a_scaled_loss_are_no_such_case(tmp_path):
     fit(model, RunCheckpoint(tmp_path), epochs=6)
     assert float(optimizer.dynamic_scale) < 2.0**26
     assert int(optimizer.iterations) > 0
-
-
-def test_report_says_how_far_training_is():
-    lines = []
-    model = compiled()
-    images, labels = separable(32)
-    model.fit(images, labels, epochs=2, callbacks=[EpochReport(lines.append)], verbose=0)
-    assert lines[0].startswith("epoch 1/2")
-    assert "contrastive" in lines[0]
-    assert lines[0].endswith("s left")
-    assert max(map(len, "\n".join(lines).splitlines())) <= 100
-    assert lines[1].endswith("done")
