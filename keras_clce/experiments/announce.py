@@ -1,5 +1,6 @@
 """What a study prints before and after its runs."""
 
+import os
 import shlex
 import textwrap
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from keras_clce.backend import backend_name
 from keras_clce.data import ImageDataset
 from keras_clce.experiments import fitted
 from keras_clce.experiments.devices import Devices
+from keras_clce.experiments.loggers import LOGGERS
 from keras_clce.experiments.protocols import Protocol
 from keras_clce.experiments.records import Records
 from keras_clce.experiments.resolved import build_loss, preprocessing, weights_in_words
@@ -19,8 +21,7 @@ from keras_clce.models.backbones import backbone_spec
 from keras_clce.report import drawing, show_views
 from keras_clce.report.study_pictures import plot_study
 from keras_clce.runs import StudyPlan
-
-_COLUMNS = 100
+from keras_clce.train.live_line import columns
 
 
 def tell(what: str, text: str) -> None:
@@ -30,7 +31,7 @@ def tell(what: str, text: str) -> None:
         what: Its subject.
         text: What is said of it.
     """
-    lines = textwrap.wrap(text, _COLUMNS - 10, break_long_words=False, break_on_hyphens=False) or [
+    lines = textwrap.wrap(text, columns() - 10, break_long_words=False, break_on_hyphens=False) or [
         ""
     ]
     print(f"{what + ':':<10}" + ("\n" + " " * 10).join(lines))
@@ -79,6 +80,9 @@ def announce(
         f"{from_to(epochs)} {'epoch' if epochs == [1] else 'epochs'} of {from_to(images)} images "
         f"in two views per step{protocol.plan_in_words(settings)}",
     )
+    home = Path(os.path.commonpath([run.folder.path.parent for run in runs]))
+    for name in settings.log:
+        tell("Log", LOGGERS[name].where(home))
 
 
 def from_to(numbers: Sequence[int]) -> str:

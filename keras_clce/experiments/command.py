@@ -51,7 +51,7 @@ def study_command(
     arguments = list(sys.argv if arguments is None else arguments)
     values = flags.define(defaults or {}, protocol, own)
     understood = understand(
-        values, doc, lambda: parse(name, values, arguments, protocol, own, declare)
+        values, doc, lambda: parse(name, values, arguments, protocol, own, declare), arguments
     )
     if understood is None:
         return
@@ -61,7 +61,10 @@ def study_command(
 
 
 def understand(
-    values: absl_flags.FlagValues, doc: str, read: Callable[[], tuple[Any, flags.StudyFlags]]
+    values: absl_flags.FlagValues,
+    doc: str,
+    read: Callable[[], tuple[Any, flags.StudyFlags]],
+    arguments: Sequence[str],
 ) -> tuple[Any, flags.StudyFlags] | None:
     """Read the flags of a command that trains, before it needs its data.
 
@@ -69,6 +72,8 @@ def understand(
         values: What `flags.define` gave.
         doc: Docstring of the recipe, which help begins with.
         read: Gives what the flags ask for.
+        arguments: The command line, the program's name first; with `--verbose`, what frameworks
+            print when they start is shown.
 
     Returns:
         What `read` gave; `None` where help was asked for, which is printed.
@@ -79,13 +84,14 @@ def understand(
     Example:
     ```python
     values = flags.define({}, "transfer")
-    understand(values, "Trains.", lambda: parse("mine", values, ["mine"], "transfer"))[0].name
-    # "mine"
+    read = lambda: parse("mine", values, ["mine"], "transfer")
+    understand(values, "Trains.", read, ["mine"])[0].name  # "mine"
     ```
     """
     with in_one_line(absl_flags.Error, ImportError):
         try:
-            with without_start_up_messages():
+            shown = _is_verbose(values, arguments)
+            with contextlib.nullcontext() if shown else without_start_up_messages():
                 understood = read()
                 from keras_clce.data.installed import tensorflow
 
@@ -180,6 +186,14 @@ def without_start_up_messages() -> Iterator[None]:
         os.dup2(before, 2)
         os.close(before)
         os.close(nowhere)
+
+
+def _is_verbose(values, arguments):
+    try:
+        return values(arguments) and values.verbose
+    except absl_flags.Error:
+        # What is wrong is told when the flags are read.
+        return False
 
 
 def _paper(names):

@@ -198,7 +198,7 @@ def help_text(values: flags.FlagValues, doc: str) -> str:
             continue
         parts.append(f"\n{group}:")
         for flag in known:
-            default = "" if flag.default in (None, False) else f" [{_default_in_words(flag)}]"
+            default = "" if flag.default in (None, False, []) else f" [{_default_in_words(flag)}]"
             name = f"--{'[no]' if flag.boolean else ''}{flag.name}"
             parts.append(
                 textwrap.fill(

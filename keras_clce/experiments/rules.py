@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
 from keras_clce.data.catalog import get_spec
+from keras_clce.experiments.loggers import LOGGERS
 from keras_clce.experiments.resolved import build_loss, contrastive_schedule
 from keras_clce.experiments.settings import Settings
 from keras_clce.losses import LOSSES
@@ -108,6 +109,11 @@ def _two_parts_to_weigh(settings):
         )
 
 
+def _loggers(settings):
+    for name in settings.log:
+        LOGGERS[name].check()
+
+
 _OF_SETTINGS = (
     _weights,
     _options,
@@ -117,7 +123,7 @@ _OF_SETTINGS = (
     _warmup,
     _devices,
 )
-_OF_RUNS = (_something_to_train, _rate_of_the_loss, _two_parts_to_weigh)
+_OF_RUNS = (_something_to_train, _rate_of_the_loss, _two_parts_to_weigh, _loggers)
 
 
 def can_train(settings: Settings) -> bool:

@@ -9,6 +9,7 @@ import keras
 
 from keras_clce.experiments.devices import Devices
 from keras_clce.experiments.errors import told
+from keras_clce.experiments.loggers.run_log import logging_of
 from keras_clce.experiments.protocols import Protocol
 from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.training import Run, build_model, train
@@ -87,6 +88,7 @@ def make_run(
         devices.scope(),
         dtype_policy(settings.mixed_precision),
         _traced_anew(),
+        logging_of(run) as log,
     ):
         checkpoint = None
         if run.is_frozen:
@@ -94,12 +96,14 @@ def make_run(
             with told(ValueError, OSError):
                 model = build_model(settings, dataset)
             folder.start(run.recorded, dataset.split_note)
+            log.begin([])
         else:
             model, checkpoint = train(
                 run,
                 dataset,
                 devices,
                 protocol.monitor(settings),
+                log,
                 protocol.validation_split(dataset),
                 [*protocol.callbacks(settings, dataset), *callbacks],
             )
@@ -124,6 +128,7 @@ def make_run(
         # The first process writes what all of them read.
         devices.wait(folder.metrics)
         record = folder.record()
+        log.finish(record)
         evaluation.draw()
         if checkpoint is not None:
             with drawing(folder.curves):

@@ -25,6 +25,11 @@ _DEVICES = "Several devices"
 
 _ABOVE_0 = (lambda value: value > 0, "must be above 0")
 _BELOW_1 = (lambda value: value < 1, "must be below 1")
+_DIFFERENT = (lambda value: len(set(value)) == len(value), "must be different ones")
+_WITHOUT_SPACES = (
+    lambda name: re.fullmatch(r"[\w.+=-]+", name),
+    "must be of letters, digits and _ . + = -, without spaces",
+)
 _EACH_ONCE = (lambda value: len(value) and len(set(value)) == len(value), "must be different ones")
 
 
@@ -312,12 +317,7 @@ class Settings:
         "Name of these settings, after the loss in folders and tables.",
         "place",
         _PLACE,
-        checks=(
-            (
-                lambda label: re.fullmatch(r"[\w.+=-]+", label),
-                "must be of letters, digits and _ . + = -, without spaces",
-            ),
-        ),
+        checks=(_WITHOUT_SPACES,),
     )
     output_dir: str = setting("runs", "Where run folders go.", "place", _PLACE)
     test: bool = setting(
@@ -327,10 +327,18 @@ class Settings:
         _PLACE,
     )
     keep_checkpoint: bool = setting(
-        False,
-        "Keep the checkpoints of finished runs, which are larger than the model.",
+        False, "Keep the checkpoints of finished runs, larger than the model.", "place", _PLACE
+    )
+    log: tuple[str, ...] = setting(
+        (),
+        "Log each run to these too, of {names}; csv is steps.csv in its folder, a line a step.",
         "place",
         _PLACE,
+        choices="keras_clce.experiments.loggers:LOGGERS",
+        checks=(_DIFFERENT,),
+    )
+    verbose: bool = setting(
+        False, "Show Keras's progress bars, and all that frameworks print.", "place", _PLACE
     )
     num_devices: int = setting(
         1, "Devices of each process, which share a batch.", "place", _DEVICES, least=1

@@ -1,8 +1,8 @@
 """The training of one run: the model of its settings, trained from the last saved epoch on."""
 
+import contextlib
 import dataclasses
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -10,6 +10,7 @@ import keras
 from keras_clce.data import FewShotDataset, ImageDataset, ImageSplit
 from keras_clce.experiments.devices import Devices
 from keras_clce.experiments.errors import told
+from keras_clce.experiments.loggers.run_log import RunLog
 from keras_clce.experiments.resolved import (
     build_loss,
     contrastive_schedule,
@@ -20,8 +21,10 @@ from keras_clce.experiments.settings import Settings
 from keras_clce.files import write_atomically
 from keras_clce.runs import RunFolder
 from keras_clce.train import CLCEModel, ContrastiveWeightSchedule
-from keras_clce.train.callbacks import EpochReport, RunCheckpoint
+from keras_clce.train.callbacks import RunCheckpoint
+from keras_clce.train.epoch_report import EpochReport
 from keras_clce.train.layerwise import unfreeze_last
+from keras_clce.train.live_line import can_be_overwritten, live_line
 from keras_clce.train.optimization import build_optimizer
 
 QUICK_BATCHES = 2
@@ -180,6 +183,7 @@ def train(
     dataset: ImageDataset | FewShotDataset,
     devices: Devices,
     monitor: str | None,
+    log: RunLog,
     validation: ImageSplit | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> tuple[CLCEModel, RunCheckpoint]:
@@ -190,8 +194,10 @@ def train(
         dataset: What to train on.
         devices: The devices that share its batches.
         monitor: The logged value that picks the epoch; `None` takes the last.
+        log: Its loggers.
         validation: A split of the same classes. Defaults to `None`.
-        callbacks: Callbacks that run before the checkpoint, so that it sees what they log.
+        callbacks: Callbacks that run before the checkpoint, so that it sees what they log. Defaults
+            to none.
 
     Returns:
         The model with the weights of the best epoch, and the checkpoint with its history.
@@ -211,25 +217,27 @@ def train(
         print(f"going on after epoch {first_epoch}")
     folder.start(run.recorded, dataset.split_note, dataclasses.asdict(settings))
     devices.wait(folder.config)
+    log.begin(checkpoint.history)
     write_history = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: folder.write_history(checkpoint.history)
     )
-    callbacks = [*devices.callbacks(), *callbacks, checkpoint, write_history, EpochReport()]
+    callbacks = [*devices.callbacks(), *callbacks, checkpoint, write_history]
+    callbacks += log.callbacks(checkpoint)
     if contrastive_schedule(settings) != "constant":
         callbacks.insert(0, ContrastiveWeightSchedule(settings.contrastive_schedule))
     if settings.ema_momentum is not None:
         callbacks.append(keras.callbacks.SwapEMAWeights())
     if first_epoch < epochs:
-        with told(FloatingPointError):
+        with told(FloatingPointError), _progress(settings, checkpoint) as (verbose, shown):
             model.fit(
                 training_views(settings, dataset, devices, first_epoch),
                 steps_per_epoch=steps_per_epoch(settings, dataset.train.num_examples),
                 epochs=epochs,
                 initial_epoch=first_epoch,
                 validation_data=None if validation is None else batches(validation, settings),
-                callbacks=callbacks,
+                callbacks=[*callbacks, *shown],
                 shuffle=False,
-                verbose=1 if _shows_progress() else 0,
+                verbose=verbose,
             )
     folder.write_history(checkpoint.history)
     devices.wait(folder.history)
@@ -273,6 +281,12 @@ def _class_names(dataset):
     return names["train"] if isinstance(names, dict) else names
 
 
-def _shows_progress():
-    """Whether what is printed can be overwritten: on a terminal, and in a notebook."""
-    return sys.stdout.isatty() or "ipykernel" in sys.modules
+@contextlib.contextmanager
+def _progress(settings: Settings, checkpoint: RunCheckpoint) -> Iterator[tuple[int, list]]:
+    """What `fit` shows by itself, and what shows the rest."""
+    if settings.verbose:
+        yield (1 if can_be_overwritten() else 2), []
+        return
+    with live_line() as line:
+        report = EpochReport(line=line, checkpoint=checkpoint, images_per_step=settings.batch_size)
+        yield 0, [report]

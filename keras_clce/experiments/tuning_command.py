@@ -40,7 +40,7 @@ def tune_command(name: str, doc: str, arguments: Sequence[str] | None = None) ->
         asked = flags.parse(values, arguments, TuneFlags)
         return _tuning(name, asked), asked
 
-    understood = understand(values, doc, read)
+    understood = understand(values, doc, read, arguments)
     if understood is None:
         return
     tuning, asked = understood
