@@ -67,7 +67,7 @@ def search(asked: SearchFlags) -> None:
 
     index = EmbeddingIndex.load(Path(asked.index).expanduser())
     path = asked.model or index.model.get("path")
-    if path is None or not Path(path).expanduser().is_file():
+    if path is None or not Path(path).expanduser().exists():
         raise ValueError(
             f"`model` must be given: the index was made by {path or 'a model in memory'}, which is "
             "not there. Received: model=None"
