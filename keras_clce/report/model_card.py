@@ -78,7 +78,7 @@ def model_card(
     ```python
     records, _ = find_records(Path("runs/transfer/digits/small_resnet"))
     card = model_card(records[-1], records, licence="cc-by-4.0")
-    card.splitlines()[1]  # "license: cc-by-4.0"
+    card.splitlines()[:3]  # ["---", "library_name: keras", "license: cc-by-4.0"]
     ```
     """
     if not isinstance(licence, str) or not _LICENCE.fullmatch(licence):
@@ -144,7 +144,7 @@ def write_model_card(
     Example:
     ```python
     write_model_card(folder.record(), "README.md")
-    Path("README.md").read_text().splitlines()[-4]  # "  archivePrefix = {arXiv}"
+    Path("README.md").read_text().splitlines()[1]  # "library_name: keras"
     ```
     """
     if preset is not None and options.get("model") is None:
