@@ -34,7 +34,7 @@ from keras_clce.experiments import load_named_model, photographs_flag, tool_comm
 if TYPE_CHECKING:
     from keras_clce.inference import ExportedModel
 
-MODEL, FILE, INT8 = "Model", "The exported file", "8-bit numbers"
+MODEL, FILE, INT8 = "Model and photographs", "The exported file", "8-bit numbers"
 FORMATS = ("saved_model", "onnx", "openvino", "litert", "torch")
 
 
@@ -62,11 +62,15 @@ class ExportFlags:
         MODEL,
         checks=((is_file, "must be a file"),),
     )
-    format: str = tool_flag(None, "What is written.", FILE, choices=FORMATS)
+    format: str = tool_flag(
+        None, f"What is written, one of: {', '.join(FORMATS)}.", FILE, choices=FORMATS
+    )
     output: str = tool_flag(None, "The file to write, or the folder of a saved_model.", FILE)
-    quantize: str | None = tool_flag(None, "8-bit numbers.", INT8, choices=("int8",))
+    quantize: str | None = tool_flag(
+        None, "int8 for 8-bit numbers; float32 if not given.", INT8, choices=("int8",)
+    )
     images: str | None = photographs_flag(
-        "Photographs that ranges are found on and accuracy is measured on, in folders of classes."
+        "With --quantize: photographs for ranges and for accuracy, in folders of classes."
     )
     limit: int = tool_flag(500, "Most photographs to measure on.", INT8, least=1)
 
@@ -98,7 +102,7 @@ def export(asked: ExportFlags) -> None:
 def tell(exported: "ExportedModel", seconds: float) -> None:
     """Print what was written, how it was checked, and what 8-bit numbers changed."""
     if exported.difference is None:
-        print("Checked:  no, its runtime is not installed")
+        print('Checked:  no, what runs it is not installed: pip install "keras-clce[export]"')
     else:
         what = " before quantisation" if exported.after else ""
         print(f"Checked:  outputs differ from Keras's by {exported.difference:.1e} at most{what}")

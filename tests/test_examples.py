@@ -44,6 +44,10 @@ NOT_RUN = {
 # Likewise, what other backends do not have.
 RUN_ON_TENSORFLOW = {
     "keras_clce/train/clce_model.py::CLCEModel.export": "JAX exports ONNX by another package",
+    "keras_clce/inference/export/exporting.py::ExportedModel": "ONNX",
+    "keras_clce/inference/export/exporting.py::check_export": "ONNX",
+    "keras_clce/inference/export/exporting.py::export_model": "ONNX",
+    "keras_clce/inference/export/formats.py::ExportFormat.check_backend": "ONNX",
 }
 
 

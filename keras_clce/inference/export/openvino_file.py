@@ -13,7 +13,8 @@ import openvino
 
 network = openvino.Core().read_model(FILE)
 known = network.get_rt_info("model_info")
-network = openvino.compile_model(network, "CPU")
+# Without the hint processors that have half precision use it.
+network = openvino.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
 ---
 outputs = network(pixels)
 probabilities, embedding = outputs["probabilities"], outputs["embedding"]

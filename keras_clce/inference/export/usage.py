@@ -52,7 +52,8 @@ def usage_code(format: ExportFormat, path: Path) -> str:
 
     Example:
     ```python
-    "keras_clce" in usage_code(FORMATS["onnx"], "model.onnx")  # False
+    from keras_clce.inference.export import find_format
+    "keras_clce" in usage_code(find_format("onnx"), "model.onnx")  # False
     ```
     """
     opening, running = format.code.replace("FILE", repr(str(path))).split("---\n")
