@@ -90,6 +90,7 @@ def model_card(
     seeds = seeds_of(record, [without_folders(one) for one in siblings])
     name = name or "-".join(_parts_of_name(record))
     rows, evaluations = results(record, seeds)
+    temperature = None if model is None else model.softmax_temperature
     data, weights = data_facts(record), weights_facts(record)
     head = _metadata(record, name, licence, data.hub_name, weights.base_model, evaluations)
     parts = [
@@ -105,7 +106,7 @@ def model_card(
         "## Results",
         *rows,
         "## Limits",
-        "\n".join(f"- {limit}" for limit in limit_facts(record, seeds)),
+        "\n".join(f"- {limit}" for limit in limit_facts(record, seeds, temperature)),
         "## Training",
         weights.paragraph,
         _settings(record),

@@ -222,12 +222,15 @@ def results(record: Record, seeds: Sequence[Record]) -> tuple[list[str], list[di
     return [table, note], evaluations
 
 
-def limit_facts(record: Record, seeds: Sequence[Record]) -> list[str]:
+def limit_facts(
+    record: Record, seeds: Sequence[Record], temperature: float | None = None
+) -> list[str]:
     """What the model cannot do, and what its results do not say.
 
     Args:
         record: The run.
         seeds: What `seeds_of` gave.
+        temperature: Of the softmax, where the model was calibrated. Defaults to `None`.
 
     Returns:
         Sentences.
@@ -253,8 +256,10 @@ def limit_facts(record: Record, seeds: Sequence[Record]) -> list[str]:
         "no proof.",
         "The results hold for images like those of its data; other cameras, places, groups of "
         "people or qualities may give others, and nothing here has measured that.",
-        "A probability of 80 % need not be right in 80 of 100 cases, unless the model was "
-        "calibrated.",
+        "A probability of 80 % need not be right in 80 of 100 cases: it was not calibrated."
+        if temperature is None
+        else f"Its probabilities are calibrated, by a temperature of {temperature:.3g}, for images "
+        "like those that this was fitted to.",
     ]
     if record.quick:
         limits.append("It is of a quick run: the results say nothing of the loss.")

@@ -33,16 +33,22 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def served(home):
+def served(home, tmp_path_factory):
     pytest.importorskip("gradio", reason="Gradio is not installed")
+    uploads = tmp_path_factory.mktemp("uploads")
     model = colour_model()
     embed_images(model, home / "colours", home / "c.npz", model_path=home / "model.keras")
     names = ["blue", HOSTILE, "red"]
     index = EmbeddingIndex.load(home / "c.npz")
     answers = PhotographAnswers(model, index, threshold=0.6, k=4, class_names=names)
-    page = launch_demo(answers, wait=False)
-    yield page
-    page.close(verbose=False)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("GRADIO_TEMP_DIR", str(uploads))
+        page = launch_demo(answers, wait=False)
+        page.uploads = uploads
+        yield page
+        page.close(verbose=False)
+        # What people gave is gone.
+        assert [path for path in uploads.rglob("*") if path.is_file()] == []
 
 
 @pytest.fixture
@@ -98,13 +104,14 @@ def test_a_photograph_goes_in_and_classes_come_out(page, served, home):
     assert [url for url in page.requests if not url.startswith(here)] == []
 
 
-def test_what_is_no_image_or_too_large_is_refused(page, home):
+def test_what_is_no_image_or_too_large_is_refused(page, served, home):
     said = give(page, home / "letter.png", "Not looked at")
     assert "This is no image that can be read" in said
     assert page.locator("#probabilities").inner_text().split() == ["Probabilities"]
     remove(page)
     said = give(page, home / "giant.png", "Not looked at")
     assert "at most 20 megapixels are taken. It has 5000 x 4001 pixels." in said
+    assert [path.name for path in served.uploads.rglob("giant.png")] == ["giant.png"]
     remove(page)
     # The browser's side refuses what does not even call itself an image.
     page.locator("#photograph input[type=file]").first.set_input_files(home / "letter.txt")

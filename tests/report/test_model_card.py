@@ -183,6 +183,13 @@ def test_software_time_and_classes(tmp_path):
     assert "2402.14551" in section(card, "Citation")
 
 
+def test_a_calibrated_model_is_said_to_be_so(tmp_path):
+    run, model = transfer_run(tmp_path, "clce", 0, 0.7), colour_model()
+    assert "it was not calibrated" in section(card_of(run, model=model), "Limits")
+    model.softmax_temperature = 1.5
+    assert "calibrated, by a temperature of 1.5" in section(card_of(run, model=model), "Limits")
+
+
 def test_names_are_shown_as_they_are(tmp_path):
     hostile = "<script>alert(1)</script> | **x**\n# y"
     run = transfer_run(tmp_path, "clce", 0, 0.7, data=f"image_folder {hostile}", dataset=hostile)
