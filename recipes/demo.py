@@ -63,17 +63,22 @@ class DemoFlags:
 
 def demo(asked: DemoFlags) -> None:
     """Load, and serve the page until Ctrl-C."""
-    from keras_clce.inference import PhotographAnswers, launch_demo, read_class_names
+    from keras_clce.inference import (
+        PhotographAnswers,
+        check_demo,
+        launch_demo,
+        read_class_names,
+    )
 
+    check_demo(asked.host, asked.port)
     model = load_named_model(asked.model)
     names = read_class_names(asked.class_names) if asked.class_names else None
     print(f"Model:    {asked.model}, {model.num_classes} classes")
-    index = index_of(asked, model) if asked.index else None
+    index, size = index_of(asked, model) if asked.index else None, asked.image_size
     if index is not None:
+        size = size or index.model.get("image_size")
         print(f"Index:    {asked.index}, {len(index)} photographs")
-    answers = PhotographAnswers(
-        model, index, asked.threshold, asked.top_k, asked.k, names, asked.image_size
-    )
+    answers = PhotographAnswers(model, index, asked.threshold, asked.top_k, asked.k, names, size)
     if asked.host not in HERE:
         print(f"Open to:  all who reach {asked.host}; without --host this computer alone")
     launch_demo(answers, host=asked.host, port=asked.port)

@@ -1,7 +1,7 @@
 """Inference: a trained model on people's own images."""
 
 from keras_clce.inference.calibration import Calibration, calibrate, probabilities_of
-from keras_clce.inference.demo import demo_page, launch_demo
+from keras_clce.inference.demo import check_demo, demo_page, launch_demo
 from keras_clce.inference.demo_answers import Answer, PhotographAnswers, RefusedPhotograph
 from keras_clce.inference.descriptions import (
     model_fingerprint,
@@ -45,6 +45,7 @@ __all__ = [
     "Predictions",
     "RefusedPhotograph",
     "calibrate",
+    "check_demo",
     "check_export",
     "demo_page",
     "embed_images",

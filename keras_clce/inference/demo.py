@@ -35,6 +35,26 @@ _CSS = """
 """
 
 
+def check_demo(host: str = HOST, port: int | None = None) -> None:
+    """Refuse what the demo cannot be served with, before a model is loaded.
+
+    Args:
+        host: As in `launch_demo`, and so is the other. Defaults to `"127.0.0.1"`.
+        port: Defaults to `None`.
+
+    Raises:
+        ImportError: If Gradio is not installed.
+        ValueError: If nothing can listen there.
+
+    Example:
+    ```python
+    check_demo()
+    ```
+    """
+    _gradio()
+    _free_port(host, port)
+
+
 def demo_page(answers: PhotographAnswers, title: str = TITLE) -> Any:
     """Build the page.
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -14,6 +15,7 @@ from keras_clce.inference import (
     EmbeddingIndex,
     PhotographAnswers,
     RefusedPhotograph,
+    check_demo,
     embed_images,
 )
 from keras_clce.inference.demo_answers import open_photograph
@@ -137,3 +139,9 @@ def test_arguments_are_checked(model, colours, tmp_path):
     other.heads.classifier.bias.assign([1.0, 0.0, 0.0])
     with pytest.raises(ValueError, match="`model` must be the one that made the index"):
         PhotographAnswers(other, EmbeddingIndex.load(tmp_path / "c.npz"))
+
+
+def test_a_missing_gradio_is_told_of(monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(ImportError, match=r'needs gradio.*pip install "keras-clce\[demo\]"'):
+        check_demo()

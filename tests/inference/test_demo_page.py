@@ -11,7 +11,13 @@ from chromium import browser  # noqa: F401
 from inference_files import colour_model, write_colours
 from PIL import Image
 
-from keras_clce.inference import EmbeddingIndex, PhotographAnswers, embed_images, launch_demo
+from keras_clce.inference import (
+    EmbeddingIndex,
+    PhotographAnswers,
+    check_demo,
+    embed_images,
+    launch_demo,
+)
 
 pytestmark = pytest.mark.any_backend
 
@@ -139,10 +145,12 @@ def test_nothing_tells_where_files_are(page, served, home):
 
 def test_it_listens_where_it_is_told_to(served):
     port = served.server_port
-    with pytest.raises(ValueError, match=rf"`port` must be .* free. Received: .*port={port} "):
-        launch_demo(None, port=port)
+    check_demo()
+    for start in (check_demo, lambda port: launch_demo(None, port=port)):
+        with pytest.raises(ValueError, match=rf"`port` must be .* free. Received: .*port={port} "):
+            start(port=port)
     with pytest.raises(ValueError, match=r"`host` and `port` must be .*host='no\.such\.host'"):
-        launch_demo(None, host="no.such.host")
+        check_demo("no.such.host")
     with socket.socket() as other:
         other.bind(("127.0.0.2", 0))
         # Another address of this computer, which a server of all addresses would answer on.
