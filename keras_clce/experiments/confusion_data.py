@@ -226,16 +226,16 @@ class ConfusionData:
         photographs, notes = [], []
         if folders is not None and folders.unknown:
             photographs += folders.unknown
-            notes.append(f"class folders of other names: {named(folders.unknown_classes)}")
+            notes.append(f"in class folders of other names ({named(folders.unknown_classes)})")
         if folder is not None:
             photographs += find_photographs(folder)
-            notes.append(printable_text(folder))
+            notes.append(f"in {printable_text(folder)}")
         if not photographs:
             return None
         if limit is not None and limit < len(photographs):
             chosen = np.random.default_rng(self.seed).choice(len(photographs), limit, False)
             photographs = [photographs[place] for place in np.sort(chosen)]
-        note = f"{count_of(len(photographs), 'photograph')} of {'; '.join(notes)}"
+        note = f"{count_of(len(photographs), 'photograph')} {' and '.join(notes)}"
         return FolderSet(photographs, np.full(len(photographs), -1), note, image_size)
 
     def _references(self, index: EmbeddingIndex):

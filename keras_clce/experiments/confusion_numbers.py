@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_clce.evaluate import (
     Reliability,
+    RetrievalResult,
     auroc_difference,
     class_accuracies,
     confused_pairs,
@@ -26,8 +27,9 @@ from keras_clce.evaluate import (
 from keras_clce.inference import ModelOutputs, probabilities_of
 
 _K = 5
+_RETRIEVAL = ("precision@1", "map@r")
 # Pairs whose photographs are named, and how many of each.
-_EXAMPLE_PAIRS, _EXAMPLES = 12, 6
+_EXAMPLE_PAIRS, _EXAMPLES = 20, 6
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -89,6 +91,10 @@ class Measured:
             found = self.reference_labels[rows[:, 0]]
         return found == self.labels
 
+    def retrieval(self) -> RetrievalResult:
+        """How high the other images of its class rank, where each image is searched for."""
+        return retrieval_metrics(self.outputs.embeddings, self.labels, k=[1])
+
 
 def numbers_of_model(
     measured: Measured, class_names: Sequence[str], image_names: Sequence[str], bins: int
@@ -113,9 +119,10 @@ def numbers_of_model(
     """
     labels, predictions = measured.labels, measured.predictions
     right, count = int((predictions == labels).sum()), len(labels)
+    retrieval = measured.retrieval()
     found = {
         "top1": right / count,
-        "top1_interval": wilson_interval(right, count),
+        "top1_interval": [*wilson_interval(right, count)],
         "top5": top_k_accuracy(labels, measured.outputs.logits, k=5)
         if len(class_names) > 5
         else None,
@@ -127,7 +134,7 @@ def numbers_of_model(
         "pairs": _pairs(measured, class_names, image_names),
         "calibration": _calibration(measured, bins),
         "neighbors": _neighbors(measured),
-        "retrieval": _retrieval(measured),
+        "retrieval": {key: _number(float(retrieval[key])) for key in _RETRIEVAL},
     }
     if measured.unknown is not None:
         known, unknown = measured.scores()
@@ -148,7 +155,8 @@ def compared(first: Measured, second: Measured, class_names: Sequence[str]) -> d
 
     Returns:
         JSON values: McNemar's test of top-1 and of the nearest neighbour, of each class with Holm's
-        correction, and the difference of each open-set score's AUROC with its interval.
+        correction, and the differences of retrieval and of each open-set score's AUROC with their
+        intervals.
 
     Example:
     ```python
@@ -162,6 +170,16 @@ def compared(first: Measured, second: Measured, class_names: Sequence[str]) -> d
     found = {
         "top1": _test(*rights),
         "neighbors": _test(first.neighbors_right(), second.neighbors_right()),
+    }
+    differences = second.retrieval().compare(first.retrieval())
+    found["retrieval"] = {
+        key: {
+            "difference": _number(differences[key].mean_difference),
+            "low": _number(differences[key].ci95[0]),
+            "high": _number(differences[key].ci95[1]),
+            "p_value": _number(differences[key].p_value),
+        }
+        for key in _RETRIEVAL
     }
     classes = [
         {"label": class_names[number], "examples": int((labels == number).sum())}
@@ -269,15 +287,6 @@ def _neighbors(measured: Measured) -> dict[str, Any]:
         "k": _K,
         "k_nearest": nearest_neighbor_accuracy(*among, *query, k=_K) if several else None,
     }
-
-
-def _retrieval(measured: Measured) -> dict[str, float]:
-    """How high the other images of its class rank, where an image is searched for."""
-    labels = measured.labels
-    if np.bincount(labels).max() < 2:
-        return {}
-    found = retrieval_metrics(measured.outputs.embeddings, labels, k=[1])
-    return {key: float(found[key]) for key in ("precision@1", "map@r")}
 
 
 def _test(first, second):

@@ -11,7 +11,9 @@ from keras_clce.experiments.confusion_images import ImageSet
 from keras_clce.report import Tile, drawing, plot_image_grid
 from keras_clce.report.confusion_pictures import plot_confusion_matrix, plot_reliability
 
-_DRAWN_PAIRS, _COLUMNS, _MATRIX_CLASSES = 8, 6, 40
+_COLUMNS, _MATRIX_CLASSES = 6, 40
+# Pairs of so many images have a row of their own.
+_ROW_IMAGES, _MOST_ROWS, _MOST_OTHERS = 3, 8, 18
 
 
 def draw_pictures(
@@ -40,17 +42,18 @@ def draw_pictures(
         suffix = "" if len(models) == 1 else "-" + re.sub(r"[^-+.=\w]+", "_", name)
         title = "" if len(models) == 1 else f"{name}: "
         pictures = found.setdefault(name, {})
-        pairs = [pair for pair in numbers["pairs"] if pair.get("examples")][:_DRAWN_PAIRS]
         path = folder / f"confusions{suffix}.png"
-        if pairs:
+        if numbers["pairs"]:
             with drawing(path):
-                sections = [(_heading(pair), _tiles(pair, images)) for pair in pairs]
-                plot_image_grid(sections, path, f"{title}what is taken for what", _COLUMNS)
+                sections = _sections(numbers["pairs"], images)
+                plot_image_grid(sections, path, f"{title}What is taken for what", _COLUMNS)
                 pictures["examples"] = path
         if study["classes"] <= _MATRIX_CLASSES:
             path = folder / f"matrix{suffix}.png"
             with drawing(path):
-                plot_confusion_matrix(*_matrix(numbers), path, f"{title}share of the true class")
+                plot_confusion_matrix(
+                    *_matrix(numbers), path, f"{title}Images by true and predicted class"
+                )
                 pictures["matrix"] = path
     if models:
         path = folder / "reliability.png"
@@ -60,27 +63,46 @@ def draw_pictures(
     return found
 
 
+def _sections(pairs, images):
+    """A row for each frequent pair, and one section for the others."""
+    rows, others = [], []
+    for pair in pairs:
+        shown = pair.get("examples", [])
+        if len(shown) >= _ROW_IMAGES and len(rows) < _MOST_ROWS:
+            rows.append((_heading(pair), _tiles(shown, images)))
+        elif len(shown) < _ROW_IMAGES:
+            words = (pair["label"], f"as {pair['predicted']}")
+            others += [(one, words) for one in shown]
+    others = others[:_MOST_OTHERS]
+    if others:
+        tiles = _tiles([one for one, _ in others], images, [words for _, words in others])
+        rows.append(("Others: the true class, and what it is taken for" if rows else "", tiles))
+    return rows
+
+
 def _heading(pair):
     total = round(pair["count"] / pair["share"])
     share = f"{pair['count']} of {total}, {100 * pair['share']:.1f} %"
     return f"{pair['label']} taken for {pair['predicted']}: {share}"
 
 
-def _tiles(pair, images):
-    rows = np.array([one["row"] for one in pair["examples"]])
+def _tiles(examples, images, words=None):
+    pictures = images.thumbnails(np.array([one["row"] for one in examples]))
+    words = words or [()] * len(examples)
     return [
-        Tile(pixels, (f"{100 * one['probability']:.0f} %", Path(one["image"]).name))
-        for pixels, one in zip(images.thumbnails(rows), pair["examples"], strict=True)
+        Tile(pixels, (*lines, f"{100 * one['probability']:.0f} %", Path(one["image"]).name))
+        for pixels, one, lines in zip(pictures, examples, words, strict=True)
     ]
 
 
 def _matrix(numbers):
-    """Names of the classes that occur, and counts of true by predicted."""
-    examples = {one["label"]: one for one in numbers["by_class"]}
-    names = sorted({*examples, *(pair["predicted"] for pair in numbers["pairs"])})
-    counts = np.zeros((len(names), len(names)), int)
-    for name, one in examples.items():
-        counts[names.index(name), names.index(name)] = one["right"]
+    """Names of the true and of the predicted classes, and counts of the one by the other."""
+    right = {one["label"]: one["right"] for one in numbers["by_class"]}
+    true = sorted(right)
+    predicted = sorted({*true, *(pair["predicted"] for pair in numbers["pairs"])})
+    counts = np.zeros((len(true), len(predicted)), int)
+    for name, count in right.items():
+        counts[true.index(name), predicted.index(name)] = count
     for pair in numbers["pairs"]:
-        counts[names.index(pair["label"]), names.index(pair["predicted"])] = pair["count"]
-    return names, counts
+        counts[true.index(pair["label"]), predicted.index(pair["predicted"])] = pair["count"]
+    return true, predicted, counts

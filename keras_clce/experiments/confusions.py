@@ -162,8 +162,8 @@ def confusion_study(
     study = _numbers(measured, data, bins)
     write_json(folder / "confusions.json", study)
     page = confusion_page(study, {})
-    printed = without_details(write_page(page, folder, "confusions").read_text(encoding="utf-8"))
-    print(f"\n{printed.partition('## How it was made')[0].rstrip()}\n")
+    path = write_page(page, folder, "confusions")
+    print(f"\n{without_details(path.read_text(encoding='utf-8'))}")
     if save_calibrated:
         _save(sources[0], study, save_calibrated)
     pictures = draw_pictures(folder, study, data.tested)

@@ -65,7 +65,10 @@ def confusion_page(study: Numbers, pictures: Pictures) -> Page:
     ]
     if study.get("unreadable"):
         lines = [f"{one['image']}: {one['reason']}" for one in study["unreadable"]]
-        sections.append(Section("Not read", [Items(lines, "paths")], "unreadable"))
+        blocks: list[Block] = [Items(lines[:_SHOWN], "paths")]
+        if len(lines) > _SHOWN:
+            blocks.append(Details(f"All {len(lines)} files", [Items(lines, "paths")]))
+        sections.append(Section("Not read", blocks, "unreadable"))
     title = "What does {} confuse?" if not two else "What do {} confuse?"
     about = f"{study['examples']:,} images of {count_of(study['classes'], 'class', 'classes')}"
     return Page(title.format(" and ".join(names)), f"{about}: {study['data']}", answer, sections)
@@ -96,10 +99,10 @@ def _side_by_side(study: Numbers) -> Section:
             ],
             [f"{ours['k']} nearest in %", *_pair(ours["k_nearest"], theirs["k_nearest"]), "-"],
         ]
-    rows += [
-        [f"Retrieval, {key} in %", *_pair(value, other["retrieval"][key]), "-"]
-        for key, value in one.get("retrieval", {}).items()
-    ]
+    for key, apart in found.get("retrieval", {}).items():
+        if apart["difference"] is not None:
+            values = _pair(one["retrieval"][key], other["retrieval"][key])
+            rows.append([f"Retrieval, {key} in %", *values, p_value(apart["p_value"])])
     if one.get("calibration"):
         for when, title in (("before", "as it is"), ("after", "with its temperature")):
             if all(when in each["calibration"] for each in (one, other)):
@@ -112,13 +115,14 @@ def _side_by_side(study: Numbers) -> Section:
             between = f"{100 * apart['low']:+.1f} to {100 * apart['high']:+.1f}"
         rows.append([f"AUROC in %, {name}", *_pair(*values), between])
     title = f"{second} beside {first}; difference is {second} minus {first}"
-    header = ["", first, second, "difference", "p, or 95 % interval"]
+    header = ["measure", first, second, "difference", "p, or 95 % interval"]
     blocks: list[Block] = [
         Table(title, header, rows),
         Text(
-            "p is that of McNemar's exact test on the images that one model alone gets right; "
-            "intervals of AUROC are bootstrapped over images. They tell whether these two models "
-            "differ, not whether training anew would give the same.",
+            "p is that of McNemar's exact test on the images that one model alone gets right, of "
+            "retrieval that of the sign-flip test; intervals of AUROC are bootstrapped over "
+            "images. They tell whether these two models differ, not whether training anew would "
+            "give the same, and one p of twenty is below 0.05 by chance.",
             "note",
         ),
     ]
@@ -185,7 +189,8 @@ def _pairs_of_two(models):
 
 
 def _classes(study: Numbers, pictures: Pictures) -> Section:
-    models, blocks = study["models"], []
+    models = study["models"]
+    blocks = _differences(study) if len(models) == 2 else []
     for name, found in models.items():
         of = "" if len(models) == 1 else f" by {name}"
         rows = [
@@ -199,55 +204,58 @@ def _classes(study: Numbers, pictures: Pictures) -> Section:
             for one in found.get("by_class", [])
         ]
         header = ["class", "accuracy in %", "95 % interval", "right", "images"]
-        blocks += _folded(f"Accuracy of each class{of}, the worst first", header, rows, "classes")
-    if len(models) == 2:
-        first, second = models
-        rows = [
-            [
-                one["label"],
-                f"{100 * one['difference']:+.1f}",
-                str(one["only_first"]),
-                str(one["only_second"]),
-                p_value(one["p_value"]),
-                p_value(one["p_holm"]),
-            ]
-            for one in study["compared"]["by_class"]
-        ]
-        header = [
-            "class",
-            "difference",
-            f"{first} alone right",
-            f"{second} alone right",
-            "p",
-            "p (Holm)",
-        ]
-        caption = f"Accuracy of each class, {second} minus {first} in points"
-        told = [one for one in study["compared"]["by_class"] if one["p_holm"] < SIGNIFICANT]
-        count = count_of(len(told), "class", "classes")
-        blocks += _folded(caption, header, rows, "differences")
-        blocks.append(
-            Text(
-                f"Holm's correction asks more of each p, as there are {len(rows)} of them; "
-                f"{count if told else 'no class'} differs by more than chance.",
-                "note",
-            )
-        )
-    blocks.append(Text("Intervals are Wilson's.", "note"))
+        caption = f"Accuracy of each class{of}, the worst first, with Wilson's intervals"
+        if len(models) == 1:
+            blocks += _folded(caption, header, rows, "classes")
+        else:
+            blocks.append(Details(f"Each class{of}", [Table(caption, header, rows)]))
     for name in models:
         path = pictures.get(name, {}).get("matrix")
         if path:
             alt = f"Confusion matrix of {name}, true classes in rows, predicted ones in columns"
-            blocks.append(Picture(path, alt, "" if len(models) == 1 else name))
+            blocks.append(Picture(path, alt))
     return Section("Class by class", blocks, "classes")
+
+
+def _differences(study: Numbers) -> list[Block]:
+    (first, one), (second, other) = study["models"].items()
+    accuracies = [
+        {each["label"]: each["accuracy"] for each in found["by_class"]} for found in (one, other)
+    ]
+    found = study["compared"]["by_class"]
+    rows = [
+        [
+            each["label"],
+            str(each["examples"]),
+            *(points(accuracy[each["label"]]) for accuracy in accuracies),
+            f"{100 * each['difference']:+.1f}",
+            p_value(each["p_value"]),
+            p_value(each["p_holm"]),
+        ]
+        for each in found
+    ]
+    header = ["class", "images", first, second, "difference", "p", "p (Holm)"]
+    told = [each for each in found if each["p_holm"] < SIGNIFICANT]
+    count = count_of(len(told), "class differs", "classes differ") if told else "no class differs"
+    return [
+        *_folded(
+            "Accuracy of each class in %, the largest difference first", header, rows, "classes"
+        ),
+        Text(
+            f"p is McNemar's; Holm's correction asks more of each, as there are {len(rows)}: "
+            f"{count} by more than chance.",
+            "note",
+        ),
+    ]
 
 
 def _calibrated(study: Numbers, pictures: Pictures) -> Section:
     models, blocks, rows = study["models"], [], []
     for name, one in models.items():
         found = one["calibration"]
-        prefix = "" if len(models) == 1 else f"`{name}`: "
-        text = calibration_in_words(found)
-        blocks.append(Text(f"{prefix}{text[0].lower() if prefix else text[0]}{text[1:]}"))
+        if len(models) > 1:  # of one, the answer says it
+            text = calibration_in_words(found)
+            blocks.append(Text(f"`{name}`: {text[0].lower()}{text[1:]}"))
         for when in ("before", "after"):
             if when not in found:
                 continue
@@ -281,19 +289,22 @@ def _calibrated(study: Numbers, pictures: Pictures) -> Section:
 
 
 def _open_set(study: Numbers) -> Section:
-    models, blocks, rows = study["models"], [], []
-    for name, one in models.items():
-        blocks.append(Text(("" if len(models) == 1 else f"`{name}`: ") + open_set_in_words(one)))
-        for score, found in one["open_set"].items():
-            rows.append(
-                [
-                    score,
-                    *([] if len(models) == 1 else [name]),
-                    f"{found['auroc']:.3f}",
-                    points(found["fpr95"]),
-                    f"{found['threshold']:.4g}",
-                ]
-            )
+    models, blocks = study["models"], []
+    if len(models) > 1:
+        blocks += [Text(f"`{name}`: {open_set_in_words(one)}") for name, one in models.items()]
+    scores = dict.fromkeys(score for one in models.values() for score in one["open_set"])
+    rows = [
+        [
+            score,
+            *([] if len(models) == 1 else [name]),
+            f"{one['open_set'][score]['auroc']:.3f}",
+            points(one["open_set"][score]["fpr95"]),
+            f"{one['open_set'][score]['threshold']:.4g}",
+        ]
+        for score in scores
+        for name, one in models.items()
+        if score in one["open_set"]
+    ]
     model = [] if len(models) == 1 else ["model"]
     header = ["score", *model, "AUROC", "FPR at 95 % in %", "accepted from"]
     blocks += [

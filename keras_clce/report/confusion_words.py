@@ -67,6 +67,8 @@ def answer_of_two(study: Numbers) -> list[str]:
     (first, one), (second, other) = study["models"].items()
     found = study["compared"]
     sentences = [_tested("By top-1", first, one["top1"], second, other["top1"], found["top1"])]
+    if found.get("retrieval") and found["retrieval"]["map@r"]["difference"] is not None:
+        sentences.append(_retrieved(first, one, second, other, found["retrieval"]["map@r"]))
     if found.get("neighbors") and one["neighbors"]["nearest"] is not None:
         sentences.append(
             _tested(
@@ -184,6 +186,18 @@ def _tested(what, first, one, second, other, test):
         return f"{what} no difference can be told between `{second}` and `{first}`: {apart}, {p}."
     side = "above" if by > 0 else "below"
     return f"{what} `{second}` is {abs(by):.1f} points {side} `{first}`, {apart} ({p}; {only})."
+
+
+def _retrieved(first, one, second, other, found):
+    values = (points(each["retrieval"]["map@r"]) for each in (other, one))
+    apart = "{} against {} %".format(*values)
+    text = "Where each image is searched for among the others by its embedding (map@r),"
+    p = f"p {_equals(found['p_value'])}"
+    if found["p_value"] >= SIGNIFICANT:
+        return f"{text} no difference can be told between `{second}` and `{first}`: {apart}, {p}."
+    by = 100 * found["difference"]
+    side = "above" if by > 0 else "below"
+    return f"{text} `{second}` is {abs(by):.1f} points {side} `{first}`, {apart} ({p})."
 
 
 def _open_sets(first, one, second, other, differences):
