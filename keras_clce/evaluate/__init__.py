@@ -52,10 +52,16 @@ from keras_clce.evaluate.statistics import (
     sign_flip_p_value,
     wilcoxon_test,
 )
-from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
-from keras_clce.evaluate.tasks import Tasks, check_tasks, draw_tasks
+from keras_clce.evaluate.task_classifiers import (
+    TASK_CLASSIFIERS,
+    NormalInverseWishart,
+    TaskClassifier,
+)
+from keras_clce.evaluate.task_predictions import predict_tasks
+from keras_clce.evaluate.tasks import QUERY_DISTRIBUTIONS, Tasks, check_tasks, draw_tasks
 
 __all__ = [
+    "QUERY_DISTRIBUTIONS",
     "TASK_CLASSIFIERS",
     "TRANSFORMS",
     "ClassAccuracy",
@@ -70,12 +76,14 @@ __all__ = [
     "FewShotResult",
     "McNemarTest",
     "MedianInterval",
+    "NormalInverseWishart",
     "OpenSetResult",
     "PairedTTest",
     "Reliability",
     "RetrievalCallback",
     "RetrievalDifference",
     "RetrievalResult",
+    "TaskClassifier",
     "Tasks",
     "WilcoxonTest",
     "alignment",
@@ -106,6 +114,7 @@ __all__ = [
     "open_set_detection",
     "open_set_scores",
     "paired_t_test",
+    "predict_tasks",
     "reliability",
     "retrieval_metrics",
     "seeds_needed",

@@ -11,13 +11,16 @@ TRANSFORMS = ("l2", "cl2", None)
 _LONGEST = 1e15
 
 
-def transform_features(features: Any, transform: str | None, center: Any = None) -> np.ndarray:
+def transform_features(
+    features: Any, transform: str | None, center: Any = None, name: str = "features"
+) -> np.ndarray:
     """Check features, and transform them for the classifiers of few-shot tasks.
 
     Args:
         features: Finite features `(examples, dim)`.
         transform: `"l2"`, `"cl2"` or `None`, as in `few_shot_accuracy`.
         center: Finite `(dim,)`, for `"cl2"` alone. Defaults to `None`.
+        name: Name of the argument, for the message. Defaults to `"features"`.
 
     Returns:
         Features in float32; a zero row stays one.
@@ -33,7 +36,7 @@ def transform_features(features: Any, transform: str | None, center: Any = None)
     transform_features(np.array([[3.0, 4.0]]), "l2")  # [[0.6, 0.8]]
     ```
     """
-    features = _at_least_float32(finite_array("features", features, ndim=2))
+    features = _at_least_float32(finite_array(name, features, ndim=2))
     if transform not in TRANSFORMS:
         raise ValueError(f"`transform` must be one of {TRANSFORMS}. Received: {transform!r}")
     if (center is not None) != (transform == "cl2"):
@@ -54,8 +57,8 @@ def transform_features(features: Any, transform: str | None, center: Any = None)
     largest = max(features.max(), -features.min())
     if largest > _LONGEST:
         raise ValueError(
-            f"`features` must lie within ±{_LONGEST:.0e} for transform=None. "
-            f"Received: features up to {largest:.1e}"
+            f"`{name}` must lie within ±{_LONGEST:.0e} for transform=None. "
+            f"Received: {name} up to {largest:.1e}"
         )
     return features.astype("float32", copy=False)
 

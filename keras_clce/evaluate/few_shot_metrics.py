@@ -1,22 +1,23 @@
 """Few-shot accuracy of any features, over thousands of tasks."""
 
-import collections
 import hashlib
 import itertools
-import os
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from keras_clce.checks import as_array, import_module, number_array
-from keras_clce.evaluate.feature_transforms import transform_features
+from keras_clce.checks import as_array
 from keras_clce.evaluate.few_shot_results import FewShotResult
-from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
+from keras_clce.evaluate.task_classifiers import get
+from keras_clce.evaluate.task_solving import (
+    check_shape,
+    feature_rows,
+    learn_base,
+    on_threads,
+    tasks_together,
+)
 from keras_clce.evaluate.tasks import Tasks, draw_tasks
-
-_TASKS_TOGETHER = 32
 
 
 def few_shot_accuracy(
@@ -30,35 +31,52 @@ def few_shot_accuracy(
     transform: str | None = "l2",
     center: Any = None,
     seed: int = 0,
+    base_features: Any = None,
+    base_labels: Any = None,
+    classifier_options: Mapping[str, Any] | None = None,
+    query_distribution: str = "balanced",
 ) -> FewShotResult:
     """Accuracy of few-shot classification on tasks drawn from features of novel classes.
 
     Args:
-        features: Finite features `(examples, dim)`, of any framework.
+        features: Finite features `(examples, dim)`, of any framework, or patch tokens
+            `(examples, tokens, dim)` for `"fewture"`.
         labels: Integer classes `(examples,)`.
         ways: Classes per task. Defaults to 5.
         shots: Labelled examples per class. Defaults to 1.
-        queries: Classified examples per class. Defaults to 15.
+        queries: Classified examples per class, on average. Defaults to 15.
         tasks: Number of tasks. Defaults to 3000.
-        classifier: `"logistic"`, multinomial logistic regression with C = 1, as RFS has it;
-            `"nearest_centroid"` or `"cosine"`. Defaults to `"logistic"`.
+        classifier: A key of `TASK_CLASSIFIERS`, such as `"logistic"`, multinomial logistic
+            regression with C = 1, as RFS has it; `"nearest_centroid"` or `"bavardage"`. Those that
+            are transductive see all queries of a task together. Defaults to `"logistic"`.
         transform: `"l2"` divides features by their length, `"cl2"` subtracts `center` first, and
             `None` leaves them, where regression may take many times as long. Defaults to `"l2"`.
         center: What `"cl2"` subtracts `(dim,)`, the mean feature of the base classes. Defaults to
             `None`.
         seed: Seed of the tasks. Equal labels, numbers and seeds give equal tasks, whatever the
             features. Defaults to 0.
+        base_features: Features of the classes that the encoder was trained on
+            `(base examples, dim)`, for the classifiers that take them; the others leave them.
+            They are transformed as the features are. Defaults to `None`.
+        base_labels: Their integer classes `(base examples,)`. Defaults to `None`.
+        classifier_options: Options of the classifier by name; the defaults are the papers'.
+            Defaults to `None`.
+        query_distribution: `"balanced"`, equally many queries of each class, or `"dirichlet"`,
+            `ways * queries` of them in shares from a Dirichlet distribution with α = 2, as
+            α-TIM has it. Defaults to `"balanced"`.
 
     Returns:
         A `FewShotResult`.
 
     Raises:
         ValueError: If an argument is out of its range, features are not finite or do not fit the
-            labels, or a class has too few examples (it is named).
+            labels, a class has too few examples (it is named), the classifier lacks base
+            features or tokens, or has no such option.
 
     Reference:
         - [RFS](https://arxiv.org/abs/2003.11539)
         - [SimpleShot](https://arxiv.org/abs/1911.04623)
+        - [α-TIM](https://arxiv.org/abs/2106.08063), its Dirichlet tasks
 
     Example:
     ```python
@@ -67,25 +85,33 @@ def few_shot_accuracy(
     print(f"{result.mean:.2%} ± {result.ci95:.2%}")
     ```
     """
-    features, labels = number_array("features", features, ndim=2), as_array(labels)
+    chosen = get(classifier, **(classifier_options or {}))
+    features, labels = as_array(features), as_array(labels)
+    check_shape("features", features, chosen.axes)
     if labels.shape != features.shape[:1]:
         raise ValueError(
             f"`labels` must have shape {features.shape[:1]}, one for each row of `features`. "
             f"Received: labels of shape {labels.shape}"
         )
-    drawn = draw_tasks(labels, ways, shots, queries, tasks, seed)
+    drawn = draw_tasks(labels, ways, shots, queries, tasks, seed, query_distribution)
     first = next(drawn)
     # NumPy's integers are written otherwise than Python's.
     ways, shots, queries, tasks, seed = (int(n) for n in (ways, shots, queries, tasks, seed))
+    drawn, truths = itertools.tee(itertools.chain([first], drawn))
+    classified = classify_tasks(
+        features,
+        drawn,
+        classifier,
+        transform,
+        center,
+        base_features,
+        base_labels,
+        classifier_options,
+    )
     accuracies = [
-        (predicted == np.arange(ways)[:, None]).mean(axis=(1, 2))
-        for predicted in classify_tasks(
-            features, itertools.chain([first], drawn), classifier, transform, center
-        )
+        (predicted == some.query_classes).reshape(len(predicted), -1).mean(axis=1)
+        for predicted, some in zip(classified, truths, strict=True)
     ]
-    fingerprint = hashlib.sha256(str([ways, shots, queries, tasks, seed]).encode())
-    for rows in (labels, first.support, first.queries):
-        fingerprint.update(rows.astype("int64").tobytes())
     return FewShotResult(
         np.concatenate(accuracies),
         ways=ways,
@@ -94,8 +120,20 @@ def few_shot_accuracy(
         classifier=classifier,
         transform=transform,
         seed=seed,
-        drawn_from=fingerprint.hexdigest(),
+        drawn_from=_fingerprint([ways, shots, queries, tasks, seed], labels, first),
+        query_distribution=query_distribution,
+        classifier_options=dict(classifier_options or {}),
     )
+
+
+def _fingerprint(numbers, labels, first):
+    # Balanced tasks have the fingerprint that they had before there were others.
+    fingerprint = hashlib.sha256(str(numbers).encode())
+    if first.queries.ndim == 2:
+        fingerprint.update(b"dirichlet 2")
+    for rows in (labels, first.support, first.queries):
+        fingerprint.update(rows.astype("int64").tobytes())
+    return fingerprint.hexdigest()
 
 
 def classify_tasks(
@@ -104,6 +142,9 @@ def classify_tasks(
     classifier: str = "logistic",
     transform: str | None = "l2",
     center: Any = None,
+    base_features: Any = None,
+    base_labels: Any = None,
+    classifier_options: Mapping[str, Any] | None = None,
 ) -> Iterator[np.ndarray]:
     """Classify the queries of few-shot tasks.
 
@@ -113,13 +154,18 @@ def classify_tasks(
         classifier: As in `few_shot_accuracy`. Defaults to `"logistic"`.
         transform: As in `few_shot_accuracy`. Defaults to `"l2"`.
         center: As in `few_shot_accuracy`. Defaults to `None`.
+        base_features: As in `few_shot_accuracy`. Defaults to `None`.
+        base_labels: As in `few_shot_accuracy`. Defaults to `None`.
+        classifier_options: As in `few_shot_accuracy`. Defaults to `None`.
 
     Yields:
-        For each `Tasks` the predicted class of every query `(tasks, ways, queries)`, as its place
-        in `Tasks.classes`: it is right where it equals the second index.
+        For each `Tasks` the predicted class of every query, in the shape of `Tasks.queries`, as its
+        place in `Tasks.classes`: it is right where it equals `Tasks.query_classes`, which for
+        balanced tasks is the second index.
 
     Raises:
-        ValueError: If an argument is out of its range, or features are not finite.
+        ValueError: If an argument is out of its range, features are not finite, or the classifier
+            lacks what it needs.
 
     Example:
     ```python
@@ -128,31 +174,21 @@ def classify_tasks(
     drawn.classes[0][predicted[0]].shape  # (5, 15)
     ```
     """
-    features = transform_features(features, transform, center)
-    if not isinstance(classifier, str) or classifier not in TASK_CLASSIFIERS:
-        raise ValueError(
-            f"`classifier` must be one of {', '.join(TASK_CLASSIFIERS)}. "
-            f"Received: classifier={classifier!r}"
-        )
-    classify = TASK_CLASSIFIERS[classifier]
+    chosen = get(classifier, **(classifier_options or {}))
+    features = feature_rows("features", features, chosen, transform, center)
+    example = features.shape[1:]
+    learned = learn_base(classifier, chosen, example, base_features, base_labels, transform, center)
+    features = chosen.represent(features, learned)
 
-    def classify_some(support, queries):
+    def solve(support, queries):
         rows = queries.reshape(len(queries), -1)
-        predicted = classify(features[support], features[rows])
-        return predicted.reshape(queries.shape)
+        scores = chosen.scores(features[support], features[rows], learned)
+        return scores.argmax(axis=-1).reshape(queries.shape)
 
-    limit_threads = import_module(
-        "threadpoolctl", "Classifying few-shot tasks", "threadpoolctl"
-    ).threadpool_limits
-    # The tasks are divided between threads, and BLAS's own would only get in their way.
-    with limit_threads(1), ThreadPoolExecutor(os.cpu_count()) as pool:
-        ahead = collections.deque()
-        for drawn in tasks:
-            # Few at a time: what was gathered is still in the processor's cache when it is used.
-            parts = range(_TASKS_TOGETHER, len(drawn.support), _TASKS_TOGETHER)
-            parts = np.split(drawn.support, parts), np.split(drawn.queries, parts)
-            ahead.append(pool.map(classify_some, *parts))
-            # The next tasks are drawn meanwhile.
-            if len(ahead) > 1:
-                yield np.concatenate(list(ahead.popleft()))
-        yield from (np.concatenate(list(parts)) for parts in ahead)
+    def parts(drawn):
+        examples = drawn.support[0].size + drawn.queries[0].size
+        size = tasks_together(examples * features[0].nbytes)
+        places = range(size, len(drawn.support), size)
+        return zip(np.split(drawn.support, places), np.split(drawn.queries, places), strict=True)
+
+    yield from on_threads(solve, map(parts, tasks))

@@ -32,6 +32,8 @@ class FewShotResult:
         seed: Seed of the tasks.
         drawn_from: Fingerprint of the labels and numbers that the tasks were drawn from, and of the
             first of them; equal fingerprints mean equal tasks.
+        query_distribution: How many queries each class has: `"balanced"` or `"dirichlet"`.
+        classifier_options: Options of the classifier that are not its defaults.
 
     Example:
     ```python
@@ -48,6 +50,8 @@ class FewShotResult:
     transform: str | None
     seed: int
     drawn_from: str = field(repr=False)
+    query_distribution: str = "balanced"
+    classifier_options: dict[str, Any] = field(default_factory=dict)
 
     @property
     def mean(self) -> float:

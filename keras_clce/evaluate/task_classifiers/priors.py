@@ -1,0 +1,170 @@
+"""Normal-inverse-Wishart priors of class means and covariances."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_clce.checks import as_array, finite_array, import_module
+from keras_clce.evaluate.task_classifiers.base import check_positive
+
+# Freedom of a prior whose classes all have one covariance, but for chance.
+_MOST_FREEDOM = 1e6
+
+
+# Equal where they are one: arrays have no truth value, and no hash.
+@dataclass(frozen=True, eq=False)
+class NormalInverseWishart:
+    """A prior of the mean and the covariance of a class.
+
+    Its covariance is inverse Wishart, and its mean normal around `mean` with the covariance divided
+    by `kappa`.
+
+    Args:
+        mean: Mean of the classes' means `(dim,)`.
+        kappa: How many examples the mean counts as, above 0.
+        nu: Degrees of freedom, above `dim - 1`.
+        scale: Positive definite scale `(dim, dim)`; the mean covariance is
+            `scale / (nu - dim - 1)`.
+
+    Raises:
+        ValueError: If they are no such numbers, or do not fit each other.
+
+    Example:
+    ```python
+    prior = NormalInverseWishart(np.zeros(2), kappa=0.1, nu=4.0, scale=np.eye(2))
+    predict_tasks(np.eye(2)[None, :, None], np.eye(2)[None], "meta_qda", prior=prior)  # [[0, 1]]
+    ```
+    """
+
+    mean: np.ndarray
+    kappa: float
+    nu: float
+    scale: np.ndarray
+
+    def __post_init__(self):
+        mean = finite_array("mean", self.mean, ndim=1).astype("float64")
+        scale = finite_array("scale", self.scale, ndim=2).astype("float64")
+        dim = len(mean)
+        if scale.shape != (dim, dim) or not np.allclose(scale, scale.T, rtol=1e-4):
+            raise ValueError(
+                f"`scale` must be symmetric and of shape {(dim, dim)}, as `mean` has {dim} "
+                f"dimensions. Received: scale of shape {scale.shape}"
+            )
+        check_positive(kappa=self.kappa, nu=self.nu)
+        if self.nu <= dim - 1:
+            raise ValueError(f"`nu` must be above dim - 1 = {dim - 1}. Received: nu={self.nu!r}")
+        if np.linalg.eigvalsh(scale)[0] <= 0:
+            raise ValueError(
+                "`scale` must be positive definite. Received: scale with the smallest eigenvalue "
+                f"{np.linalg.eigvalsh(scale)[0]:.2g}"
+            )
+        for name, value in (
+            ("mean", mean),
+            ("kappa", float(self.kappa)),
+            ("nu", float(self.nu)),
+            ("scale", (scale + scale.T) / 2),
+        ):
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def from_moments(cls, base_features: Any, base_labels: Any) -> "NormalInverseWishart":
+        """Choose the prior whose moments are those of base classes.
+
+        The mean covariance is the pooled one within the classes, shrunk by Ledoit and Wolf's
+        formula; `nu` follows from how much the classes' variances differ, and `kappa` from how far
+        their means are apart, both corrected for what few examples add.
+
+        Args:
+            base_features: Finite features `(examples, dim)`.
+            base_labels: Their integer classes `(examples,)`, at least two of them.
+
+        Returns:
+            The prior.
+
+        Raises:
+            ValueError: If features are not finite or do not fit the labels.
+
+        Example:
+        ```python
+        NormalInverseWishart.from_moments(features, labels).mean.shape  # (8,)
+        ```
+        """
+        features = finite_array("base_features", base_features, ndim=2)
+        labels = check_base_labels(base_labels, features)
+        features = features.astype("float64")
+        classes, counts = np.unique(labels, return_counts=True)
+        dim = features.shape[1]
+        means = np.stack([features[labels == label].mean(axis=0) for label in classes])
+        within = features - means[np.searchsorted(classes, labels)]
+        freedom = max(1, len(features) - len(classes))
+        shrunk, _ = import_module("sklearn.covariance", "Meta-QDA", "scikit-learn").ledoit_wolf(
+            within, assume_centered=True
+        )
+        covariance = shrunk * len(features) / freedom
+        # Features that do not vary are as certain as rounding lets them be.
+        floor = 1e-6 * np.trace(covariance) / dim or 1.0
+        covariance += floor * np.eye(dim)
+        nu = _degrees_of_freedom(within, labels, classes, counts) + dim
+        mean = means.mean(axis=0)
+        # The means of few examples lie further apart than those of the classes.
+        by_chance = np.trace(covariance) * np.mean(1 / counts)
+        apart = ((means - mean) ** 2).sum() / max(1, len(classes) - 1) - by_chance
+        kappa = np.trace(covariance) / max(apart, np.trace(covariance) * 1e-6)
+        return cls(mean, kappa, nu, (nu - dim - 1) * covariance)
+
+
+def check_base_labels(labels: Any, features: np.ndarray) -> np.ndarray:
+    """Check classes of base features.
+
+    Args:
+        labels: Integers `(examples,)`.
+        features: Base features, one for each.
+
+    Returns:
+        The labels, as NumPy's.
+
+    Raises:
+        ValueError: If they are no integers, do not fit the features or are all one class.
+
+    Example:
+    ```python
+    check_base_labels([0, 0, 1], np.zeros((3, 8))).shape  # (3,)
+    ```
+    """
+    labels = as_array(labels)
+    if labels.shape != features.shape[:1] or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"`base_labels` must be integers of shape {features.shape[:1]}, one for each row of "
+            f"`base_features`. Received: base_labels of shape {labels.shape} and dtype "
+            f"{labels.dtype}"
+        )
+    if len(np.unique(labels)) < 2:
+        raise ValueError(
+            "`base_labels` must have two classes at least. "
+            f"Received: {len(labels)} labels of class {labels[0]}"
+        )
+    return labels
+
+
+def _degrees_of_freedom(within, labels, classes, counts):
+    """What `nu` has beyond the dimension, from the spread of each variance over the classes.
+
+    Of an inverse Wishart, a variance has the mean m and the variance 2 m² / (nu - dim - 3); its
+    estimate from n examples has 2 / (n - 1) of its square more.
+    """
+    many = counts > 1
+    if many.sum() < 2:
+        return _MOST_FREEDOM
+    variances = np.stack(
+        [
+            (within[labels == label] ** 2).sum(axis=0) / (count - 1)
+            for label, count in zip(classes[many], counts[many], strict=True)
+        ]
+    )
+    squares = variances.mean(axis=0) ** 2
+    noise = np.mean(2 / (counts[many] - 1))
+    spread = (variances.var(axis=0, ddof=1) - noise * squares).sum() / (1 + noise)
+    if spread <= 2 * squares.sum() / _MOST_FREEDOM:
+        return _MOST_FREEDOM
+    return 3 + 2 * squares.sum() / spread
