@@ -29,7 +29,7 @@ def columns(stream: TextIO | None = None) -> int:
     if not _is_terminal(stream):
         return _COLUMNS
     # One column stays free: a full line would move the cursor to the next.
-    return min(_COLUMNS, shutil.get_terminal_size((_COLUMNS + 1, 24)).columns - 1)
+    return min(_COLUMNS, _width(stream) - 1)
 
 
 def can_be_overwritten(stream: TextIO | None = None) -> bool:
@@ -151,3 +151,12 @@ class _Above:
 
 def _is_terminal(stream):
     return bool(getattr(stream, "isatty", lambda: False)())
+
+
+def _width(stream):
+    try:
+        width = os.get_terminal_size(stream.fileno()).columns
+    except (AttributeError, OSError, ValueError):
+        width = 0
+    # Terminals that do not know theirs say 0.
+    return width or shutil.get_terminal_size((_COLUMNS + 1, 24)).columns

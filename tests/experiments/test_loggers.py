@@ -233,7 +233,7 @@ def goes_on(log, before):
     for epoch in range(before, 3):
         log.log_step(epoch + 1, epoch + 1, {"loss": 1.0})
         checkpoint.history = HISTORY[: epoch + 1]
-        of_epochs.on_epoch_end(epoch)
+        of_epochs.on_epoch_end(epoch, {})
     metrics = {
         "seed": 0,
         "validation": {"best_epoch": 2},
@@ -264,7 +264,7 @@ def test_a_run_that_goes_on_tells_what_a_logger_has_not(tmp_path, monkeypatch):
     known, lost, new = Fake(), Fake(), Fake()
     log = log_of(tmp_path, monkeypatch, wandb=known, mlflow=lost)
     log.begin([])
-    log.callbacks(SimpleNamespace(history=HISTORY[:2]))[0].on_epoch_end(1)
+    log.callbacks(SimpleNamespace(history=HISTORY[:2]))[0].on_epoch_end(1, {})
     log.close()
     assert known.told == [("begin", None), ("epoch", 1), ("epoch", 2), ("close", False)]
     for fake in (known, lost):

@@ -5,7 +5,7 @@ import sys
 import warnings
 
 import pytest
-from terminals import Terminal, screen
+from terminals import Terminal, as_standard_output, screen
 
 from keras_clce.train.live_line import LiveLine, can_be_overwritten, columns, live_line
 
@@ -48,6 +48,12 @@ def test_columns_are_at_most_100_and_100_where_there_is_no_terminal(monkeypatch)
     assert columns() == columns(io.StringIO()) == 100
     monkeypatch.setenv("COLUMNS", "20")
     assert columns(io.StringIO()) == 100
+
+
+@pytest.mark.parametrize(("said", "least", "most"), [(50, 49, 49), (0, 1, 100)])
+def test_columns_are_those_of_the_terminal_that_is_written_to(said, least, most):
+    with as_standard_output(said):
+        assert least <= columns() <= most
 
 
 def test_what_else_is_printed_goes_above(monkeypatch):
