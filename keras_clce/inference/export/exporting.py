@@ -245,19 +245,19 @@ def _write(
     in_float: Path | None = None,
 ) -> None:
     """Write the file of a model, of 8-bit numbers where there is a calibration."""
-    options = {}
-    if calibration and row.int8 == "layers":
-        model = copied(model)
-        model.quantize("int8")
-    elif calibration and row.int8 == "write":
-        options = {"calibration": calibration}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of converters, about their own code
             if calibration and row.int8 == "file":
                 row.quantize(in_float, path, calibration)
-            else:
-                row.write(served(model, image_size, row.named), path, **options)
+                return
+            options = {}
+            if calibration and row.int8 == "layers":
+                model = copied(model)
+                model.quantize("int8")
+            elif calibration:
+                options = {"calibration": calibration}
+            row.write(served(model, image_size, row.named), path, **options)
     except Exception as error:  # each converter raises its own kinds
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(

@@ -10,8 +10,13 @@ import numpy as np
 from keras_clce.inference.export.base import Calibration, Runner, extra
 from keras_clce.inference.export.serving import INPUT, OUTPUTS
 
-# What most of the time goes into. The heads' few sums and norms stay in float32.
-_QUANTIZED = ("Conv", "Gemm", "MatMul", "Add", "AveragePool", "MaxPool", "GlobalAveragePool")
+# What most of the time goes into; the heads' few sums and norms stay in float32. Without the
+# activations a convolution's range would be that before its ReLU: on photographs of flowers an
+# EfficientNet-Lite0 then lost 6 points of accuracy in place of 1.
+_QUANTIZED = (
+    *("Conv", "Relu", "Clip", "Gemm", "MatMul"),
+    *("Add", "AveragePool", "MaxPool", "GlobalAveragePool"),
+)
 
 CODE = """
 import onnxruntime
