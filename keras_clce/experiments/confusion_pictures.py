@@ -31,8 +31,10 @@ def draw_pictures(
 
     Example:
     ```python
-    photographs = find_photographs("pets")
-    images = FolderSet(photographs, np.zeros(40, int), "photographs in pets")
+    from keras_clce.experiments.embedding_sources import ShownData, Source
+    from keras_clce.experiments.confusion_images import SplitSet
+    mine = Source("mine", "in memory", model)
+    images = SplitSet(ShownData([mine], dataset="digits"), "test")
     draw_pictures(Path("study"), {"models": {}}, images)  # {}
     ```
     """

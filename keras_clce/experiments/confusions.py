@@ -35,8 +35,7 @@ class ConfusionStudy:
 
     Example:
     ```python
-    study = confusion_study({"mine": model}, "pets", class_names=sorted(os.listdir("pets")))
-    study.numbers["examples"]  # 40
+    ConfusionStudy(Path("runs/confusions/pets"), {"examples": 40}).numbers["examples"]  # 40
     ```
     """
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from chromium import browser  # noqa: F401
 from confusion_studies import study
 from PIL import Image
-from test_browser import COLOURS, LAPTOP, PHONE, browser, luminance  # noqa: F401
+from test_browser import COLOURS, LAPTOP, PHONE, luminance
 
 from keras_clce.report.confusion_page import confusion_page
 from keras_clce.report.page import write_page
