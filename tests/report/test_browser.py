@@ -5,11 +5,10 @@ Needs Playwright, and Chromium where `which chromium` finds it or Playwright has
 
 import io
 import itertools
-import os
-import shutil
 
 import numpy as np
 import pytest
+from chromium import browser  # noqa: F401
 from PIL import Image
 from run_folders import few_shot_run, transfer_run
 
@@ -69,22 +68,8 @@ def _png(rng):
     return data.getvalue()
 
 
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    with playwright.sync_playwright() as driver:
-        path = found or driver.chromium.executable_path
-        if not os.path.exists(path):
-            pytest.skip("no Chromium is installed, which `playwright install chromium` brings")
-        # Processes of root have no sandbox, as in containers.
-        browser = driver.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
 @pytest.fixture
-def opened(browser, report):
+def opened(browser, report):  # noqa: F811
     """Opens the page, and closes it."""
     pages = []
 
