@@ -6,7 +6,10 @@ from typing import Any
 from keras_clce.experiments.settings import Settings, fields
 
 # Where a run goes and what it runs on is for whoever runs it.
-_OWN = ("output_dir", "num_devices", "coordinator_address", "num_processes", "process_id", "seed")
+_OWN = (
+    *("output_dir", "log", "verbose", "seed"),
+    *("num_devices", "coordinator_address", "num_processes", "process_id"),
+)
 
 
 def flag_lines(settings: Settings) -> list[str]:

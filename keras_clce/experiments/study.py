@@ -23,6 +23,7 @@ from keras_clce.experiments.errors import told
 from keras_clce.experiments.forecast import Progress, Work, duration, time_run
 from keras_clce.experiments.grid import Grid, GridPoint, as_grids, plan_of, points_of
 from keras_clce.experiments.layout import Layout
+from keras_clce.experiments.loggers.run_log import logging_of
 from keras_clce.experiments.protocols import PROTOCOLS
 from keras_clce.experiments.records import Records
 from keras_clce.experiments.resolved import run_settings
@@ -194,6 +195,9 @@ class Study:
             record = finished(run)
         if record is not None:
             print("already finished")
+            if run.settings.log:
+                with told(OSError), run.folder.lock(), logging_of(run) as log:
+                    log.catch_up(record)
             if record.is_tested and not run.settings.keep_checkpoint:
                 run.folder.remove_checkpoint()
         else:

@@ -58,8 +58,10 @@ class EpochReport(keras.callbacks.Callback):
         self._began: float | None = None
         self._first_epoch = self._epoch = 0
         self._epoch_began = self._shown_at = 0.0
-        # Of this epoch: steps done, and when the first and the last of them ended.
-        self._steps, self._first_ended, self._last_ended = 0, (0, 0.0), 0.0
+        # Of this epoch: steps done, when the last of them ended, and how many had ended when,
+        # before those that are timed.
+        self._steps, self._last_ended = 0, 0.0
+        self._untimed: tuple[int, float] | None = None
         self._step_seconds: float | None = None
         self._epoch_seconds: float | None = None
         self._told: tuple[str, ...] | None = None
@@ -70,16 +72,19 @@ class EpochReport(keras.callbacks.Callback):
         if self._began is None:
             self._began, self._first_epoch = now, epoch
         self._epoch, self._epoch_began = epoch, now
-        self._steps = 0
+        self._steps, self._untimed = 0, None
         self._show("" if self._epoch_seconds is not None else "starting")
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Note when the first step is over, which may have compiled."""
+        if batch and self._untimed is None:
+            self._untimed = (batch, self._clock())
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Count the step, and write the live line over."""
         # Steps may report from several threads, in any order.
         with self._lock:
             now = self._clock()
-            if not self._steps:
-                self._first_ended = (batch + 1, now)
             self._steps = max(self._steps, batch + 1)
             self._last_ended = now
             if self.line is not None and now - self._shown_at >= _SECONDS:
@@ -96,9 +101,9 @@ class EpochReport(keras.callbacks.Callback):
         now = self._clock()
         seconds = now - self._epoch_began
         self._step_seconds = self._pace()
-        if epoch == self._first_epoch and self._step_seconds is not None:
+        if epoch == self._first_epoch and self._untimed and self._step_seconds is not None:
             # The first step compiles, and those of later epochs do not.
-            number, ended = self._first_ended
+            number, ended = self._untimed
             seconds -= ended - self._epoch_began - number * self._step_seconds
         self._epoch_seconds = seconds
         left = self.params["epochs"] - epoch - 1
@@ -143,8 +148,8 @@ class EpochReport(keras.callbacks.Callback):
 
     def _pace(self) -> float | None:
         """Seconds of a step of this epoch, or of the one before where this one has none yet."""
-        number, ended = self._first_ended
-        if self._steps > number:
+        if self._untimed is not None and self._steps > self._untimed[0]:
+            number, ended = self._untimed
             return (self._last_ended - ended) / (self._steps - number)
         return self._step_seconds
 

@@ -149,8 +149,7 @@ def check_mlflow(folder, history, results, place):
             for metric in client.get_metric_history(run.info.run_id, name)
         ]
         expected = [(int(row["epoch"]), pytest.approx(row[name])) for row in history]
-        # The seconds of the run come after those of its epochs.
-        assert logged[:3] == expected, name
+        assert logged == expected, name
     for name, value in results.items():
         assert run.data.metrics[name] == pytest.approx(value)
 
@@ -234,14 +233,22 @@ def goes_on(log, before):
         log.log_step(epoch + 1, epoch + 1, {"loss": 1.0})
         checkpoint.history = HISTORY[: epoch + 1]
         of_epochs.on_epoch_end(epoch, {})
+    log.finish(record())
+    log.close()
+
+
+def record(top1=0.75):
     metrics = {
         "seed": 0,
+        "seconds": 9.0,
         "validation": {"best_epoch": 2},
         "few_shot": {"5w1s": {"mean": 0.5, "classifier": "logistic"}},
-        "test": {"top1": 0.75, "nearest_neighbor": None},
+        "test": {"top1": top1, "nearest_neighbor": None},
     }
-    log.finish(SimpleNamespace(metrics=metrics))
-    log.close()
+    return SimpleNamespace(metrics=metrics, history=HISTORY)
+
+
+RESULTS = ("validation/best_epoch", "test/top1", "few_shot/5w1s/mean", "total_seconds")
 
 
 @pytest.mark.any_backend
@@ -255,8 +262,8 @@ def test_a_logger_that_fails_costs_a_warning_and_not_the_run(fails_in, tmp_path,
     # Nothing is told after that.
     assert [what for what, *_ in broken.told].index(fails_in) == len(broken.told) - 1
     steps_and_epochs = [(what, n) for n in (1, 2, 3) for what in ("step", "epoch")]
-    results = ("results", "validation/best_epoch", "few_shot/5w1s/mean", "test/top1")
-    assert whole.told == [("begin", None), *steps_and_epochs, results, ("close", True)]
+    end = [("results", *RESULTS), ("close", True)]
+    assert whole.told == [("begin", None), *steps_and_epochs, *end]
 
 
 @pytest.mark.any_backend
@@ -275,6 +282,21 @@ def test_a_run_that_goes_on_tells_what_a_logger_has_not(tmp_path, monkeypatch):
     assert known.told[0] == ("begin", "mark") and new.told[0] == ("begin", None)
     for fake, epochs in ((known, [3]), (lost, [1, 2, 3]), (new, [1, 2, 3])):
         assert [number for what, number, *_ in fake.told if what == "epoch"] == epochs
+
+
+@pytest.mark.any_backend
+def test_a_finished_run_is_told_to_whoever_does_not_know_it(tmp_path, monkeypatch):
+    known, new = Fake(), Fake()
+    goes_on(log_of(tmp_path, monkeypatch, wandb=known), before=0)
+    known.told.clear()
+    log_of(tmp_path, monkeypatch, wandb=known, mlflow=new).catch_up(record())
+    assert not known.told
+    epochs = [("epoch", 1), ("epoch", 2), ("epoch", 3)]
+    end = [("results", *RESULTS), ("close", True)]
+    assert new.told == [("begin", None), *epochs, *end]
+    # As it is where a run is tested later.
+    log_of(tmp_path, monkeypatch, wandb=known).catch_up(record(top1=0.5))
+    assert known.told == [("begin", "mark"), *end]
 
 
 @pytest.mark.any_backend

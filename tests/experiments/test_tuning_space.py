@@ -167,6 +167,8 @@ def test_the_best_trial_is_of_the_longest_trained(trial):
 def test_settings_become_flags_that_recipes_read():
     settings = Settings(loss="clce", feature_normalization=None, learning_rate=0.00123, remat=False)
     settings = dataclasses.replace(settings, shots=(1, 5, 10), strict=True, test=False)
+    # Where runs go and what they print is for whoever runs them.
+    settings = dataclasses.replace(settings, output_dir="mine", log=("csv",), verbose=True)
     assert flag_lines(settings) == [
         "--losses=clce",
         "--dataset=digits",

@@ -30,8 +30,10 @@ class Training:
 
     def epoch(self, number, seconds=2.0, validation=2.0, **logs):
         self.report.on_epoch_begin(number)
+        # What compiles, and reads the first batch.
         self.clock.now += 9.0 * (number == 0)
         for step in range(4):
+            self.report.on_train_batch_begin(step)
             self.clock.now += seconds
             self.report.on_train_batch_end(step, {})
         self.report.on_test_begin()
@@ -128,13 +130,36 @@ def test_the_live_line_says_what_is_known_and_ends_as_a_summary(monkeypatch):
 def test_steps_that_report_late_do_not_count_twice():
     training = Training(epochs=1)
     training.report.on_epoch_begin(0)
-    for step, now in ((0, 1.0), (2, 2.0), (1, 2.5), (3, 4.0)):
+    training.clock.now = 1.0
+    # The first step is over, and all others have begun, before the first of them reports.
+    for step in range(4):
+        training.report.on_train_batch_begin(step)
+    for step, now in ((0, 1.5), (2, 2.0), (1, 2.5), (3, 4.0)):
         training.clock.now = now
         training.report.on_train_batch_end(step)
     training.checkpoint.history = [{"val_loss": 1.0}]
     training.report.on_epoch_end(0, {"val_loss": 1.0})
     # Three steps after the first, in three seconds.
     assert "64 images/s" in training.lines[0]
+
+
+@pytest.mark.any_backend
+def test_data_of_unknown_length_may_end_after_one_step(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal = Terminal()
+    training = Training(epochs=2, line=LiveLine(terminal))
+    training.report.set_params({"epochs": 2, "steps": None})
+    training.report.on_epoch_begin(0)
+    training.report.on_train_batch_begin(0)
+    training.clock.now = 5.0
+    training.report.on_train_batch_end(0)
+    # Keras begins a step before it finds that there is none.
+    training.report.on_train_batch_begin(1)
+    training.checkpoint.history = [{"val_loss": 1.0}]
+    training.report.on_epoch_end(0, {"val_loss": 1.0})
+    training.report.on_epoch_begin(1)
+    last = frames(terminal.getvalue())[-1]
+    assert last == "epoch 2/2  5 s left  best val_loss 1.0000 in epoch 1"
 
 
 @pytest.mark.any_backend

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from keras_clce.experiments.training import Run
 
 # Parts of `metrics.json` that are results.
-_RESULTS = ("validation", "test", "few_shot", "seconds")
+_RESULTS = ("validation", "test", "few_shot")
 
 
 class RunLog:
@@ -55,8 +55,7 @@ class RunLog:
         told = LoggedRun(
             path, place, run.loss, settings.seed, run.recorded, len(history), settings.verbose
         )
-        with contextlib.suppress(OSError, ValueError):
-            self._marks = json.loads(self._file.read_text())
+        self._marks = self._read_marks()
         for name in list(self._loggers):
             self._begin(name, told, history)
 
@@ -89,11 +88,26 @@ class RunLog:
         Args:
             record: Its record.
         """
-        results = dict(_numbers({n: v for n, v in record.metrics.items() if n in _RESULTS}))
+        results = _results_of(record)
         for name in list(self._loggers):
             with self._guarded(name) as logger:
                 logger.log_results(results)
+                self._marks[name]["results"] = results
+                write_json(self._file, self._marks)
         self.close(finished=True)
+
+    def catch_up(self, record: Record) -> None:
+        """A run has finished before: tell loggers that do not know it yet.
+
+        Args:
+            record: Its record.
+        """
+        marks, results = self._read_marks(), _results_of(record)
+        for name in list(self._loggers):
+            if marks.get(name, {}).get("results") == results:
+                del self._loggers[name]
+        self.begin(record.history)
+        self.finish(record)
 
     def close(self, finished: bool = False) -> None:
         """The run ends.
@@ -106,6 +120,11 @@ class RunLog:
                 if name in self._is_open:
                     logger.close(finished)
         self._loggers = {}
+
+    def _read_marks(self) -> dict[str, dict[str, Any]]:
+        with contextlib.suppress(OSError, ValueError):
+            return json.loads(self._file.read_text())
+        return {}
 
     def _begin(self, name: str, told: LoggedRun, history: Sequence[Mapping[str, float]]) -> None:
         with self._guarded(name) as logger:
@@ -180,6 +199,13 @@ class _Steps(keras.callbacks.Callback):
         step = self._first_step + batch
         values = {name: float(value) for name, value in (logs or {}).items()}
         self._log.log_step(step + 1, self._epoch + 1, {"learning_rate": self._rate(step), **values})
+
+
+def _results_of(record: Record) -> dict[str, float]:
+    metrics = record.metrics
+    results = dict(_numbers({name: metrics[name] for name in _RESULTS if name in metrics}))
+    # Those of an epoch are "seconds".
+    return results | ({"total_seconds": metrics["seconds"]} if "seconds" in metrics else {})
 
 
 def _numbers(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, float]]:
