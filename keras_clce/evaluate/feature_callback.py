@@ -48,16 +48,7 @@ class FeatureCallback(keras.callbacks.Callback):
         averages: bool = False,
     ) -> None:
         super().__init__()
-        if not hasattr(images, "shape") and not hasattr(images, "element_spec"):
-            raise ValueError(
-                "`images` must be an array, or a tf.data.Dataset of batches of images. "
-                f"Received: images of type {type(images).__name__}"
-            )
-        if hasattr(images, "shape") and len(images) != len(labels):
-            raise ValueError(
-                f"`images` must hold one image for each of {len(labels)} labels. "
-                f"Received: images of shape {tuple(images.shape)}"
-            )
+        check_images("images", images, labels)
         self.images = images
         self.labels = labels
         self.output = output
@@ -72,6 +63,12 @@ class FeatureCallback(keras.callbacks.Callback):
 
         Returns:
             The values by the name that they are logged under.
+
+        Example:
+        ```python
+        few_shot = FewShotCallback(val_images, val_labels, ways=5, shots=1, tasks=100)
+        few_shot.measure(np.eye(len(val_labels)))["val_few_shot"]  # 0.2
+        ```
         """
         raise NotImplementedError
 
@@ -103,12 +100,58 @@ class FeatureCallback(keras.callbacks.Callback):
             )
         return outputs[self.output]
 
+    def features_of(self, images: Any) -> np.ndarray:
+        """Predict features, with the weights that are evaluated.
+
+        Args:
+            images: An array, or a `tf.data.Dataset` of batches of images.
+
+        Returns:
+            Features `(examples, dim)`.
+
+        Example:
+        ```python
+        callback = RetrievalCallback(val_images, val_labels)
+        callback.set_model(model)
+        callback.features_of(val_images[:2]).shape  # (2, 64)
+        ```
+        """
+        return self._feature(self.evaluated.predict(images, verbose=0))
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Evaluate and log."""
         swap = keras.callbacks.SwapEMAWeights() if self.averages else keras.callbacks.Callback()
         swap.set_model(self.model)
         # Its calls around a prediction would not swap back.
         swap.on_test_begin()
-        features = self.evaluated.predict(self.images, verbose=0)
+        measured = self.measure(self.features_of(self.images))
         swap.on_test_end()
-        logs.update(self.measure(self._feature(features)))
+        logs.update(measured)
+
+
+def check_images(name: str, images: Any, labels: Any) -> None:
+    """Refuse what cannot be predicted, or has other labels.
+
+    Args:
+        name: Name of the argument, for the message.
+        images: An array, or a `tf.data.Dataset` of batches of images.
+        labels: Their classes.
+
+    Raises:
+        ValueError: If images are of another kind, or there are more or fewer labels.
+
+    Example:
+    ```python
+    check_images("images", images, labels)
+    ```
+    """
+    if not hasattr(images, "shape") and not hasattr(images, "element_spec"):
+        raise ValueError(
+            f"`{name}` must be an array, or a tf.data.Dataset of batches of images. "
+            f"Received: {name} of type {type(images).__name__}"
+        )
+    if hasattr(images, "shape") and len(images) != len(labels):
+        raise ValueError(
+            f"`{name}` must hold one image for each of {len(labels)} labels. "
+            f"Received: {name} of shape {tuple(images.shape)}"
+        )

@@ -7,8 +7,9 @@ import keras
 import numpy as np
 
 from keras_clce.checks import check_at_least
-from keras_clce.evaluate.feature_callback import FeatureCallback
+from keras_clce.evaluate.feature_callback import FeatureCallback, check_images
 from keras_clce.evaluate.few_shot_metrics import few_shot_accuracy
+from keras_clce.evaluate.task_classifiers import get
 
 
 class FewShotCallback(FeatureCallback):
@@ -28,13 +29,17 @@ class FewShotCallback(FeatureCallback):
         averages: Whether the moving averages of the weights are evaluated, which an optimizer with
             `use_ema=True` keeps; not beside `keras.callbacks.SwapEMAWeights(swap_on_epoch=True)`,
             which has swapped them already. Defaults to `False`.
+        base_images: Images of base classes, for classifiers that take base features; they are
+            predicted after every epoch too. Defaults to `None`.
+        base_labels: Their integer classes `(base examples,)`. Defaults to `None`.
         **options: As in `few_shot_accuracy`: ways, shots, queries, tasks, classifier, transform,
-            seed.
+            center, seed, classifier_options, query_distribution.
 
     Raises:
         ValueError: At once, if the tasks cannot be drawn from the labels, images are of another
-            kind, or there are more or fewer labels than images; before the first epoch, if the
-            optimizer keeps no averages or the model has no such output.
+            kind, there are more or fewer labels than images, or the classifier lacks what it needs;
+            before the first epoch, if the optimizer keeps no averages or the model has no such
+            output.
 
     Example:
     ```python
@@ -54,14 +59,44 @@ class FewShotCallback(FeatureCallback):
         encoder: Callable[[keras.Model], keras.Model] | None = None,
         name: str = "val_few_shot",
         averages: bool = False,
+        base_images: Any = None,
+        base_labels: Any = None,
         **options: Any,
     ) -> None:
+        if "base_features" in options:
+            raise ValueError(
+                "`base_features` change with the model; give `base_images`, which are predicted "
+                "after every epoch. Received: base_features"
+            )
         check_at_least("tasks", options.get("tasks", 1), 1)
-        few_shot_accuracy(np.zeros((len(labels), 1)), labels, **{**options, "tasks": 1})
         super().__init__(images, labels, output, encoder, averages)
         self.name = name
+        self.base_images = base_images
+        self.base_labels = base_labels
         self.options = options
+        base = None
+        if base_images is not None:
+            check_images("base_images", base_images, () if base_labels is None else base_labels)
+            base = self._blank(base_labels)
+        self._accuracy(self._blank(labels), base, tasks=1)
+
+    def _blank(self, labels):
+        """Features of the right shape, to see whether a classifier will take them."""
+        classifier = get(
+            self.options.get("classifier", "logistic"),
+            **(self.options.get("classifier_options") or {}),
+        )
+        prior, center = getattr(classifier, "prior", None), self.options.get("center")
+        dim = len(getattr(prior, "mean", [0] if center is None else center))
+        return np.zeros((len(labels), 1, dim) if classifier.tokens else (len(labels), dim))
+
+    def _accuracy(self, features, base_features, **changes):
+        options = {**self.options, **changes}
+        if base_features is not None:
+            options |= {"base_features": base_features, "base_labels": self.base_labels}
+        return few_shot_accuracy(features, self.labels, **options).mean
 
     def measure(self, features: np.ndarray) -> dict[str, float]:
         """Mean accuracy over the tasks."""
-        return {self.name: few_shot_accuracy(features, self.labels, **self.options).mean}
+        base = None if self.base_images is None else self.features_of(self.base_images)
+        return {self.name: self._accuracy(features, base)}

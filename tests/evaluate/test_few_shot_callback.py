@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_clce.evaluate import FewShotCallback, few_shot_accuracy
+from keras_clce.evaluate import FewShotCallback, NormalInverseWishart, few_shot_accuracy
 
 
 def data(seed):
@@ -90,6 +90,60 @@ def test_another_encoder_with_the_same_layers_is_evaluated():
     assert history["val_few_shot"][-1] == pytest.approx(expected)
     output = few_shot_accuracy(model.predict(others, verbose=0), other_labels, **options).mean
     assert output != pytest.approx(expected)
+
+
+def test_base_images_are_evaluated_with_the_weights_of_every_epoch():
+    images, labels = data(0)
+    others, other_labels = data(1)
+    options = {
+        "ways": 3,
+        "shots": 2,
+        "queries": 5,
+        "tasks": 60,
+        "classifier": "bavardage",
+        "classifier_options": {"balanced": False},
+        "query_distribution": "dirichlet",
+    }
+    others, other_labels = np.concatenate([others, others + 0.1]), np.tile(other_labels, 2)
+    model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(6)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.SGD(0.5), loss)
+    expected = []
+
+    class Remember(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            features, base = (model.predict(some, verbose=0) for some in (others, images))
+            result = few_shot_accuracy(
+                features, other_labels, **options, base_features=base, base_labels=labels
+            )
+            expected.append(result.mean)
+
+    few_shot = FewShotCallback(
+        others, other_labels, base_images=images, base_labels=labels, **options
+    )
+    history = model.fit(images, labels, epochs=2, verbose=0, callbacks=[Remember(), few_shot])
+    assert history.history["val_few_shot"] == pytest.approx(expected)
+    assert expected[0] != expected[1]
+
+
+@pytest.mark.any_backend
+def test_what_a_classifier_lacks_is_refused_at_once():
+    images, labels = data(0)
+    sizes = {"ways": 3, "queries": 5}
+    prior = NormalInverseWishart(np.zeros(4), 1.0, 6.0, np.eye(4))
+    FewShotCallback(
+        images, labels, **sizes, classifier="meta_qda", classifier_options={"prior": prior}
+    )
+    FewShotCallback(images, labels, **sizes, transform="cl2", center=np.zeros(4))
+    for change, message in (
+        ({"classifier": "bavardage"}, r"bavardage needs `base_features`"),
+        ({"classifier": "tim", "classifier_options": {"rate": 1}}, r"Received: rate=1"),
+        ({"base_features": images, "base_labels": labels}, r"give `base_images`"),
+        ({"classifier": "bavardage", "base_images": images}, r"`base_images`.*each of 0 labels"),
+        ({"query_distribution": "even"}, r"`query_distribution` must be one of"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            FewShotCallback(images, labels, **sizes, **change)
 
 
 @pytest.mark.any_backend

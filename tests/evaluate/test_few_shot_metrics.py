@@ -1,5 +1,6 @@
 """Few-shot evaluation, against scikit-learn, SciPy and loops."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -17,6 +18,8 @@ from keras_clce.evaluate import (
     compare,
     draw_tasks,
     few_shot_accuracy,
+    predict_tasks,
+    tasks,
 )
 
 pytestmark = pytest.mark.any_backend
@@ -89,6 +92,72 @@ def test_classes_and_examples_are_drawn_evenly():
     support = np.bincount(np.concatenate([task[1].ravel() for task in tasks]), minlength=220)
     for number in range(8):
         assert stats.chisquare(support[labels == number]).pvalue > 1e-4
+
+
+def test_dirichlet_tasks_divide_their_queries_between_the_classes():
+    labels = np.repeat([3, 5, 8, 13], [70, 60, 65, 70])
+    numbers = {"ways": 3, "shots": 2, "queries": 15, "query_distribution": "dirichlet"}
+    shares = []
+    for drawn in draw_tasks(labels, **numbers, tasks=600, seed=4):
+        for classes, support, queries, places in zip(
+            drawn.classes, drawn.support, drawn.queries, drawn.query_classes, strict=True
+        ):
+            assert support.shape == (3, 2) and queries.shape == places.shape == (45,)
+            assert len(set(support.ravel()) | set(queries)) == 3 * 2 + 45
+            np.testing.assert_array_equal(labels[support], np.repeat(classes[:, None], 2, axis=1))
+            np.testing.assert_array_equal(labels[queries], classes[places])
+            shares.append(np.bincount(places, minlength=3) / 45)
+    shares = np.array(shares)
+    assert len(shares) == 600
+    # Of three shares with α = 2 each one is a Beta(2, 4); rounding moves it by less than 1/45.
+    np.testing.assert_allclose(shares.mean(axis=0), 1 / 3, atol=0.025)
+    for column in shares.T:
+        smooth = column + np.random.default_rng(0).uniform(-0.5, 0.5, 600) / 45
+        assert stats.kstest(smooth, stats.beta(2, 4).cdf).pvalue > 1e-3
+
+
+def test_shares_are_rounded_by_largest_remainders():
+    shares = np.array([[0.25, 0.25, 0.5], [0.335, 0.335, 0.33], [0.02, 0.97, 0.01], [0, 1, 0]])
+    # Of 10: 2.5, 2.5, 5; 3.35, 3.35, 3.3; 0.2, 9.7, 0.1; 0, 10, 0.
+    expected = [[3, 2, 5], [4, 3, 3], [0, 10, 0], [0, 10, 0]]
+    np.testing.assert_array_equal(tasks._whole_parts(shares, 10), expected)
+
+
+def test_dirichlet_tasks_are_those_of_their_seed_and_count_each_query_once():
+    features, labels = DIGITS
+    numbers = {"ways": 4, "shots": 2, "queries": 10, "query_distribution": "dirichlet"}
+    options = {**numbers, "classifier": "nearest_centroid"}
+    short, long, other = (
+        few_shot_accuracy(features, labels, **options, tasks=tasks, seed=seed)
+        for tasks, seed in ((270, 1), (300, 1), (270, 2))
+    )
+    np.testing.assert_array_equal(short.accuracies, long.accuracies[:270])
+    assert (short.accuracies != other.accuracies).any()
+    expected = []
+    for drawn in draw_tasks(labels, **numbers, tasks=270, seed=1):
+        for classes, support, queries in zip(
+            drawn.classes, drawn.support, drawn.queries, strict=True
+        ):
+            rows = normalize(features)
+            model = NearestCentroid().fit(rows[support.ravel()], np.repeat(classes, 2))
+            expected.append(np.mean(model.predict(rows[queries]) == labels[queries]))
+    np.testing.assert_allclose(short.accuracies, expected)
+    assert short.as_dict()["query_distribution"] == "dirichlet"
+
+
+def test_fingerprints_of_balanced_tasks_are_those_that_saved_results_have():
+    features, labels = DIGITS
+    numbers = {"ways": 3, "shots": 2, "queries": 4, "tasks": 5, "seed": 6}
+    drawn = next(draw_tasks(labels, **numbers))
+    expected = hashlib.sha256(b"[3, 2, 4, 5, 6]")
+    for rows in (labels, drawn.support, drawn.queries):
+        expected.update(np.ascontiguousarray(rows, "int64").tobytes())
+    options = {**numbers, "classifier": "cosine"}
+    assert few_shot_accuracy(features, labels, **options).drawn_from == expected.hexdigest()
+    unbalanced = few_shot_accuracy(features, labels, **options, query_distribution="dirichlet")
+    assert unbalanced.drawn_from != expected.hexdigest()
+    with pytest.raises(ValueError, match="on the same tasks"):
+        compare(unbalanced, few_shot_accuracy(features, labels, **options))
 
 
 # === Classifiers ===
@@ -199,6 +268,58 @@ def test_features_of_other_frameworks():
         np.testing.assert_allclose(received, expected, atol=1.01 / 75)
 
 
+@pytest.mark.parametrize("transform", ["l2", "cl2", None])
+def test_classifiers_of_base_classes_get_them_transformed_as_the_features_are(transform):
+    features, labels = DIGITS
+    rng = np.random.default_rng(0)
+    base, of = features[:600] + rng.normal(size=(600, 64)), labels[:600]
+    center = base.mean(axis=0) if transform == "cl2" else None
+    numbers = {"ways": 4, "shots": 2, "queries": 6, "tasks": 40, "seed": 2}
+    changed = [rows - center if center is not None else rows for rows in (features, base)]
+    rows, base_rows = changed if transform is None else map(normalize, changed)
+    drawn = next(draw_tasks(labels, **numbers))
+    for classifier, options in (("bavardage", {"rounds": 2}), ("meta_qda", {"variant": "map"})):
+        result = few_shot_accuracy(
+            features,
+            labels,
+            **numbers,
+            classifier=classifier,
+            transform=transform,
+            center=center,
+            base_features=base,
+            base_labels=of,
+            classifier_options=options,
+        )
+        expected = predict_tasks(
+            rows[drawn.support],
+            rows[drawn.queries.reshape(40, -1)],
+            classifier,
+            base_rows,
+            of,
+            **options,
+        )
+        right = accuracies_of(expected.reshape(40, 4, 6))
+        np.testing.assert_allclose(result.accuracies, right, atol=1.01 / 24)
+        assert json.loads(json.dumps(result.as_dict()))["classifier_options"] == options
+
+
+def test_patch_tokens_are_transformed_one_by_one():
+    labels = np.arange(60) % 4
+    rng = np.random.default_rng(0)
+    tokens = rng.normal(size=(4, 1, 8))[labels] + rng.normal(size=(60, 9, 8))
+    numbers = {"ways": 3, "shots": 2, "queries": 5, "tasks": 3}
+    center = tokens.mean(axis=(0, 1))
+    result = few_shot_accuracy(
+        tokens, labels, **numbers, classifier="fewture", transform="cl2", center=center
+    )
+    drawn = next(draw_tasks(labels, **numbers))
+    rows = tokens - center
+    expected = predict_tasks(
+        rows[drawn.support], rows[drawn.queries.reshape(3, -1)], "fewture"
+    ).reshape(3, 3, 5)
+    np.testing.assert_allclose(result.accuracies, accuracies_of(expected), atol=1.01 / 15)
+
+
 # === Intervals and comparisons ===
 
 
@@ -296,6 +417,14 @@ def test_only_results_are_compared(results):
         ({"shots": 170}, r"shots \+ queries = 185.*8 \(174\)"),
         ({"classifier": "svm"}, r"`classifier` must be one of logistic"),
         ({"classifier": ["cosine"]}, r"`classifier` must be one of logistic"),
+        ({"classifier": "bavardage"}, r"bavardage needs `base_features` and `base_labels`"),
+        ({"classifier": "fewture"}, r"`features` must be numbers of shape .*tokens.*fewture takes"),
+        ({"classifier_options": {"C": 2}}, r"Options of the classifier logistic are none.*C=2"),
+        ({"query_distribution": "zipf"}, r"`query_distribution` must be one of balanced, dirich"),
+        (
+            {"query_distribution": "dirichlet", "queries": 40},
+            r"shots \+ ways \* queries = 201.*8 \(174\)",
+        ),
         ({"transform": "zscore"}, r"`transform` must be one of"),
         ({"transform": "cl2"}, r"`center` must be given"),
         ({"center": np.zeros(64)}, r"`center` must be given for transform='cl2' and for no other"),

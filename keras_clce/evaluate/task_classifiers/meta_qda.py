@@ -94,13 +94,15 @@ class MetaQDA(TaskClassifier):
         added = np.concatenate([support - sample[:, :, None], shift], axis=2)
         whiten = values**-0.5
         added *= whiten
-        inner = np.eye(shots + 1) + products(added, added)
+        # Eigenvalues, since those of long features and the 1 beside them are far apart.
+        lengths, turns = np.linalg.eigh(products(added, added))
+        lengths = np.maximum(lengths, 0)[..., None]
         # Woodbury's identity, in coordinates where the prior's scale is the identity.
         rows, centers = queries * whiten, means * whiten
         seen = products(added.reshape(len(added), -1, dim), rows)
         seen = seen.reshape(*added.shape[:3], -1) - added @ centers[..., None]
         distances = squared_distances(centers, rows)
-        distances -= (seen * np.linalg.solve(inner, seen)).sum(axis=2)
+        distances -= ((turns.swapaxes(2, 3) @ seen) ** 2 / (1 + lengths)).sum(axis=2)
         if self.variant == "map":
             factor = 1 / (prior.nu + shots + dim + 2)
         else:
@@ -112,7 +114,7 @@ class MetaQDA(TaskClassifier):
         if self.variant == "map":
             return -distances.swapaxes(1, 2)
         gammaln = import_module("scipy.special", "Meta-QDA", "scipy").gammaln
-        volume = dim * np.log(factor) + np.log(values).sum() + np.linalg.slogdet(inner)[1]
+        volume = dim * np.log(factor) + np.log(values).sum() + np.log1p(lengths).sum(axis=(2, 3))
         constant = gammaln((freedom + dim) / 2) - gammaln(freedom / 2) - dim / 2 * np.log(freedom)
         tails = (freedom + dim) / 2 * np.log1p(distances / freedom)
         return (constant - volume[..., None] / 2 - tails).swapaxes(1, 2)

@@ -110,7 +110,8 @@ class NormalInverseWishart:
         # The means of few examples lie further apart than those of the classes.
         by_chance = np.trace(covariance) * np.mean(1 / counts)
         apart = ((means - mean) ** 2).sum() / max(1, len(classes) - 1) - by_chance
-        kappa = np.trace(covariance) / max(apart, np.trace(covariance) * 1e-6)
+        # Classes whose means are no further apart than by chance say no more of kappa.
+        kappa = np.trace(covariance) / max(apart, by_chance)
         return cls(mean, kappa, nu, (nu - dim - 1) * covariance)
 
 

@@ -11,6 +11,8 @@ import numpy as np
 
 from keras_clce.evaluate.task_classifiers.algebra import lengths, products, squares, unit_rows
 
+_SHORTEST = np.float32(1e-12)
+
 Pull = Callable[[np.ndarray], np.ndarray]
 Similarity = Callable[[np.ndarray], tuple[np.ndarray, Pull]]
 
@@ -34,7 +36,8 @@ def cosines(rows: np.ndarray) -> Similarity:
     columns = np.ascontiguousarray(rows.swapaxes(1, 2))
 
     def similarity(prototypes):
-        length = lengths(prototypes)
+        # A gradient is as steep as its prototype is short.
+        length = np.maximum(lengths(prototypes), _SHORTEST)
         units = prototypes / length
 
         def pull(slopes):
