@@ -20,11 +20,19 @@ embedding gives beyond top-1. In `--output_dir` stand
 Files that cannot be read are listed with the reason, and the rest goes on.
 """
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
-from keras_clce.experiments import ViewFlags, model_flag, tool_command, tool_flag
+from keras_clce.experiments import (
+    ViewFlags,
+    model_flag,
+    tool_command,
+    tool_flag,
+    without_start_up_messages,
+)
 
 WHAT, FITTED, RESULTS = "Model and photographs", "What is measured", "Results"
 FOLDER = ((os.path.isdir, "must be a folder"),)
@@ -98,9 +106,6 @@ class ConfusionFlags(ViewFlags):
 
 def confusions(asked: ConfusionFlags) -> None:
     """Find, write, print and draw."""
-    from keras_clce.experiments import confusion_study
-    from keras_clce.inference import read_class_names
-
     options = dataclasses.asdict(asked)
     models = options.pop("models") or ()
     model = options.pop("model")
@@ -114,6 +119,14 @@ def confusions(asked: ConfusionFlags) -> None:
         raise ValueError(
             f"`names` must be {len(paths)} different ones. Received: {','.join(names)}"
         )
+    with without_start_up_messages():
+        from keras_clce.experiments import confusion_study
+        from keras_clce.inference import read_class_names
+
+        # Data of a run are read by TensorFlow, whatever the backend; without it a message tells.
+        if asked.dataset or any(Path(path).with_name("config.json").is_file() for path in paths):
+            with contextlib.suppress(ImportError):
+                import tensorflow  # noqa: F401
     if asked.class_names is not None:
         options["class_names"] = read_class_names(asked.class_names)
     given = paths if names is None else dict(zip(names, paths, strict=True))

@@ -35,6 +35,7 @@ __all__ = [
     "training_images",
     "training_steps",
     "tune_command",
+    "without_start_up_messages",
 ]
 
 _MODULES = {
@@ -70,6 +71,7 @@ _MODULES = {
     "training_images": "budgets",
     "training_steps": "budgets",
     "tune_command": "tuning_command",
+    "without_start_up_messages": "command",
 }
 
 
