@@ -79,8 +79,9 @@ def integer_types(format, path):
     if format == "torch":
         import torch
 
-        state = torch.export.load(path).state_dict
-        return {str(each.dtype) for each in state.values()} & {"torch.int8"}
+        program = torch.export.load(path)
+        tensors = [*program.state_dict.values(), *program.constants.values()]
+        return {str(each.dtype) for each in tensors} & {"torch.int8"}
     import tensorflow as tf
 
     variables = tf.train.list_variables(str(path / "variables" / "variables"))

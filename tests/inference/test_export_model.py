@@ -144,6 +144,16 @@ def test_file(format, encoder, photograph, tmp_path, monkeypatch, capsys):
         assert (names if isinstance(names, list) else json.loads(names)) == [*NAMES]
         geometry = geometry if isinstance(geometry, dict) else json.loads(geometry)
         assert geometry == {"image_size": SIDE, "crop_fraction": 0.8, "interpolation": "bicubic"}
+    if format == "torch":
+        # No weight stands in the file twice, and no path of the machine that wrote it.
+        with zipfile.ZipFile(path) as archive:
+            sizes = {each.filename: each.file_size for each in archive.infolist()}
+            (graph,) = [name for name in sizes if name.endswith("models/model.json")]
+            assert b"site-packages" not in archive.read(graph)
+        numbers = sum(
+            size for name, size in sizes.items() if "weight_" in name or "tensor_" in name
+        )
+        assert numbers < 4 * 1.2 * model.count_params() + 1000
     (row,) = predict_images(model, photograph, verbose=0)
     if format in ALONE:
         said = run_alone(exported.code, photograph, tmp_path)

@@ -30,9 +30,23 @@ def write(model: keras.Model, path: Path) -> None:
 
 
 def describe(path: Path, metadata: Mapping[str, str]) -> None:
-    """Write metadata into the file."""
+    """Write metadata into the file, and leave out what nobody needs.
+
+    Keras's variables get into a program as constants and once more as parameters that nothing
+    reads, which doubles the file; and each operation has the paths of the code that it comes from.
+
+    Reference:
+        - [PyTorch issue 163303](https://github.com/pytorch/pytorch/issues/163303); what empties the
+          parameters can be deleted when it is closed
+    """
     torch = _torch()
     program = torch.export.load(path)
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
+    read = {node.name for node in program.graph.nodes if node.users}
+    for name, parameter in program.graph_signature.inputs_to_parameters.items():
+        if name not in read:
+            program.state_dict[parameter] = torch.nn.Parameter(torch.empty(0))
     torch.export.save(program, path, extra_files=dict(metadata))
 
 
