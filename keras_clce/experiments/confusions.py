@@ -122,7 +122,14 @@ def confusion_study(
     if not 1 <= len(models) <= _MOST_MODELS:
         raise ValueError(f"`models` must be one or two. Received: {len(models)}")
     save_calibrated = _checked_target(save_calibrated, models)
-    sources = load_sources({name: _loaded(one) for name, one in models.items()})
+    sources = [
+        dataclasses.replace(source, path=str(given)) if isinstance(given, str | Path) else source
+        for source, given in zip(
+            load_sources({name: _loaded(one) for name, one in models.items()}),
+            models.values(),
+            strict=True,
+        )
+    ]
     for source in sources:
         if not isinstance(source.model, CLCEModel):
             raise ValueError(
