@@ -13,7 +13,7 @@ from keras_clce.train.live_line import LiveLine, columns
 # Between two looks of a live line; a notebook keeps all that is written.
 _SECONDS = 0.3
 # Where there is more to tell than room.
-_TOLD_FIRST = ("val_accuracy", "val_loss", "accuracy", "loss")
+_TOLD_FIRST = ("val_accuracy", "val_loss", "loss", "accuracy")
 
 
 class EpochReport(keras.callbacks.Callback):

@@ -2,12 +2,18 @@
 
 import subprocess
 import sys
+import warnings
 
+import keras
+import numpy as np
 import pytest
 import recipe_runs
 from keras_clce.recipes import transfer
 from recipe_runs import ROOT, environment_alone, flags_for
 from terminals import as_standard_output, screen
+
+from keras_clce import CLCEModel
+from keras_clce.experiments.protocols import few_shot
 
 
 def shown(tiny_backbone, tmp_path, *more):
@@ -37,6 +43,15 @@ def test_a_verbose_run_has_the_progress_bars_of_keras(tiny_backbone, tmp_path):
     _, written = shown(tiny_backbone, tmp_path, "--verbose")
     assert "Epoch 1/2" in written and "feature_norm: " in written
     assert "epoch 1/2" not in written
+
+
+def test_few_shot_features_are_computed_without_a_warning(tiny_backbone):
+    model = CLCEModel(keras.saving.load_model(tiny_backbone, compile=False), num_classes=3)
+    encoder = few_shot._pooled_and_embedding(model)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        features = encoder.predict_on_batch(np.zeros((2, 16, 16, 3), "float32"))
+    assert {*features} == {"pooled", "embedding"}
 
 
 @pytest.mark.any_backend

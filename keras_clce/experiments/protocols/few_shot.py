@@ -191,7 +191,8 @@ def _pooled_and_embedding(model: CLCEModel) -> keras.Model:
     # Pooled at once, since the maps of all images together may not fit in memory.
     pooled = model.heads.pool(maps) if len(maps.shape) == 4 else maps
     outputs = {"pooled": pooled, "embedding": model.heads(maps)["embedding"]}
-    return keras.Model(model.backbone.inputs, outputs)
+    # One input, and no list of one, with which Keras would warn of each array.
+    return keras.Model(model.backbone.input, outputs)
 
 
 def _mean_features(

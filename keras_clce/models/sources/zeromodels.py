@@ -55,7 +55,7 @@ def load_encoder(name: str, image_size: int) -> keras.Model:
             "The classifier of ZeroModels must end in one linear layer. "
             f"Received: name={'zero:' + name!r}, which ends in {type(head).__name__}"
         )
-    return keras.Model(model.inputs, head.input, name=model.name)
+    return keras.Model(model.input, head.input, name=model.name)
 
 
 def pixel_statistics(name: str) -> Statistics:
