@@ -56,6 +56,7 @@ from keras_clce.evaluate.task_classifiers import (
     TASK_CLASSIFIERS,
     NormalInverseWishart,
     TaskClassifier,
+    get_task_classifier,
 )
 from keras_clce.evaluate.task_predictions import predict_tasks
 from keras_clce.evaluate.tasks import QUERY_DISTRIBUTIONS, Tasks, check_tasks, draw_tasks
@@ -104,6 +105,7 @@ __all__ = [
     "embedding_map",
     "few_shot_accuracy",
     "fit_temperature",
+    "get_task_classifier",
     "holm_correction",
     "isotropy_score",
     "linear_probe",

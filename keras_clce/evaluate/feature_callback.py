@@ -113,7 +113,7 @@ class FeatureCallback(keras.callbacks.Callback):
         ```python
         callback = RetrievalCallback(val_images, val_labels)
         callback.set_model(model)
-        callback.features_of(val_images[:2]).shape  # (2, 64)
+        callback.features_of(val_images[:2]).shape  # (2, 8)
         ```
         """
         return self._feature(self.evaluated.predict(images, verbose=0))

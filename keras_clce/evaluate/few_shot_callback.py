@@ -9,7 +9,7 @@ import numpy as np
 from keras_clce.checks import check_at_least
 from keras_clce.evaluate.feature_callback import FeatureCallback, check_images
 from keras_clce.evaluate.few_shot_metrics import few_shot_accuracy
-from keras_clce.evaluate.task_classifiers import get
+from keras_clce.evaluate.task_classifiers import get_task_classifier
 
 
 class FewShotCallback(FeatureCallback):
@@ -82,7 +82,7 @@ class FewShotCallback(FeatureCallback):
 
     def _blank(self, labels):
         """Features of the right shape, to see whether a classifier will take them."""
-        classifier = get(
+        classifier = get_task_classifier(
             self.options.get("classifier", "logistic"),
             **(self.options.get("classifier_options") or {}),
         )

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_clce.checks import as_array
 from keras_clce.evaluate.few_shot_results import FewShotResult
-from keras_clce.evaluate.task_classifiers import get
+from keras_clce.evaluate.task_classifiers import get_task_classifier
 from keras_clce.evaluate.task_solving import (
     check_shape,
     feature_rows,
@@ -85,7 +85,7 @@ def few_shot_accuracy(
     print(f"{result.mean:.2%} ± {result.ci95:.2%}")
     ```
     """
-    chosen = get(classifier, **(classifier_options or {}))
+    chosen = get_task_classifier(classifier, **(classifier_options or {}))
     features, labels = as_array(features), as_array(labels)
     check_shape("features", features, chosen.axes)
     if labels.shape != features.shape[:1]:
@@ -174,7 +174,7 @@ def classify_tasks(
     drawn.classes[0][predicted[0]].shape  # (5, 15)
     ```
     """
-    chosen = get(classifier, **(classifier_options or {}))
+    chosen = get_task_classifier(classifier, **(classifier_options or {}))
     features = feature_rows("features", features, chosen, transform, center)
     example = features.shape[1:]
     learned = learn_base(classifier, chosen, example, base_features, base_labels, transform, center)

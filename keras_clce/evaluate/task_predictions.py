@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_clce.checks import as_array
 from keras_clce.evaluate.feature_transforms import transform_features
-from keras_clce.evaluate.task_classifiers import get
+from keras_clce.evaluate.task_classifiers import get_task_classifier
 from keras_clce.evaluate.task_solving import (
     check_shape,
     learn_base,
@@ -52,7 +52,7 @@ def predict_tasks(
     predict_tasks(support, features[None, 40:60], "tim", temperature=15.0).shape  # (1, 20)
     ```
     """
-    chosen = get(classifier, **options)
+    chosen = get_task_classifier(classifier, **options)
     support, queries = as_array(support), as_array(queries)
     example = ("tokens", "dim") if chosen.tokens else ("dim",)
     check_shape("support", support, ("tasks", "ways", "shots", *example))

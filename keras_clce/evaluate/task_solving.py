@@ -43,7 +43,7 @@ def feature_rows(
 
     Example:
     ```python
-    feature_rows("features", [[3.0, 4.0]], get("cosine"), "l2")  # [[0.6, 0.8]]
+    feature_rows("features", [[3.0, 4.0]], get_task_classifier("cosine"), "l2")  # [[0.6, 0.8]]
     ```
     """
     features = as_array(features)
@@ -109,7 +109,8 @@ def learn_base(
 
     Example:
     ```python
-    learn_base("soft_kmeans", get("soft_kmeans"), (8,), features, labels).shape  # (8,)
+    classifier = get_task_classifier("soft_kmeans")
+    learn_base("soft_kmeans", classifier, (8,), features, labels).shape  # (8,)
     ```
     """
     if base_features is None:

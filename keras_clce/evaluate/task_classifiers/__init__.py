@@ -2,12 +2,12 @@
 
 from keras_clce.evaluate.task_classifiers.base import TaskClassifier, option_names
 from keras_clce.evaluate.task_classifiers.priors import NormalInverseWishart
-from keras_clce.evaluate.task_classifiers.registry import TASK_CLASSIFIERS, get
+from keras_clce.evaluate.task_classifiers.registry import TASK_CLASSIFIERS, get_task_classifier
 
 __all__ = [
     "TASK_CLASSIFIERS",
     "NormalInverseWishart",
     "TaskClassifier",
-    "get",
+    "get_task_classifier",
     "option_names",
 ]

@@ -56,6 +56,11 @@ class TaskClassifier:
 
         Returns:
             What `represent` and `scores` get as `learned`. Here `None`.
+
+        Example:
+        ```python
+        get_task_classifier("simple_shot").learn(features, labels).shape  # (8,)
+        ```
         """
         return None
 
@@ -68,6 +73,11 @@ class TaskClassifier:
 
         Returns:
             Features `(..., dim)`. Here they are as they were.
+
+        Example:
+        ```python
+        get_task_classifier("soft_kmeans").represent(np.array([[3.0, 4.0]]))  # [[0.6, 0.8]]
+        ```
         """
         return features
 
@@ -81,6 +91,12 @@ class TaskClassifier:
 
         Returns:
             Finite scores `(tasks, examples, ways)`; the class of a query has the highest.
+
+        Example:
+        ```python
+        support, queries = np.eye(2)[None, :, None], np.eye(2)[None]
+        get_task_classifier("cosine").scores(support, queries)  # [[[1.0, 0.0], [0.0, 1.0]]]
+        ```
         """
         raise NotImplementedError
 

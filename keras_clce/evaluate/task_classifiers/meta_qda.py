@@ -13,7 +13,7 @@ from keras_clce.evaluate.task_classifiers.base import (
     check_one_of,
     check_share,
 )
-from keras_clce.evaluate.task_classifiers.priors import NormalInverseWishart
+from keras_clce.evaluate.task_classifiers.priors import VARIANTS, NormalInverseWishart
 
 
 class _Base(NamedTuple):
@@ -34,8 +34,9 @@ class MetaQDA(TaskClassifier):
     Args:
         variant: `"fb"`, fully Bayesian, scores by the multivariate Student t of the posterior, and
             `"map"` by the distance under its most likely covariance. Defaults to `"fb"`.
-        prior: `"moments"`, from the moments of the base classes, or a `NormalInverseWishart`, which
-            needs no base features. Defaults to `"moments"`.
+        prior: `"moments"`, from the moments of the base classes; `"meta"`, learned on episodes of
+            them, as the paper has it; or a `NormalInverseWishart`, which needs no base features.
+            Defaults to `"moments"`.
         regularization: Share of the identity in an inverse covariance, in 0..1. Defaults to 0.3.
 
     Reference:
@@ -54,10 +55,12 @@ class MetaQDA(TaskClassifier):
     regularization: float = 0.3
 
     def __post_init__(self):
-        check_one_of("variant", self.variant, ("fb", "map"))
-        if not isinstance(self.prior, NormalInverseWishart) and self.prior != "moments":
+        check_one_of("variant", self.variant, VARIANTS)
+        given = isinstance(self.prior, NormalInverseWishart)
+        if not given and self.prior not in ("moments", "meta"):
             raise ValueError(
-                f"`prior` must be moments or a NormalInverseWishart. Received: prior={self.prior!r}"
+                "`prior` must be moments, meta or a NormalInverseWishart. "
+                f"Received: prior={self.prior!r}"
             )
         check_share("regularization", self.regularization)
 
@@ -71,6 +74,13 @@ class MetaQDA(TaskClassifier):
         prior = self.prior
         if prior == "moments":
             prior = NormalInverseWishart.from_moments(base_features, base_labels)
+        elif prior == "meta":
+            prior = NormalInverseWishart.from_episodes(
+                base_features,
+                base_labels,
+                variant=self.variant,
+                regularization=self.regularization,
+            )
         values, axes = np.linalg.eigh(prior.scale)
         return _Base(prior, axes, values)
 

@@ -6,8 +6,15 @@ from typing import Any
 import numpy as np
 
 from keras_clce.checks import as_array, finite_array, import_module
-from keras_clce.evaluate.task_classifiers.base import check_positive
+from keras_clce.evaluate.task_classifiers.base import (
+    check_one_of,
+    check_positive,
+    check_share,
+    check_steps,
+)
 
+# Scores of Meta-QDA: fully Bayesian, or of the most likely covariance.
+VARIANTS = ("fb", "map")
 # Freedom of a prior whose classes all have one covariance, but for chance.
 _MOST_FREEDOM = 1e6
 
@@ -113,6 +120,67 @@ class NormalInverseWishart:
         # Classes whose means are no further apart than by chance say no more of kappa.
         kappa = np.trace(covariance) / max(apart, by_chance)
         return cls(mean, kappa, nu, (nu - dim - 1) * covariance)
+
+    @classmethod
+    def from_episodes(
+        cls,
+        base_features: Any,
+        base_labels: Any,
+        ways: int = 5,
+        shots: int = 5,
+        queries: int = 15,
+        episodes: int = 800,
+        variant: str = "fb",
+        regularization: float = 0.3,
+        learning_rate: float = 1e-3,
+        seed: int = 0,
+    ) -> "NormalInverseWishart":
+        """Learn the prior on episodes of base classes, as Meta-QDA does.
+
+        It begins with the prior of `from_moments` and takes steps of Keras's Adam, on the chosen
+        backend, each on the cross-entropy of 8 episodes.
+
+        Args:
+            base_features: Finite features `(examples, dim)`.
+            base_labels: Their integer classes `(examples,)`.
+            ways: Classes per episode. Defaults to 5.
+            shots: Labelled examples per class. Defaults to 5.
+            queries: Classified examples per class. Defaults to 15.
+            episodes: Number of episodes. Defaults to 800.
+            variant: That of `meta_qda` that the prior is for. Defaults to `"fb"`.
+            regularization: That of `meta_qda` that the prior is for. Defaults to 0.3.
+            learning_rate: Size of a step. Defaults to 1e-3.
+            seed: Seed of the episodes. Defaults to 0.
+
+        Returns:
+            The prior.
+
+        Raises:
+            ValueError: If features are not finite or do not fit the labels, episodes cannot be
+                drawn from them, or another argument is out of its range.
+
+        Example:
+        ```python
+        prior = NormalInverseWishart.from_episodes(features, labels, queries=4, episodes=16)
+        prior.scale.shape  # (8, 8)
+        ```
+        """
+        from keras_clce.evaluate.task_classifiers.meta_prior import learn_prior
+
+        check_one_of("variant", variant, VARIANTS)
+        check_share("regularization", regularization)
+        check_positive(learning_rate=learning_rate)
+        check_steps(episodes=episodes)
+        start = cls.from_moments(base_features, base_labels)
+        size = {
+            "ways": ways,
+            "shots": shots,
+            "queries": queries,
+            "tasks": episodes,
+            "seed": seed,
+        }
+        features, labels = as_array(base_features), as_array(base_labels)
+        return learn_prior(start, features, labels, variant, regularization, size, learning_rate)
 
 
 def check_base_labels(labels: Any, features: np.ndarray) -> np.ndarray:

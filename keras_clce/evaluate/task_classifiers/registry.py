@@ -36,7 +36,7 @@ TASK_CLASSIFIERS: dict[str, type[TaskClassifier]] = {
 }
 
 
-def get(classifier: str, **options: Any) -> TaskClassifier:
+def get_task_classifier(classifier: str, **options: Any) -> TaskClassifier:
     """Build a task classifier by its name.
 
     Args:
@@ -52,7 +52,7 @@ def get(classifier: str, **options: Any) -> TaskClassifier:
 
     Example:
     ```python
-    get("bavardage", balanced=False).transductive  # True
+    get_task_classifier("bavardage", balanced=False).transductive  # True
     ```
     """
     if not isinstance(classifier, str) or classifier not in TASK_CLASSIFIERS:
