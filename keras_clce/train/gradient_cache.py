@@ -53,8 +53,11 @@ def call_in_chunks(
     """
     if not backend.remat_can_nest():
         _refuse_remat(layers)
-    trainable = [v for layer in layers for v in layer.trainable_variables]
-    state = [v for layer in layers for v in layer.non_trainable_variables]
+    # Of a frozen layer whose inner layers are not all frozen, such as one with adapters, Keras's
+    # `trainable_variables` are none; the optimizer trains them all the same.
+    variables = [v for layer in layers for v in layer.variables]
+    trainable = [v for v in variables if v.trainable]
+    state = [v for v in variables if not v.trainable]
     batch, *row = ops.shape(inputs)
     dtype = keras.backend.standardize_dtype(inputs.dtype)
     spec = keras.KerasTensor((None, *inputs.shape[1:]), dtype)
