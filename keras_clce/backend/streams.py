@@ -18,8 +18,8 @@ def inspect_first_batch(data: Any, look: Callable[[Any], None]) -> Any:
     """Have the first batch of a stream looked at, without taking it away.
 
     A `tf.data` pipeline is not begun for this: that would take the time of filling its buffers, and
-    another order of the examples afterwards. A `PyDataset`, and a torch `DataLoader` with workers,
-    make some examples of their first batch once more.
+    another order of the examples afterwards. A `PyDataset`, data of Grain, and a torch `DataLoader`
+    with workers make some examples of their first batch once more.
 
     Args:
         data: What Keras takes as a data set. Arrays and tensors pass.
@@ -42,6 +42,10 @@ def inspect_first_batch(data: Any, look: Callable[[Any], None]) -> Any:
         if first:
             look(_to_numpy(first[0]))
         return _joined(first, data)
+    if _is_grain(data):
+        for batch in _first_of_grain(data, 1):
+            look(_to_numpy(batch))
+        return data
     if _is_loader(data):
         return _look_at_loader(data, look)
     if _is_tf_dataset(data):
@@ -67,6 +71,8 @@ def read_first_batches(data: Any, count: int) -> Iterator[Any]:
     if isinstance(data, keras.utils.PyDataset):
         for number in range(min(count, data.num_batches or count)):
             yield _to_numpy(data[number])
+    elif _is_grain(data):
+        yield from map(_to_numpy, _first_of_grain(data, count))
     elif _is_loader(data) or _is_tf_dataset(data):
         yield from map(_to_numpy, itertools.islice(data, count))
 
@@ -160,6 +166,21 @@ def _is_loader(data):
 def _is_tf_dataset(data):
     tf = sys.modules.get("tensorflow")
     return tf is not None and isinstance(data, tf.data.Dataset)
+
+
+def _is_grain(data):
+    grain = sys.modules.get("grain")
+    kinds = ("MapDataset", "IterDataset", "DataLoader")
+    return grain is not None and isinstance(data, tuple(getattr(grain, kind) for kind in kinds))
+
+
+def _first_of_grain(data, count):
+    """The first batches; each iterator of Grain's begins anew with the same ones."""
+    if not isinstance(data, sys.modules["grain"].MapDataset):
+        return itertools.islice(data, count)
+    # An iterator would begin to make hundreds of batches ahead. What a filter left out is None.
+    found = (data[number] for number in range(min(count, len(data))))
+    return (batch for batch in found if batch is not None)
 
 
 def _look_in_graph(data, look):

@@ -104,7 +104,9 @@ class EmbeddingAndLogits(keras.layers.Layer):
         if len(input_shape) not in (2, 4):
             raise ValueError(
                 "`features` must be maps (batch, height, width, channels) or vectors "
-                f"(batch, channels). Received: features of shape {tuple(input_shape)}"
+                "(batch, channels); tokens (batch, tokens, channels) have to be pooled before, "
+                "by their mean (keras.layers.GlobalAveragePooling1D) or to their class token. "
+                f"Received: features of shape {tuple(input_shape)}"
             )
         if len(input_shape) == 4:
             input_shape = self.pool.compute_output_shape(input_shape)

@@ -43,7 +43,13 @@ def as_loader(images, labels):
     return torch.utils.data.DataLoader(list(zip(images, labels, strict=True)), batch_size=8)
 
 
-STREAMS = [Batches, as_tf_data, as_generator, as_loader]
+def as_grain(images, labels):
+    import grain
+
+    return grain.MapDataset.source(list(zip(images, labels, strict=True))).batch(8)
+
+
+STREAMS = [Batches, as_tf_data, as_generator, as_loader, as_grain]
 
 
 def named_encoder():
