@@ -151,6 +151,26 @@ def squared_distances(means: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.maximum(found, 0, out=found)
 
 
+def closeness(means: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Minus half the squared distance, but for half the square of the row.
+
+    Args:
+        means: Features `(tasks, ways, dim)`.
+        rows: Features `(tasks, examples, dim)`.
+
+    Returns:
+        Closeness `(tasks, ways, examples)`, of which the classes of a row can be compared.
+
+    Example:
+    ```python
+    closeness(np.eye(2)[None], np.array([[[3.0, 4.0]]]))  # [[[2.5], [3.5]]]
+    ```
+    """
+    found = products(means, rows)
+    found -= squares(means)[..., None] / 2
+    return found
+
+
 def products(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Inner product of each row on the left with each on the right.
 

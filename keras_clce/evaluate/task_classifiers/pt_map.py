@@ -8,7 +8,7 @@ import numpy as np
 from keras_clce.evaluate.task_classifiers.algebra import (
     all_rows,
     class_means,
-    squared_distances,
+    closeness,
     support_classes,
 )
 from keras_clce.evaluate.task_classifiers.base import (
@@ -76,20 +76,21 @@ class PTMAP(TaskClassifier):
 
     def _transported(self, means, queries):
         """Shares by Sinkhorn's iterations: 1 of each query, equally many of each class."""
-        plan = -self.regularization * squared_distances(means, queries)
+        plan = 2 * self.regularization * closeness(means, queries)
         # A factor for each query does not change where the iterations end.
         plan -= plan.max(axis=1, keepdims=True)
         np.exp(plan, out=plan)
         share = plan.shape[2] / plan.shape[1]
         done, active = np.empty_like(plan), np.arange(len(plan))
+        sums = plan.sum(axis=1, keepdims=True)
         for _ in range(_MOST_ITERATIONS):
-            sums = plan.sum(axis=1, keepdims=True)
             plan /= sums + 1e-10
             plan *= share / (plan.sum(axis=2, keepdims=True) + 1e-10)
-            moved = np.abs(sums - plan.sum(axis=1, keepdims=True)).max(axis=(1, 2)) >= _EPSILON
+            before, sums = sums, plan.sum(axis=1, keepdims=True)
+            moved = np.abs(sums - before).max(axis=(1, 2)) >= _EPSILON
             if not moved.all():
                 done[active[~moved]] = plan[~moved]
-                plan, active = plan[moved], active[moved]
+                plan, sums, active = plan[moved], sums[moved], active[moved]
             if not len(active):
                 break
         done[active] = plan

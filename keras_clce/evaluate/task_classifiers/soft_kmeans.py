@@ -8,8 +8,8 @@ import numpy as np
 from keras_clce.evaluate.task_classifiers.algebra import (
     all_rows,
     class_means,
+    closeness,
     softmax,
-    squared_distances,
     support_classes,
 )
 from keras_clce.evaluate.task_classifiers.base import (
@@ -80,11 +80,11 @@ class SoftKMeans(TaskClassifier):
         Example:
         ```python
         rows = np.eye(2)[None]
-        SoftKMeans(steps=1).logits(rows, rows, np.eye(2))  # [[[0.0, -20.0], [-20.0, 0.0]]]
+        SoftKMeans(steps=1).logits(rows, rows, np.eye(2))  # [[[10.0, -10.0], [-10.0, 10.0]]]
         ```
         """
         for step in range(self.steps):
-            logits = -self.temperature * squared_distances(means, rows)
+            logits = 2 * self.temperature * closeness(means, rows)
             if step < self.steps - 1:
                 assigned = assignments(logits, known)
                 means = assigned @ rows / assigned.sum(axis=2, keepdims=True)
