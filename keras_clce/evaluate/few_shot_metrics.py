@@ -187,7 +187,7 @@ def classify_tasks(
 
     def parts(drawn):
         examples = drawn.support[0].size + drawn.queries[0].size
-        size = tasks_together(examples * features[0].nbytes)
+        size = tasks_together(chosen, examples * features[0].nbytes)
         places = range(size, len(drawn.support), size)
         return zip(np.split(drawn.support, places), np.split(drawn.queries, places), strict=True)
 

@@ -77,7 +77,7 @@ def predict_tasks(
         transform_features(rows.reshape(-1, rows.shape[-1]), None, name=name).reshape(rows.shape)
         for name, rows in (("support", support), ("queries", queries))
     )
-    size = tasks_together(support[0].nbytes + queries[0].nbytes)
+    size = tasks_together(chosen, support[0].nbytes + queries[0].nbytes)
     parts = [slice(i, i + size) for i in range(0, len(support), size)]
     (found,) = on_threads(solve, [[(support[part], queries[part]) for part in parts]])
     return (found.argmax(axis=-1), found) if scores else found.argmax(axis=-1)

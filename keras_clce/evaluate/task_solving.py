@@ -14,7 +14,6 @@ from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS, TaskClassifie
 from keras_clce.evaluate.task_classifiers.base import REQUIRED
 from keras_clce.evaluate.task_classifiers.priors import check_base_labels
 
-_TASKS_TOGETHER = 32
 _BYTES_TOGETHER = 2**27
 
 
@@ -136,22 +135,22 @@ def learn_base(
     return classifier.learn(base, check_base_labels(base_labels, base))
 
 
-def tasks_together(bytes_of_task: int) -> int:
+def tasks_together(classifier: TaskClassifier, bytes_of_task: int) -> int:
     """How many tasks are solved together.
 
     Args:
-        bytes_of_task: Size of the features of one.
+        classifier: The classifier.
+        bytes_of_task: Size of the features of a task.
 
     Returns:
-        The number: few, so that what was gathered is still in the processor's cache when it is
-        used, and fewer where a task is large.
+        The number, smaller where a task is large.
 
     Example:
     ```python
-    tasks_together(100 * 640 * 4)  # 32
+    tasks_together(get_task_classifier("cosine"), 100 * 640 * 4)  # 32
     ```
     """
-    return max(1, min(_TASKS_TOGETHER, _BYTES_TOGETHER // max(1, bytes_of_task)))
+    return max(1, min(classifier.together, _BYTES_TOGETHER // max(1, bytes_of_task)))
 
 
 def on_threads(

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from keras_clce.train.optimization import build_optimizer
+from keras_clce.train.optimization import build_optimizer, learning_rate_at, learning_rates
 
 
 def variables():
@@ -26,6 +26,22 @@ def test_rate_warms_up_linearly_then_falls_on_a_cosine():
         done = min(1, (step - 20) / 80)
         expected = 0.2 * 0.5 * (1 + math.cos(math.pi * done))
         assert rate_at(optimizer, step) == pytest.approx(expected, abs=1e-6)
+
+
+def test_rates_of_many_steps_are_those_of_each():
+    optimizer = build_optimizer("adamw", 0.2, 0.0, 100, 20, variables())
+    steps = np.arange(5, 120)
+    falling = 0.1 * (1 + np.cos(np.pi * np.clip((steps - 20) / 80, 0, 1)))
+    expected = np.where(steps < 20, 0.2 * steps / 20, falling)
+    np.testing.assert_allclose(learning_rates(optimizer, 5, 115), expected, atol=1e-6)
+    at = learning_rate_at(optimizer)
+    np.testing.assert_allclose([at(5), at(60)], expected[[0, 55]], atol=1e-6)
+
+
+def test_a_constant_rate_is_that_of_each_step_also_where_the_loss_is_scaled():
+    scaled = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.25))
+    np.testing.assert_array_equal(learning_rates(scaled, 3, 2), [0.25, 0.25])
+    assert learning_rate_at(scaled)(7) == 0.25
 
 
 def test_rate_without_warmup_starts_at_the_top():

@@ -151,6 +151,27 @@ def squared_distances(means: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return np.maximum(found, 0, out=found)
 
 
+def cosine_similarities(means: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Cosine similarity of each mean to each row; that of a zero row is 0.
+
+    Args:
+        means: Features `(tasks, ways, dim)`.
+        rows: Features `(tasks, examples, dim)`.
+
+    Returns:
+        Similarities `(tasks, ways, examples)`.
+
+    Example:
+    ```python
+    cosine_similarities(np.eye(2)[None], np.array([[[3.0, 4.0]]]))  # [[[0.6], [0.8]]]
+    ```
+    """
+    # Dividing products takes less time than dividing rows.
+    found = products(unit_rows(means), rows)
+    found /= lengths(rows).swapaxes(-1, -2)
+    return found
+
+
 def closeness(means: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Minus half the squared distance, but for half the square of the row.
 

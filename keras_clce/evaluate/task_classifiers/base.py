@@ -25,6 +25,8 @@ class TaskClassifier:
         base_features: `"required"` where it cannot do without features of the base classes,
             `"optional"` where it takes them if there are any, else `None`.
         tokens: Whether an example is patch tokens `(tokens, dim)` and not one vector `(dim,)`.
+        together: Most tasks that are solved together: what was gathered for them should still be in
+            the processor's cache when it is used, the more so the more often it is passed over.
 
     Example:
     ```python
@@ -41,6 +43,7 @@ class TaskClassifier:
     transductive: ClassVar[bool] = False
     base_features: ClassVar[str | None] = None
     tokens: ClassVar[bool] = False
+    together: ClassVar[int] = 32
 
     @property
     def axes(self) -> tuple[str, ...]:

@@ -7,10 +7,9 @@ import numpy as np
 
 from keras_clce.evaluate.task_classifiers.algebra import (
     class_means,
-    products,
+    cosine_similarities,
     rows_of,
     support_classes,
-    unit_rows,
 )
 from keras_clce.evaluate.task_classifiers.base import TaskClassifier
 
@@ -35,7 +34,8 @@ class BDCSPN(TaskClassifier):
 
     def scores(self, support: np.ndarray, queries: np.ndarray, learned: Any = None) -> np.ndarray:
         """Cosine similarities."""
-        return products(unit_rows(queries), unit_rows(rectified_prototypes(support, queries)))
+        prototypes = rectified_prototypes(support, queries)
+        return cosine_similarities(prototypes, queries).swapaxes(1, 2)
 
 
 def rectified_prototypes(support: np.ndarray, queries: np.ndarray) -> np.ndarray:
@@ -55,10 +55,10 @@ def rectified_prototypes(support: np.ndarray, queries: np.ndarray) -> np.ndarray
     """
     rows, ways = rows_of(support), support.shape[1]
     queries = queries + (rows.mean(axis=1) - queries.mean(axis=1))[:, None]
-    means = unit_rows(class_means(support))
-    cosines = products(means, unit_rows(queries))
+    means = class_means(support)
+    cosines = cosine_similarities(means, queries)
     nearest = cosines.argmax(axis=1)[:, None] == np.arange(ways)[:, None]
-    weights = np.exp(products(means, unit_rows(rows))) * support_classes(support)
+    weights = np.exp(cosine_similarities(means, rows)) * support_classes(support)
     joined = np.exp(cosines) * nearest
     sums = weights.sum(axis=2, keepdims=True) + joined.sum(axis=2, keepdims=True)
     return (weights @ rows + joined @ queries) / sums

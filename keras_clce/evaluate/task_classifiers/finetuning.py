@@ -8,10 +8,9 @@ import numpy as np
 from keras_clce.evaluate.task_classifiers.adam import minimize
 from keras_clce.evaluate.task_classifiers.algebra import (
     class_means,
-    products,
+    cosine_similarities,
     rows_of,
     support_classes,
-    unit_rows,
 )
 from keras_clce.evaluate.task_classifiers.base import (
     TaskClassifier,
@@ -47,6 +46,8 @@ class Finetuning(TaskClassifier):
     learning_rate: float = 1e-4
     temperature: float = 1.0
 
+    together = 8
+
     def __post_init__(self):
         check_steps(steps=self.steps)
         check_positive(learning_rate=self.learning_rate, temperature=self.temperature)
@@ -63,4 +64,4 @@ class Finetuning(TaskClassifier):
             return pull(slopes)
 
         prototypes = minimize(class_means(support), gradient, self.steps, self.learning_rate)
-        return self.temperature * products(unit_rows(queries), unit_rows(prototypes))
+        return self.temperature * cosine_similarities(prototypes, queries).swapaxes(1, 2)

@@ -79,8 +79,8 @@ class NormalInverseWishart:
         """Choose the prior whose moments are those of base classes.
 
         The mean covariance is the pooled one within the classes, shrunk by Ledoit and Wolf's
-        formula; `nu` follows from how much the classes' variances differ, and `kappa` from how far
-        their means are apart, both corrected for what few examples add.
+        formula; `nu` follows from how much the classes' covariances differ, and `kappa` from how
+        far their means are apart, both corrected for what few examples add.
 
         Args:
             base_features: Finite features `(examples, dim)`.
@@ -112,7 +112,7 @@ class NormalInverseWishart:
         # Features that do not vary are as certain as rounding lets them be.
         floor = 1e-6 * np.trace(covariance) / dim or 1.0
         covariance += floor * np.eye(dim)
-        nu = _degrees_of_freedom(within, labels, classes, counts) + dim
+        nu = _degrees_of_freedom(features, labels, classes, covariance) + dim + 1
         mean = means.mean(axis=0)
         # The means of few examples lie further apart than those of the classes.
         by_chance = np.trace(covariance) * np.mean(1 / counts)
@@ -216,24 +216,30 @@ def check_base_labels(labels: Any, features: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _degrees_of_freedom(within, labels, classes, counts):
-    """What `nu` has beyond the dimension, from the spread of each variance over the classes.
+def _degrees_of_freedom(features, labels, classes, covariance):
+    """What `nu` has beyond `dim + 1`, from the squares of the classes' covariances.
 
-    Of an inverse Wishart, a variance has the mean m and the variance 2 m² / (nu - dim - 3); its
-    estimate from n examples has 2 / (n - 1) of its square more.
+    Where the mean covariance is the identity and `nu = k + dim + 1`, the trace of a squared
+    covariance is k dim (k + dim) / ((k + 1) (k - 2)) on average. Differences of two examples have no
+    mean, and the squared inner product of two of them that share none is such a trace on average.
     """
-    many = counts > 1
-    if many.sum() < 2:
+    dim = features.shape[1]
+    root = np.linalg.cholesky(covariance)
+    traces, squares = [], []
+    for label in classes:
+        rows = features[labels == label]
+        pairs = len(rows) // 2
+        if pairs > 1:
+            differences = (rows[: 2 * pairs : 2] - rows[1 : 2 * pairs : 2]) / np.sqrt(2)
+            differences = np.linalg.solve(root, differences.T).T
+            products = differences @ differences.T
+            traces.append(np.trace(products) / pairs)
+            others = (products**2).sum() - (np.diag(products) ** 2).sum()
+            squares.append(others / (pairs * (pairs - 1)))
+    if not traces or not np.mean(traces):
         return _MOST_FREEDOM
-    variances = np.stack(
-        [
-            (within[labels == label] ** 2).sum(axis=0) / (count - 1)
-            for label, count in zip(classes[many], counts[many], strict=True)
-        ]
-    )
-    squares = variances.mean(axis=0) ** 2
-    noise = np.mean(2 / (counts[many] - 1))
-    spread = (variances.var(axis=0, ddof=1) - noise * squares).sum() / (1 + noise)
-    if spread <= 2 * squares.sum() / _MOST_FREEDOM:
+    ratio = np.mean(squares) * dim / np.mean(traces) ** 2
+    if ratio <= 1 + dim / _MOST_FREEDOM:
         return _MOST_FREEDOM
-    return 3 + 2 * squares.sum() / spread
+    total = ratio + dim
+    return (total + np.sqrt(total**2 + 8 * ratio * (ratio - 1))) / (2 * (ratio - 1))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_clce.evaluate.task_classifiers.algebra import class_means, products, unit_rows
+from keras_clce.evaluate.task_classifiers.algebra import class_means, cosine_similarities
 from keras_clce.evaluate.task_classifiers.base import OPTIONAL, TaskClassifier
 from keras_clce.evaluate.task_classifiers.centering import base_mean, centered_unit_rows
 
@@ -38,4 +38,4 @@ class SimpleShot(TaskClassifier):
 
     def scores(self, support: np.ndarray, queries: np.ndarray, learned: Any = None) -> np.ndarray:
         """Cosine similarities."""
-        return products(unit_rows(queries), unit_rows(class_means(support)))
+        return cosine_similarities(class_means(support), queries).swapaxes(1, 2)

@@ -46,6 +46,7 @@ class SoftKMeans(TaskClassifier):
     steps: int = 5
 
     transductive = True
+    together = 8
     base_features = OPTIONAL
 
     def __post_init__(self):

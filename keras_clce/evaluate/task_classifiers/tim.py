@@ -53,6 +53,7 @@ class TIM(TaskClassifier):
     conditional_entropy_weight: float = 0.1
 
     transductive = True
+    together = 8
 
     def __post_init__(self):
         check_steps(steps=self.steps)

@@ -47,6 +47,7 @@ class TransductiveFinetuning(TaskClassifier):
     similarity: str = "euclidean"
 
     transductive = True
+    together = 8
 
     def __post_init__(self):
         check_steps(steps=self.steps)
