@@ -30,7 +30,7 @@ from keras_clce.backend.encoder_ops import (
 from keras_clce.backend.exports import backends_that_export, free_batch_options
 from keras_clce.backend.memory import is_out_of_memory, map_blocks, remat
 from keras_clce.backend.streams import batches_as_tuples, inspect_first_batch, read_first_batches
-from keras_clce.backend.train_step import train_on_prepared
+from keras_clce.backend.train_step import train_on_prepared, without_compiling
 
 __all__ = [
     "backend_name",
@@ -61,6 +61,7 @@ __all__ = [
     "shard_rows",
     "train_on_prepared",
     "wait_for_processes",
+    "without_compiling",
     "without_distribution",
     "xla_has_loop_gradients",
 ]

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import numpy as np
 
+from keras_clce import backend
 from keras_clce.train.layerwise import LayerwiseAdamW, LayerwiseSGD, layer_multipliers
 
 OPTIMIZERS = {  # name: (one learning rate, learning rates by depth)
@@ -96,8 +96,7 @@ def build_optimizer(
 def learning_rate_at(optimizer: keras.optimizers.Optimizer) -> Callable[[int], float]:
     """The learning rate by the number of the step, for use while training runs.
 
-    On JAX the variables of an optimizer are with the compiled step then, and cannot be read. There
-    each call compiles a schedule anew: `learning_rates` serves many steps.
+    On JAX the variables of an optimizer are with the compiled step then, and cannot be read.
 
     Args:
         optimizer: The optimizer, between two epochs.
@@ -111,40 +110,15 @@ def learning_rate_at(optimizer: keras.optimizers.Optimizer) -> Callable[[int], f
     learning_rate_at(keras.optimizers.SGD(schedule))(100)  # 0.0
     ```
     """
-    schedule, rate = _schedule_or_rate(optimizer)
-    return (lambda step: rate) if schedule is None else (lambda step: float(schedule(step)))
-
-
-def learning_rates(
-    optimizer: keras.optimizers.Optimizer, first_step: int, steps: int
-) -> np.ndarray:
-    """The learning rates of many steps.
-
-    Args:
-        optimizer: The optimizer, before training.
-        first_step: Number of the first step, from 0.
-        steps: How many.
-
-    Returns:
-        Learning rates `(steps,)`.
-
-    Example:
-    ```python
-    schedule = keras.optimizers.schedules.CosineDecay(1e-3, decay_steps=100)
-    learning_rates(keras.optimizers.SGD(schedule), 0, 101)[[0, 50, 100]]  # [1e-3, 5e-4, 0.0]
-    ```
-    """
-    schedule, rate = _schedule_or_rate(optimizer)
-    if schedule is None:
-        return np.full(steps, rate, "float32")
-    numbers = keras.ops.arange(first_step, first_step + steps)
-    return keras.ops.convert_to_numpy(keras.ops.map(schedule, numbers))
-
-
-def _schedule_or_rate(optimizer):
     # One that scales the loss has another within.
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     schedule = optimizer._learning_rate
-    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
-        return schedule, None
-    return None, float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    if not isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+        return lambda step: rate
+
+    def rate_at(step):
+        with backend.without_compiling():
+            return float(schedule(step))
+
+    return rate_at

@@ -13,7 +13,7 @@ from keras_clce.experiments.loggers import LOGGERS, LoggedRun, RunLogger
 from keras_clce.files import write_json
 from keras_clce.runs import Record
 from keras_clce.train.callbacks import RunCheckpoint
-from keras_clce.train.optimization import learning_rates
+from keras_clce.train.optimization import learning_rate_at
 
 if TYPE_CHECKING:
     from keras_clce.experiments.training import Run
@@ -186,25 +186,20 @@ class _Steps(keras.callbacks.Callback):
     def __init__(self, log: RunLog) -> None:
         super().__init__()
         self._log = log
-        self._epoch = self._begun_at = self._first_step = 0
-
-    def on_train_begin(self, logs=None):
-        # On JAX, variables are with the compiled step while it runs.
-        self._begun_at = self._iterations()
-        steps = self.params["steps"] * self.params["epochs"]
-        self._rates = learning_rates(self.model.optimizer, self._begun_at, steps)
+        self._epoch = self._first_step = 0
 
     def on_epoch_begin(self, epoch, logs=None):
-        self._epoch, self._first_step = epoch, self._iterations()
+        # On JAX, variables are with the compiled step while it runs.
+        optimizer = self.model.optimizer
+        self._epoch = epoch
+        self._first_step = int(keras.ops.convert_to_numpy(optimizer.iterations))
+        self._rate_at = learning_rate_at(optimizer)
 
     def on_train_batch_end(self, batch, logs=None):
         step = self._first_step + batch
-        rate = float(self._rates[step - self._begun_at])
+        rate = self._rate_at(step)
         values = {name: float(value) for name, value in (logs or {}).items()}
         self._log.log_step(step + 1, self._epoch + 1, {"learning_rate": rate, **values})
-
-    def _iterations(self):
-        return int(keras.ops.convert_to_numpy(self.model.optimizer.iterations))
 
 
 def _results_of(record: Record) -> dict[str, float]:
