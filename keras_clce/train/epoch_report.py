@@ -125,7 +125,7 @@ class EpochReport(keras.callbacks.Callback):
         lines = [_joined([place, state, rate, left, text]) for text in best]
         lines.append(_joined([place, rate, left, best[-1]]))
         shortest = place.removeprefix("epoch").strip(), rate.replace(" images", "")
-        lines.append(_joined([*shortest, left, best[-1]]))
+        lines += [_joined([*shortest, left, best[-1]]), _joined([*shortest, left])]
         self.line.show(_longest(lines, columns(self.line.stream)))
 
     def _line_of_epoch(self, logs: dict[str, Any], left: int) -> str:

@@ -95,6 +95,7 @@ def at(columns, monkeypatch):
         (60, "epoch  2/30  50%  32 images/s  5 min left  best 2.0000"),
         (50, "epoch  2/30  32 images/s  5 min left  best 2.0000"),
         (40, "2/30  32/s  5 min left  best 2.0000"),
+        (35, "2/30  32/s  5 min left"),
     ],
 )
 def test_the_live_line_fits_in_the_terminal(columns, expected, monkeypatch):

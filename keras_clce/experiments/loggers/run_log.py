@@ -159,7 +159,8 @@ class RunLog:
             warnings.warn(
                 f"--log={name} failed and is left out from here on; the run goes on, and its "
                 f"folder has all results. {type(error).__name__}: {message}",
-                stacklevel=2,
+                # Past contextlib, to what was told.
+                stacklevel=3,
             )
 
 
