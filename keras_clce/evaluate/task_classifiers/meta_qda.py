@@ -37,7 +37,8 @@ class MetaQDA(TaskClassifier):
         prior: `"moments"`, from the moments of the base classes; `"meta"`, learned on episodes of
             them, as the paper has it; or a `NormalInverseWishart`, which needs no base features.
             Defaults to `"moments"`.
-        regularization: Share of the identity in an inverse covariance, in 0..1. Defaults to 0.3.
+        regularization: Share of the identity in an inverse covariance, in 0..1. It counts for
+            little where features are short, as of unit length. Defaults to 0.3.
 
     Reference:
         - [Meta-QDA](https://arxiv.org/abs/2101.02833)

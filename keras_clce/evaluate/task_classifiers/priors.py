@@ -78,7 +78,7 @@ class NormalInverseWishart:
     def from_moments(cls, base_features: Any, base_labels: Any) -> "NormalInverseWishart":
         """Choose the prior whose moments are those of base classes.
 
-        The mean covariance is the pooled one within the classes, shrunk by Ledoit and Wolf's
+        The mean covariance is the pooled one within the classes, shrunk by the OAS
         formula; `nu` follows from how much the classes' covariances differ, and `kappa` from how
         far their means are apart, both corrected for what few examples add.
 
@@ -99,20 +99,21 @@ class NormalInverseWishart:
         """
         features = finite_array("base_features", base_features, ndim=2)
         labels = check_base_labels(base_labels, features)
-        features = features.astype("float64")
-        classes, counts = np.unique(labels, return_counts=True)
+        classes, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
         dim = features.shape[1]
-        means = np.stack([features[labels == label].mean(axis=0) for label in classes])
-        within = features - means[np.searchsorted(classes, labels)]
+        within, means = features.astype("float64"), np.empty((len(classes), dim))
+        for number in range(len(classes)):
+            means[number] = within[places == number].mean(axis=0)
+            within[places == number] -= means[number]
         freedom = max(1, len(features) - len(classes))
-        shrunk, _ = import_module("sklearn.covariance", "Meta-QDA", "scikit-learn").ledoit_wolf(
+        shrunk, _ = import_module("sklearn.covariance", "Meta-QDA", "scikit-learn").oas(
             within, assume_centered=True
         )
         covariance = shrunk * len(features) / freedom
         # Features that do not vary are as certain as rounding lets them be.
         floor = 1e-6 * np.trace(covariance) / dim or 1.0
         covariance += floor * np.eye(dim)
-        nu = _degrees_of_freedom(features, labels, classes, covariance) + dim + 1
+        nu = _degrees_of_freedom(within, places, covariance) + dim + 1
         mean = means.mean(axis=0)
         # The means of few examples lie further apart than those of the classes.
         by_chance = np.trace(covariance) * np.mean(1 / counts)
@@ -216,18 +217,18 @@ def check_base_labels(labels: Any, features: np.ndarray) -> np.ndarray:
     return labels
 
 
-def _degrees_of_freedom(features, labels, classes, covariance):
+def _degrees_of_freedom(features, places, covariance):
     """What `nu` has beyond `dim + 1`, from the squares of the classes' covariances.
 
     Where the mean covariance is the identity and `nu = k + dim + 1`, the trace of a squared
-    covariance is k dim (k + dim) / ((k + 1) (k - 2)) on average. Differences of two examples have no
-    mean, and the squared inner product of two of them that share none is such a trace on average.
+    covariance is k dim (k + dim) / ((k + 1) (k - 2)) on average. Differences of two examples have
+    no mean, and the squared inner product of two that share no example is such a trace on average.
     """
     dim = features.shape[1]
     root = np.linalg.cholesky(covariance)
     traces, squares = [], []
-    for label in classes:
-        rows = features[labels == label]
+    for number in range(places.max() + 1):
+        rows = features[places == number]
         pairs = len(rows) // 2
         if pairs > 1:
             differences = (rows[: 2 * pairs : 2] - rows[1 : 2 * pairs : 2]) / np.sqrt(2)
