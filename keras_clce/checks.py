@@ -90,6 +90,57 @@ def number_array(name: str, values: Any, ndim: int) -> np.ndarray:
     return values
 
 
+def class_labels(name: str, values: Any, rows: int, of: str) -> np.ndarray:
+    """Bring integer classes of any framework to NumPy.
+
+    Args:
+        name: Name of the argument, for the message.
+        values: Integer classes `(rows,)`.
+        rows: How many there must be.
+        of: Name of the argument that has these rows.
+
+    Returns:
+        An array.
+
+    Raises:
+        ValueError: If they have another shape, or are no integers.
+
+    Example:
+    ```python
+    class_labels("labels", [0, 1], 2, "embeddings").shape  # (2,)
+    ```
+    """
+    values = as_array(values)
+    if values.shape != (rows,) or values.dtype.kind not in "iu":
+        raise ValueError(
+            f"`{name}` must be {rows} integer classes, one per row of `{of}`. "
+            f"Received: {name} of shape {values.shape} and dtype {values.dtype}"
+        )
+    return values
+
+
+def check_labels_within(labels: np.ndarray, num_classes: int) -> None:
+    """Refuse labels that are no classes of a classifier.
+
+    Args:
+        labels: An array, not empty.
+        num_classes: Number of classes.
+
+    Raises:
+        ValueError: If they are no integers within [0, num_classes).
+
+    Example:
+    ```python
+    check_labels_within(np.array([0, 1]), 2)
+    ```
+    """
+    if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < num_classes:
+        raise ValueError(
+            f"`labels` must be integers within [0, {num_classes}). "
+            f"Received: labels of dtype {labels.dtype}, such as {labels[:3].tolist()}"
+        )
+
+
 def is_whole_number(value: Any, least: int) -> bool:
     """Tell whether a value is a whole number, of Python or NumPy, and large enough.
 

@@ -28,6 +28,7 @@ from pathlib import Path
 
 from keras_clce.experiments import (
     ViewFlags,
+    class_names_flag,
     model_flag,
     tool_command,
     tool_flag,
@@ -66,12 +67,7 @@ class ConfusionFlags(ViewFlags):
     data_dir: str | None = tool_flag(
         None, "Its folder; that of the model's run if not given.", WHAT, checks=FOLDER
     )
-    class_names: str | None = tool_flag(
-        None,
-        "Names of the classes: a file with one a line, or JSON. The model's own if not given.",
-        WHAT,
-        checks=((os.path.isfile, "must be a file"),),
-    )
+    class_names: str | None = class_names_flag(WHAT)
     validation: str | None = tool_flag(
         None,
         "A folder of class folders that the temperature is fitted to; the validation split of the "

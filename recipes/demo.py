@@ -20,7 +20,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from keras_clce.experiments import load_named_model, model_flag, tool_command, tool_flag
+from keras_clce.experiments import (
+    class_names_flag,
+    load_named_model,
+    model_flag,
+    tool_command,
+    tool_flag,
+)
 
 if TYPE_CHECKING:
     from keras_clce import CLCEModel
@@ -46,12 +52,7 @@ class DemoFlags:
     )
     top_k: int = tool_flag(5, "Classes of an answer.", PAGE, least=1)
     k: int = tool_flag(8, "Similar photographs of an answer.", PAGE, least=1)
-    class_names: str | None = tool_flag(
-        None,
-        "Names of the classes: a file with one a line, or JSON. The model's own if not given.",
-        PAGE,
-        checks=((os.path.isfile, "must be a file"),),
-    )
+    class_names: str | None = class_names_flag(PAGE)
     image_size: int | None = tool_flag(
         None, "Pixels per side, for a model that takes images of any size.", PAGE, least=8
     )

@@ -23,7 +23,6 @@ not see.
 
 import csv
 import dataclasses
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,6 +30,8 @@ from typing import TYPE_CHECKING
 
 from keras_clce.experiments import (
     PhotographFlags,
+    class_names_flag,
+    index_flag,
     load_named_model,
     name_of,
     results_folder,
@@ -46,11 +47,6 @@ WHAT, RESULTS = "Model and photographs", "Results"
 SHOWN_ERRORS, DRAWN, PAIRS_A_ROW = 10, 12, 4
 
 
-def is_index(path: str) -> bool:
-    """Whether a path is that of a file."""
-    return Path(path).expanduser().is_file()
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExplainFlags(PhotographFlags):
     """What is explained, and where it goes."""
@@ -58,18 +54,10 @@ class ExplainFlags(PhotographFlags):
     limit: int | None = tool_flag(
         12, "Most photographs, spread evenly over all that there are.", WHAT, least=1
     )
-    index: str | None = tool_flag(
-        None,
-        "Embeddings of training photographs, a .npz file of recipes/embed.py, for neighbours.",
-        WHAT,
-        checks=((is_index, "must be a file of embeddings, .npz"),),
+    index: str | None = index_flag(
+        "Embeddings of training photographs, a .npz file of recipes/embed.py, for neighbours."
     )
-    class_names: str | None = tool_flag(
-        None,
-        "Names of the classes: a file with one a line, or JSON. The model's own if not given.",
-        RESULTS,
-        checks=((os.path.isfile, "must be a file"),),
-    )
+    class_names: str | None = class_names_flag(RESULTS)
     target: str | None = tool_flag(
         None, "The class that is explained; the most probable one if not given.", RESULTS
     )

@@ -17,7 +17,6 @@ that was saved without names of its classes takes them from `--class_names`.
 
 import collections
 import dataclasses
-import os
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -25,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from keras_clce.experiments import (
     PhotographFlags,
+    class_names_flag,
     load_named_model,
     name_of,
     results_folder,
@@ -44,12 +44,7 @@ SHOWN_ROWS, SHOWN_ERRORS, SHOWN_CLASSES, ON_SHEET = 10, 10, 20, 24
 class PredictFlags(PhotographFlags):
     """What is said of the photographs, and where it goes."""
 
-    class_names: str | None = tool_flag(
-        None,
-        "Names of the classes: a file with one a line, or JSON. The model's own if not given.",
-        RESULTS,
-        checks=((os.path.isfile, "must be a file"),),
-    )
+    class_names: str | None = class_names_flag(RESULTS)
     top_k: int = tool_flag(5, "Classes a photograph.", RESULTS, least=1)
     threshold: float = tool_flag(
         0.5, 'Probability below which a class is called "not sure".', RESULTS, least=0, most=1

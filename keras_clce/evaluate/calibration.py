@@ -4,7 +4,13 @@ import dataclasses
 
 import numpy as np
 
-from keras_clce.checks import as_array, check_at_least, finite_array, import_module
+from keras_clce.checks import (
+    as_array,
+    check_at_least,
+    check_labels_within,
+    finite_array,
+    import_module,
+)
 
 # Sums of the probabilities of a row may differ from 1 by rounding in half precision.
 _TOLERANCE = 1e-2
@@ -159,9 +165,5 @@ def _checked(name, scores, labels):
             f"`{name}` must have shape (examples, classes) with one row per label and two classes "
             f"or more. Received: {name} of shape {scores.shape}, labels of shape {labels.shape}"
         )
-    if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < scores.shape[1]:
-        raise ValueError(
-            f"`labels` must be integers within [0, {scores.shape[1]}). "
-            f"Received: labels of dtype {labels.dtype}, such as {labels[:3].tolist()}"
-        )
+    check_labels_within(labels, scores.shape[1])
     return labels, scores

@@ -5,7 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from keras_clce.checks import as_array, check_at_least, finite_array, import_module
+from keras_clce.checks import (
+    as_array,
+    check_at_least,
+    check_labels_within,
+    finite_array,
+    import_module,
+)
 
 
 def top_k_accuracy(labels: np.ndarray, scores: np.ndarray, k: int = 1) -> float:
@@ -33,11 +39,7 @@ def top_k_accuracy(labels: np.ndarray, scores: np.ndarray, k: int = 1) -> float:
             "`scores` must have shape (examples, classes) with one row per label. "
             f"Received: scores of shape {scores.shape}, labels of shape {labels.shape}"
         )
-    if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < scores.shape[1]:
-        raise ValueError(
-            f"`labels` must be integers within [0, {scores.shape[1]}). "
-            f"Received: labels of dtype {labels.dtype}, such as {labels[:3].tolist()}"
-        )
+    check_labels_within(labels, scores.shape[1])
     check_at_least("k", k, 1)
     own = scores[np.arange(len(labels)), labels]
     # A model whose scores are all equal, or NaN, must not be called right.

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from keras_clce.checks import as_array, finite_array, import_module
+from keras_clce.checks import class_labels, finite_array, import_module
 
 
 def clustering_metrics(embeddings: Any, labels: Any, seed: int = 0) -> dict[str, float]:
@@ -24,12 +24,8 @@ def clustering_metrics(embeddings: Any, labels: Any, seed: int = 0) -> dict[str,
     clustering_metrics(np.eye(4)[[0, 0, 1, 1]], [0, 0, 1, 1])  # {"nmi": 1.0, "ami": 1.0}
     ```
     """
-    embeddings, labels = finite_array("embeddings", embeddings, ndim=2), as_array(labels)
-    if labels.shape != embeddings.shape[:1] or labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"`labels` must be {len(embeddings)} integer classes, one per row of `embeddings`. "
-            f"Received: labels of shape {labels.shape} and dtype {labels.dtype}"
-        )
+    embeddings = finite_array("embeddings", embeddings, ndim=2)
+    labels = class_labels("labels", labels, len(embeddings), "embeddings")
     cluster = import_module("sklearn.cluster", "Clustering metrics", "scikit-learn")
     metrics = import_module("sklearn.metrics", "Clustering metrics", "scikit-learn")
     means = cluster.KMeans(len(set(labels.tolist())), random_state=seed)

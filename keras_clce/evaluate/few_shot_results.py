@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from keras_clce.checks import import_module
 from keras_clce.evaluate.statistics import (
     PairedTTest,
+    bootstrap_interval,
     confidence_interval,
     paired_t_test,
     sign_flip_p_value,
@@ -73,16 +73,7 @@ class FewShotResult:
         """The 95 % interval of the median, by percentiles of a seeded bootstrap."""
         if len(self.accuracies) < 2:
             return float("nan"), float("nan")
-        stats = import_module("scipy.stats", "The interval of a median", "scipy")
-        interval = stats.bootstrap(
-            (self.accuracies,),
-            np.median,
-            n_resamples=_RESAMPLES,
-            method="percentile",
-            batch=100,
-            rng=np.random.default_rng(0),
-        ).confidence_interval
-        return float(interval.low), float(interval.high)
+        return bootstrap_interval(self.accuracies, np.median, 0.95, _RESAMPLES, batch=100)
 
     def as_dict(self) -> dict[str, Any]:
         """All but the single tasks, as JSON values."""

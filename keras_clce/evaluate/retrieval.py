@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_clce.checks import as_array, check_at_least, finite_array
+from keras_clce.checks import check_at_least, class_labels, finite_array
 from keras_clce.evaluate.retrieval_results import RetrievalResult
 
 # Similarities of a block of queries to the whole gallery are held at once.
@@ -111,12 +111,8 @@ def _checked_k(k: Sequence[int]) -> tuple[int, ...]:
 def _checked_rows(
     name: str, embeddings: Any, labels_name: str, labels: Any
 ) -> tuple[np.ndarray, np.ndarray]:
-    embeddings, labels = finite_array(name, embeddings, ndim=2), as_array(labels)
-    if labels.shape != embeddings.shape[:1] or labels.dtype.kind not in "iu":
-        raise ValueError(
-            f"`{labels_name}` must be {len(embeddings)} integer classes, one per row of `{name}`. "
-            f"Received: {labels_name} of shape {labels.shape} and dtype {labels.dtype}"
-        )
+    embeddings = finite_array(name, embeddings, ndim=2)
+    labels = class_labels(labels_name, labels, len(embeddings), name)
     return embeddings.astype(np.result_type(embeddings.dtype, np.float32), copy=False), labels
 
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from keras_clce.checks import import_module
-from keras_clce.evaluate.statistics import sign_flip_p_value
+from keras_clce.evaluate.statistics import bootstrap_interval, sign_flip_p_value
 
 _RESAMPLES = 2000
 # Numbers drawn at a time, so that many queries take little memory.
@@ -138,14 +137,5 @@ def _difference(differences: np.ndarray) -> RetrievalDifference:
 def _interval_of_mean(values: np.ndarray, confidence: float) -> tuple[float, float]:
     if len(values) < 2:
         return math.nan, math.nan
-    stats = import_module("scipy.stats", "The interval of a retrieval metric", "scipy")
-    interval = stats.bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=_RESAMPLES,
-        confidence_level=confidence,
-        method="percentile",
-        batch=max(1, _DRAWN_TOGETHER // len(values)),
-        rng=np.random.default_rng(0),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
+    batch = max(1, _DRAWN_TOGETHER // len(values))
+    return bootstrap_interval(values, np.mean, confidence, _RESAMPLES, batch)

@@ -1,6 +1,6 @@
 """Intervals and tests that say whether a difference between losses is more than chance."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,18 +93,50 @@ def median_interval(
     median = float(np.median(values))
     if len(values) == 1:
         return MedianInterval(median, float("nan"), float("nan"))
+    return MedianInterval(
+        median,
+        *bootstrap_interval(values, np.median, confidence, resamples, _DRAWN_TOGETHER, seed),
+    )
+
+
+def bootstrap_interval(
+    values: np.ndarray,
+    statistic: Callable[..., np.ndarray],
+    confidence: float,
+    resamples: int,
+    batch: int,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile bootstrap interval of a statistic.
+
+    Args:
+        values: At least two values `(values,)`.
+        statistic: Function of samples and an axis, such as `np.median`.
+        confidence: Probability that the interval covers the true one, within (0, 1).
+        resamples: Number of samples drawn with replacement.
+        batch: How many of them are drawn at a time.
+        seed: Seed of the draws. Defaults to 0.
+
+    Returns:
+        The lower and the upper end.
+
+    Example:
+    ```python
+    bootstrap_interval(np.array([0.80, 0.82, 0.84]), np.mean, 0.95, 999, 100)[1]  # 0.84
+    ```
+    """
     stats = import_module("scipy.stats", "The bootstrap interval", "scipy")
     # The corrections of the other methods rest on a jackknife, which fails for medians.
     interval = stats.bootstrap(
         (values,),
-        np.median,
+        statistic,
         confidence_level=confidence,
         n_resamples=resamples,
-        batch=_DRAWN_TOGETHER,
+        batch=batch,
         method="percentile",
         rng=seed,
     ).confidence_interval
-    return MedianInterval(median, float(interval.low), float(interval.high))
+    return float(interval.low), float(interval.high)
 
 
 @dataclass(frozen=True)

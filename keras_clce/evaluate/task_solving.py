@@ -112,14 +112,12 @@ def learn_base(
     learn_base("soft_kmeans", classifier, (8,), features, labels).shape  # (8,)
     ```
     """
-    if base_features is None:
-        if classifier.base_features == REQUIRED:
-            raise ValueError(
-                f"The classifier {name} needs `base_features` and `base_labels`, features of the "
-                "classes that the encoder was trained on. Received: base_features=None"
-            )
-        return classifier.learn(None, None)
-    if classifier.base_features is None:
+    if base_features is None and classifier.base_features == REQUIRED:
+        raise ValueError(
+            f"The classifier {name} needs `base_features` and `base_labels`, features of the "
+            "classes that the encoder was trained on. Received: base_features=None"
+        )
+    if base_features is None or classifier.base_features is None:
         return classifier.learn(None, None)
     base = feature_rows("base_features", base_features, classifier, transform, center)
     if base.shape[1:] != example:

@@ -64,7 +64,7 @@ class FolderSet:
     def outputs(self, source: Source, batch_size: int) -> tuple[ModelOutputs, np.ndarray]:
         """Outputs of a model, and the label of each row."""
         view = preprocessing_of(source.model, self.image_size)
-        found = model_outputs(source.model, self.photographs, view, batch_size, sys.stdout.isatty())
+        found = model_outputs(source.model, self.photographs, view, batch_size, verbose="auto")
         return found, self.labels[found.rows]
 
     def names(self, rows: np.ndarray) -> list[str]:
@@ -205,7 +205,7 @@ def class_folders(
     numbers = {name: number for number, name in enumerate(class_names)}
     known, labels, unknown, others, loose = [], [], [], set(), 0
     for photograph in find_photographs(path):
-        folder = photograph.folder and printable_text(photograph.folder)
+        folder = photograph.class_folder
         if folder is None:
             loose += 1
         elif folder in numbers:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import glob
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +46,41 @@ def model_flag(help: str) -> str | None:
     """
     must = "must be a saved model: a .keras file, the folder of a preset or hf://OWNER/NAME"
     return tool_flag(None, help, _WHAT, checks=((is_model, must),))
+
+
+def index_flag(help: str) -> str | None:
+    """Declare a flag that names a file of embeddings.
+
+    Args:
+        help: One sentence.
+
+    Returns:
+        A field of a dataclass.
+
+    Example:
+    ```python
+    index: str = index_flag("The embeddings that are searched.")
+    ```
+    """
+    return tool_flag(None, help, _WHAT, checks=((is_file, "must be a file of embeddings, .npz"),))
+
+
+def class_names_flag(group: str) -> str | None:
+    """Declare a flag that names a file with names of classes.
+
+    Args:
+        group: Heading that it stands below in help.
+
+    Returns:
+        A field of a dataclass.
+
+    Example:
+    ```python
+    class_names: str | None = class_names_flag("Results")
+    ```
+    """
+    help = "Names of the classes: a file with one a line, or JSON. The model's own if not given."
+    return tool_flag(None, help, group, checks=((os.path.isfile, "must be a file"),))
 
 
 def photographs_flag(help: str) -> str:
@@ -162,12 +198,7 @@ class SearchedFlags:
     """Photographs that others are searched for, and where."""
 
     query: str = photographs_flag("A photograph, a folder of some, or a pattern in quotes.")
-    index: str = tool_flag(
-        None,
-        "The embeddings that are searched, a .npz file of recipes/embed.py.",
-        _WHAT,
-        checks=((is_file, "must be a file of embeddings, .npz"),),
-    )
+    index: str = index_flag("The embeddings that are searched, a .npz file of recipes/embed.py.")
     model: str | None = model_flag("The model that made them; the file knows it if not given.")
 
 

@@ -1,7 +1,6 @@
 """Calibrate a model: find the temperature that makes its probabilities mean what they say."""
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,12 +8,10 @@ import numpy as np
 
 from keras_clce.checks import as_array, check_whole_number, import_module
 from keras_clce.evaluate import Reliability, fit_temperature, reliability
-from keras_clce.files import printable_text
-from keras_clce.inference.descriptions import names_or_numbers, preprocessing_of
+from keras_clce.inference.descriptions import names_of_classes, preprocessing_of
 from keras_clce.inference.model_outputs import model_outputs
 from keras_clce.inference.photographs import Photograph, find_photographs
 from keras_clce.train import CLCEModel
-from keras_clce.train.model_description import check_class_names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,8 +89,7 @@ def calibrate(
     """
     batch_size = check_whole_number("batch_size", batch_size)
     preprocessing = preprocessing_of(model, image_size)
-    known = check_class_names(class_names, model.num_classes) or model.class_names
-    names = names_or_numbers(known, model.num_classes)
+    names = names_of_classes(model, class_names)
     photographs = find_photographs(images)
     if labels is None:
         photographs, labels = _in_folders_of_classes(photographs, names, images)
@@ -104,8 +100,7 @@ def calibrate(
                 f"`labels` must be a class for each of {len(photographs)} images. Received: labels "
                 f"of shape {labels.shape}"
             )
-    shown = sys.stdout.isatty() if verbose == "auto" else bool(verbose)
-    outputs = model_outputs(model, photographs, preprocessing, batch_size, shown)
+    outputs = model_outputs(model, photographs, preprocessing, batch_size, verbose)
     labels = labels[outputs.rows]
     temperature = fit_temperature(labels, outputs.logits)
     before, after = (
@@ -140,7 +135,7 @@ def _in_folders_of_classes(
 ) -> tuple[list[Photograph], np.ndarray]:
     """Photographs in folders that bear names of classes, and the numbers of these."""
     numbers = {name: number for number, name in enumerate(names)}
-    folders = [one.folder and printable_text(one.folder) for one in photographs]
+    folders = [one.class_folder for one in photographs]
     found = [place for place, folder in enumerate(folders) if folder in numbers]
     if not found:
         raise ValueError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from keras_clce.checks import as_array
 from keras_clce.train import CLCEModel
+from keras_clce.train.model_description import check_class_names
 from keras_clce.views import Preprocessing
 
 
@@ -99,15 +100,26 @@ def preprocessing_of(model: CLCEModel, image_size: int | None = None) -> Preproc
     return model.preprocessing or Preprocessing(own or image_size)
 
 
-def names_or_numbers(class_names: Sequence[str] | None, num_classes: int) -> tuple[str, ...]:
-    """Names of the classes, or their numbers where there are none.
+def names_of_classes(model: CLCEModel, class_names: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Names of a model's classes, or their numbers where there are none.
+
+    Args:
+        model: The model.
+        class_names: Names in place of its own. Defaults to `None`.
+
+    Returns:
+        A name for each class.
+
+    Raises:
+        ValueError: If there are more or fewer names than classes, or one twice.
 
     Example:
     ```python
-    names_or_numbers(None, 3)  # ("0", "1", "2")
+    names_of_classes(model)[:3]  # ("0", "1", "2")
     ```
     """
-    return tuple(class_names or map(str, range(num_classes)))
+    known = check_class_names(class_names, model.num_classes) or model.class_names
+    return tuple(known or map(str, range(model.num_classes)))
 
 
 def model_fingerprint(model: CLCEModel) -> str:

@@ -4,24 +4,20 @@ import collections
 import dataclasses
 import difflib
 import itertools
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 from scipy.special import expit, logsumexp
 
-from keras_clce.checks import as_array, check_at_least, check_whole_number
+from keras_clce.checks import check_at_least, check_whole_number
 from keras_clce.data.decoding import UnreadableImage
-from keras_clce.files import printable_text
-from keras_clce.inference.descriptions import names_or_numbers, preprocessing_of
+from keras_clce.inference.descriptions import names_of_classes, preprocessing_of
 from keras_clce.inference.embedding_index import EmbeddingIndex
-from keras_clce.inference.photographs import Photograph, find_photographs
+from keras_clce.inference.photographs import find_photographs
 from keras_clce.inference.predictions import Prediction
-from keras_clce.inference.views import read_pixels
+from keras_clce.inference.views import predict_views, progress_bar, read_pixels
 from keras_clce.train import CLCEModel
-from keras_clce.train.model_description import check_class_names
 from keras_clce.views import Preprocessing
 
 _FEWEST_CELLS = 3
@@ -212,21 +208,18 @@ def iterate_explanations(
     if limit is not None and limit < len(photographs):
         places = np.linspace(0, len(photographs) - 1, limit).round().astype(int)
         photographs = [photographs[place] for place in places]
-    shown = sys.stdout.isatty() if verbose == "auto" else bool(verbose)
-    bar = keras.utils.Progbar(len(photographs), unit_name="image", verbose=int(shown))
+    bar = progress_bar(len(photographs), verbose)
 
     def rows():
         for done, photograph in enumerate(photographs, 1):
-            # Names of folders became names of classes in this way.
-            folder = photograph.folder and printable_text(photograph.folder)
-            label = folder if folder in names else None
             seen = read_pixels(photograph, lambda pixels: _seen(pixels, preprocessing))
             if isinstance(seen, UnreadableImage):
-                yield Explanation(Prediction(photograph, label=label, error=seen.reason))
+                yield Explanation(Prediction.unread(photograph, names, seen.reason))
             else:
                 view, box = seen
                 outputs = _outputs(model, view, cells, batch_size)
-                prediction = _prediction(photograph, outputs, names, label)
+                said, embedding = outputs["probabilities"][0], outputs["embedding"][0]
+                prediction = Prediction.of(photograph, names, said, _TOP, embedding)
                 yield Explanation(
                     prediction,
                     **_explained(outputs["logits"], names, asked, min(cells, len(view))),
@@ -244,8 +237,7 @@ def _class_names(model: CLCEModel, class_names: Sequence[str] | None) -> tuple[s
             "`model` must know two or more classes, since a probability of 1 has no explanation. "
             f"Received: {model.num_classes} class"
         )
-    known = check_class_names(class_names, model.num_classes) or model.class_names
-    return names_or_numbers(known, model.num_classes)
+    return names_of_classes(model, class_names)
 
 
 def _number_of(target: str, names: Sequence[str]) -> int:
@@ -269,11 +261,8 @@ def _outputs(
     found = collections.defaultdict(list)
     views = itertools.chain([view], _covered(view, min(cells, len(view))))
     while batch := list(itertools.islice(views, batch_size)):
-        count = len(batch)
-        # Batches of one size are compiled for once.
-        batch += [batch[-1]] * (batch_size - count)
-        for name, values in model.predict_on_batch(np.stack(batch)).items():
-            found[name].append(as_array(values)[:count])
+        for name, values in predict_views(model, batch, batch_size).items():
+            found[name].append(values)
     outputs = {name: np.concatenate(parts) for name, parts in found.items()}
     if not np.isfinite(outputs["logits"]).all():
         raise ValueError("`model` must give finite logits. Received: a model that gives others")
@@ -289,23 +278,6 @@ def _covered(view: np.ndarray, cells: int) -> Iterator[np.ndarray]:
         covered = view.copy()
         covered[rows, columns] = colour
         yield covered
-
-
-def _prediction(
-    photograph: Photograph,
-    outputs: dict[str, np.ndarray],
-    names: Sequence[str],
-    label: str | None,
-) -> Prediction:
-    probabilities = outputs["probabilities"][0]
-    best = np.argsort(-probabilities, kind="stable")[:_TOP]
-    return Prediction(
-        photograph,
-        tuple(names[number] for number in best),
-        tuple(map(float, probabilities[best])),
-        outputs["embedding"][0],
-        label,
-    )
 
 
 def _explained(

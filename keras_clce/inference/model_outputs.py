@@ -4,13 +4,11 @@ import collections
 import dataclasses
 from collections.abc import Sequence
 
-import keras
 import numpy as np
 
-from keras_clce.checks import as_array
 from keras_clce.files import printable_text
 from keras_clce.inference.photographs import Photograph
-from keras_clce.inference.views import batches_of_views
+from keras_clce.inference.views import batches_of_views, predict_views, progress_bar
 from keras_clce.train import CLCEModel
 from keras_clce.views import Preprocessing
 
@@ -64,7 +62,7 @@ def model_outputs(
     photographs: Sequence[Photograph],
     preprocessing: Preprocessing,
     batch_size: int = 64,
-    verbose: bool = False,
+    verbose: str | int | bool = False,
 ) -> ModelOutputs:
     """Show photographs to a model and keep its logits and embeddings.
 
@@ -73,7 +71,7 @@ def model_outputs(
         photographs: What `find_photographs` gives.
         preprocessing: How they are shown.
         batch_size: Photographs a step. Defaults to 64.
-        verbose: Whether a bar is shown. Defaults to `False`.
+        verbose: Whether a bar is shown; `"auto"` in a terminal. Defaults to `False`.
 
     Returns:
         Its outputs.
@@ -87,7 +85,7 @@ def model_outputs(
     model_outputs(model, photographs, Preprocessing(32)).embeddings.shape  # (40, 8)
     ```
     """
-    bar = keras.utils.Progbar(len(photographs), unit_name="image", verbose=int(verbose))
+    bar = progress_bar(len(photographs), verbose)
     rows, found, unreadable, done = [], collections.defaultdict(list), [], 0
     for batch in batches_of_views(photographs, preprocessing, batch_size):
         views = []
@@ -98,12 +96,9 @@ def model_outputs(
             else:
                 unreadable.append((printable_text(photograph.name), view.reason))
         if views:
-            # Batches of one size are compiled for once.
-            count = len(views)
-            views += [views[-1]] * (batch_size - count if done else 0)
-            outputs = model.predict_on_batch(np.stack(views).astype("float32"))
+            outputs = predict_views(model, views, batch_size if done else len(views))
             for name in ("logits", "embedding"):
-                found[name].append(as_array(outputs[name])[:count])
+                found[name].append(outputs[name])
         done += len(batch)
         bar.update(done)
     if not rows:

@@ -42,6 +42,11 @@ class Photograph:
     source: Any
     folder: str | None = None
 
+    @property
+    def class_folder(self) -> str | None:
+        """That folder as data sets write the name of a class."""
+        return self.folder and printable_text(self.folder)
+
     def pixels(self) -> np.ndarray:
         """Decode it as training decodes its images.
 

@@ -2,20 +2,17 @@
 
 import collections
 import dataclasses
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 
-from keras_clce.checks import as_array, check_at_least, check_whole_number
+from keras_clce.checks import check_at_least, check_whole_number
 from keras_clce.files import printable_text
-from keras_clce.inference.descriptions import names_or_numbers, preprocessing_of
+from keras_clce.inference.descriptions import names_of_classes, preprocessing_of
 from keras_clce.inference.photographs import Photograph, find_photographs
-from keras_clce.inference.views import batches_of_views
+from keras_clce.inference.views import batches_of_views, predict_views, progress_bar
 from keras_clce.train import CLCEModel
-from keras_clce.train.model_description import check_class_names
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,6 +41,63 @@ class Prediction:
     embedding: np.ndarray | None = None
     label: str | None = None
     error: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        photograph: Photograph,
+        class_names: Sequence[str],
+        probabilities: np.ndarray,
+        top_k: int,
+        embedding: np.ndarray | None = None,
+    ) -> "Prediction":
+        """Make one of the probabilities of all classes.
+
+        Args:
+            photograph: The image.
+            class_names: Names of all classes.
+            probabilities: Their probabilities `(classes,)`.
+            top_k: How many of the most probable ones are kept.
+            embedding: Unit row `(dim,)`. Defaults to `None`.
+
+        Returns:
+            A `Prediction`.
+
+        Example:
+        ```python
+        black = Photograph("black", np.zeros((4, 6, 3), "uint8"))
+        Prediction.of(black, ["ant", "bee"], np.array([0.2, 0.8]), 1).class_names  # ("bee",)
+        ```
+        """
+        best = np.argsort(-probabilities, kind="stable")[:top_k]
+        return cls(
+            photograph,
+            tuple(class_names[number] for number in best),
+            tuple(map(float, probabilities[best])),
+            embedding,
+            _label_of(photograph, class_names),
+        )
+
+    @classmethod
+    def unread(
+        cls, photograph: Photograph, class_names: Sequence[str], reason: str
+    ) -> "Prediction":
+        """Make one of an image that cannot be read.
+
+        Args:
+            photograph: The image.
+            class_names: Names of all classes.
+            reason: Why it cannot.
+
+        Returns:
+            A `Prediction` with `error`.
+
+        Example:
+        ```python
+        Prediction.unread(Photograph("1.png", "1.png"), ["ant"], "damaged").error  # "damaged"
+        ```
+        """
+        return cls(photograph, label=_label_of(photograph, class_names), error=reason)
 
     @property
     def name(self) -> str:
@@ -201,36 +255,30 @@ def iterate_predictions(
     batch_size = check_whole_number("batch_size", batch_size)
     limit = check_whole_number("limit", limit, optional=True)
     preprocessing = preprocessing_of(model, image_size)
-    known = check_class_names(class_names, model.num_classes) or model.class_names
-    names = names_or_numbers(known, model.num_classes)
+    names = names_of_classes(model, class_names)
     photographs = find_photographs(images, limit)
-    shown = sys.stdout.isatty() if verbose == "auto" else bool(verbose)
-    bar = keras.utils.Progbar(len(photographs), unit_name="image", verbose=int(shown))
+    bar = progress_bar(len(photographs), verbose)
 
     def rows():
         done = 0
         for batch in batches_of_views(photographs, preprocessing, batch_size):
             outputs = iter(_outputs(model, [view for _, view in batch], batch_size, done > 0))
             for photograph, view in batch:
-                # Names of folders became names of classes in this way.
-                folder = photograph.folder and printable_text(photograph.folder)
-                label = folder if folder in names else None
                 if not isinstance(view, np.ndarray):
-                    yield Prediction(photograph, label=label, error=view.reason)
+                    yield Prediction.unread(photograph, names, view.reason)
                     continue
                 embedding, probabilities = next(outputs)
-                best = np.argsort(-probabilities, kind="stable")[:top_k]
-                yield Prediction(
-                    photograph,
-                    tuple(names[number] for number in best),
-                    tuple(map(float, probabilities[best])),
-                    embedding if embeddings else None,
-                    label,
-                )
+                kept = embedding if embeddings else None
+                yield Prediction.of(photograph, names, probabilities, top_k, kept)
             done += len(batch)
             bar.update(done)
 
     return rows()
+
+
+def _label_of(photograph: Photograph, class_names: Sequence[str]) -> str | None:
+    folder = photograph.class_folder
+    return folder if folder in class_names else None
 
 
 def _outputs(
@@ -240,14 +288,8 @@ def _outputs(
     views = [view for view in views if isinstance(view, np.ndarray)]
     if not views:
         return
-    count = len(views)
-    if fill:
-        # Batches of one size are compiled for once.
-        views += [views[-1]] * (batch_size - count)
-    outputs = model.predict_on_batch(np.stack(views).astype("float32"))
-    embedding, probabilities = (
-        as_array(outputs[name])[:count] for name in ("embedding", "probabilities")
-    )
+    outputs = predict_views(model, views, batch_size if fill else len(views))
+    embedding, probabilities = outputs["embedding"], outputs["probabilities"]
     if not np.isfinite(probabilities).all():
         raise ValueError(
             "`model` must give finite probabilities. Received: a model that gives others"

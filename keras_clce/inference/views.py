@@ -3,14 +3,18 @@
 import collections
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
 from typing import Any
 
+import keras
 import numpy as np
 
+from keras_clce.checks import as_array
 from keras_clce.data.decoding import UnreadableImage
 from keras_clce.inference.photographs import Photograph
+from keras_clce.train import CLCEModel
 from keras_clce.views import Preprocessing
 
 # More do not decode faster, and each may hold a large photograph.
@@ -66,6 +70,50 @@ def batches_of_views(
             yield batch
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def predict_views(
+    model: CLCEModel, views: Sequence[np.ndarray], size: int
+) -> dict[str, np.ndarray]:
+    """Predict views as one batch of a size that has been compiled for.
+
+    Args:
+        model: The model.
+        views: Views `(image_size, image_size, 3)`, at least one.
+        size: What the batch is filled up to; fewer views than there are fill nothing.
+
+    Returns:
+        The model's outputs, a row for each view.
+
+    Example:
+    ```python
+    predict_views(model, list(images[:3]), size=4)["probabilities"].shape  # (3, 10)
+    ```
+    """
+    count = len(views)
+    filled = [*views, *[views[-1]] * (size - count)]
+    outputs = model.predict_on_batch(np.stack(filled).astype("float32"))
+    return {name: as_array(values)[:count] for name, values in outputs.items()}
+
+
+def progress_bar(total: int, verbose: str | int | bool = "auto") -> keras.utils.Progbar:
+    """A bar over images.
+
+    Args:
+        total: Their number.
+        verbose: `"auto"` shows it in a terminal, `True` everywhere, `False` nowhere. Defaults to
+            `"auto"`.
+
+    Returns:
+        Keras's bar.
+
+    Example:
+    ```python
+    progress_bar(40, verbose=0).update(40)
+    ```
+    """
+    shown = sys.stdout.isatty() if verbose == "auto" else bool(verbose)
+    return keras.utils.Progbar(total, unit_name="image", verbose=int(shown))
 
 
 def read_pixels(photograph: Photograph, use: Callable[[np.ndarray], Any]) -> Any:

@@ -181,7 +181,7 @@ def without_folders(record: Record) -> Record:
 
     Example:
     ```python
-    changed = dataclasses.replace(record, settings={"weights": "/home/me/vit.safetensors"})
+    changed = dataclasses.replace(record, settings={"weights": "mine/vit.safetensors"})
     without_folders(changed).settings  # {"weights": "vit.safetensors"}
     ```
     """

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from keras_clce.data.catalog import get_spec
 from keras_clce.data.spec import DatasetSpec
-from keras_clce.evaluate import confidence_interval
+from keras_clce.evaluate import confidence_interval, wilson_interval
 from keras_clce.files import printable_text
 from keras_clce.models.registry import find_row
 from keras_clce.report.few_shot_kinds import distinct_kinds
@@ -371,8 +370,7 @@ def _evaluation(name: str, share: float) -> dict[str, Any]:
 
 
 def _wilson(share: float, count: int) -> str:
-    right = round(share * count)
-    low, high = stats.binomtest(right, count).proportion_ci(method="wilson")
+    low, high = wilson_interval(round(share * count), count)
     return f"{100 * share:.2f} ({100 * low:.2f} to {100 * high:.2f})"
 
 

@@ -101,7 +101,7 @@ def test_an_untested_run_has_no_results(tmp_path):
 
 
 def test_nothing_tells_of_the_machine(tmp_path):
-    paths = {"weights": "/home/somebody/private/vit.safetensors"}
+    paths = {"weights": str(tmp_path / "somebody" / "private" / "vit.safetensors")}
     run = transfer_run(tmp_path, "clce", 0, 0.7, backbone=r"C:\private\tiny.keras", **paths)
     (run.path / ".process").write_text("1 on secret-host")
     card = model_card(run.record(), command=lambda record: repr(record.settings))

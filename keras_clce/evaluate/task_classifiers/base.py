@@ -137,11 +137,7 @@ def check_positive(**numbers: float) -> None:
     check_positive(temperature=10.0)
     ```
     """
-    for name, value in numbers.items():
-        if not _is_number(value) or value <= 0:
-            raise ValueError(
-                f"`{name}` must be a finite number above 0. Received: {name}={value!r}"
-            )
+    _check_numbers(numbers, lambda value: value > 0, "above 0")
 
 
 def check_not_negative(**numbers: float) -> None:
@@ -158,11 +154,7 @@ def check_not_negative(**numbers: float) -> None:
     check_not_negative(entropy_weight=0.0)
     ```
     """
-    for name, value in numbers.items():
-        if not _is_number(value) or value < 0:
-            raise ValueError(
-                f"`{name}` must be a finite number of at least 0. Received: {name}={value!r}"
-            )
+    _check_numbers(numbers, lambda value: value >= 0, "of at least 0")
 
 
 def check_share(name: str, value: float) -> None:
@@ -222,6 +214,12 @@ def check_one_of(name: str, value: Any, choices: tuple[str, ...]) -> None:
         raise ValueError(
             f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r}"
         )
+
+
+def _check_numbers(numbers, holds, what):
+    for name, value in numbers.items():
+        if not _is_number(value) or not holds(value):
+            raise ValueError(f"`{name}` must be a finite number {what}. Received: {name}={value!r}")
 
 
 def _is_number(value):

@@ -16,7 +16,7 @@ import numpy as np
 from keras_clce import backend
 from keras_clce.checks import as_array, check_whole_number
 from keras_clce.files import write_json
-from keras_clce.inference.descriptions import names_or_numbers, preprocessing_of
+from keras_clce.inference.descriptions import names_of_classes, preprocessing_of
 from keras_clce.inference.export.base import Calibration, Runner
 from keras_clce.inference.export.formats import FORMATS, ExportFormat, find_format
 from keras_clce.inference.export.int8 import Measured, measure, read_photographs, size_of
@@ -29,7 +29,6 @@ from keras_clce.inference.export.serving import (
 )
 from keras_clce.inference.export.usage import usage_code
 from keras_clce.train import CLCEModel
-from keras_clce.train.model_description import check_class_names
 
 # A file that differs more from Keras is not kept. Those that tests run differ by some 1e-6.
 MOST_DIFFERENCE = 1e-3
@@ -195,8 +194,7 @@ def export_model(
     check_export(output, format, quantize, images)
     limit = check_whole_number("limit", limit)
     preprocessing = preprocessing_of(model, image_size)
-    known = check_class_names(class_names, model.num_classes) or model.class_names
-    names = names_or_numbers(known, model.num_classes)
+    names = names_of_classes(model, class_names)
     row, path = find_format(format), Path(output).expanduser()
     static = is_convolutional(model)
     if quantize and row.int8 == "layers" and static:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from keras_clce.files import printable_text
 from keras_clce.inference.export.base import Runner
 from keras_clce.inference.photographs import find_photographs
 from keras_clce.inference.views import batches_of_views
@@ -101,8 +100,7 @@ def read_photographs(
                 calibration.append(view)
                 continue
             views.append(view)
-            folder = photograph.folder and printable_text(photograph.folder)
-            labels.append(places.get(folder, -1))
+            labels.append(places.get(photograph.class_folder, -1))
     if not calibration or not views:
         raise ValueError(
             "`images` must have two photographs that can be read at least, one to find ranges on "
