@@ -13,6 +13,13 @@ from keras_clce.experiments.settings_json import unchecked
 
 LOSSES = ("ce", "clce")
 BATCH_SIZE, WARMUP_EPOCHS = 64, 3.0
+_TAKEN_OVER = (
+    "batch_size",
+    "warmup_epochs",
+    "feature_normalization",
+    "contrastive_weight",
+    "temperature",
+)
 
 
 def fit_losses(settings: Settings) -> tuple[str, ...]:
@@ -26,7 +33,7 @@ def fit_losses(settings: Settings) -> tuple[str, ...]:
 
     Example:
     ```python
-    fit_losses(Settings(freeze_backbone=True))  # ("ce",)
+    fit_losses(Settings(freeze_backbone=True, embedding_dim=0))  # ("ce",)
     ```
     """
     return tuple(loss for loss in LOSSES if can_train(dataclasses.replace(settings, loss=loss)))
@@ -35,7 +42,7 @@ def fit_losses(settings: Settings) -> tuple[str, ...]:
 def take_over(
     settings: Settings, begun: Sequence[Mapping[str, Any]], given: Collection[str]
 ) -> Settings:
-    """Take batch size, warm-up and the heads' normalization from the runs that go on.
+    """Take what has had other defaults, or followed the data, from the runs that go on.
 
     Args:
         settings: The settings.
@@ -52,7 +59,7 @@ def take_over(
     """
     # Runs from before there was a choice of normalization have none.
     begun = [{"feature_normalization": None, **values} for values in begun]
-    for name in ("batch_size", "warmup_epochs", "feature_normalization"):
+    for name in _TAKEN_OVER:
         found = [values[name] for values in begun if name in values]
         if found and name not in given:
             field = fields()[name]
@@ -60,6 +67,10 @@ def take_over(
             with contextlib.suppress(ValueError):
                 check_value(name, found[0], field.kind, field.about)
                 settings = unchecked({**vars(settings), name: found[0]})
+    # Earlier versions wrote `None` where there was no projection.
+    before = any("embedding_dim" in one and one["embedding_dim"] is None for one in begun)
+    if before and "embedding_dim" not in given:
+        settings = unchecked({**vars(settings), "embedding_dim": 0})
     return settings
 
 
@@ -136,7 +147,7 @@ def fits_in_words(
         batches += f", {fitted.total_devices} devices"
     parts = []
     if losses is not None and tuple(losses) != LOSSES:
-        parts.append(f"--losses={','.join(losses)} for a frozen encoder")
+        parts.append(f"--losses={','.join(losses)} for a frozen encoder without a projection")
     if asked.warmup_epochs is None and fitted.warmup_epochs not in (None, WARMUP_EPOCHS):
         parts.append(f"--warmup_epochs={fitted.warmup_epochs:g} for {fitted.epochs} epochs")
     if asked.batch_size is None and fitted.batch_size not in (None, BATCH_SIZE):

@@ -13,6 +13,7 @@ from keras_clce.models.registry import brings_weights, is_external
 from keras_clce.views.preprocessing import Preprocessing
 
 PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
+PROJECTION = 128
 
 
 def build_loss(settings: Settings) -> CLCELoss:
@@ -78,6 +79,28 @@ def contrastive_schedule(settings: Settings) -> str:
     """
     unread = "contrastive_schedule" in unread_settings(settings.loss)
     return "constant" if unread else settings.contrastive_schedule
+
+
+def embedding_dim(settings: Settings) -> int | None:
+    """The size of the projection before the embedding.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        The setting; where it is not given, 128 for a loss that trains classifier and embedding
+        together. `None` where there is no projection.
+
+    Example:
+    ```python
+    embedding_dim(Settings(loss="clce"))  # 128
+    embedding_dim(Settings(loss="ce"))  # None
+    ```
+    """
+    if settings.embedding_dim is not None:
+        return settings.embedding_dim or None
+    loss = build_loss(settings)
+    return PROJECTION if loss.trains_classifier and loss.trains_embedding else None
 
 
 def learning_rate(settings: Settings) -> float:
@@ -163,6 +186,7 @@ def run_settings(settings: Settings, protocol: str) -> dict[str, Any]:
         settings,
         protocol,
         learning_rate=learning_rate(settings),
+        embedding_dim=embedding_dim(settings) or 0,
         image_size=preprocessing(settings).image_size,
         backend=backend_name(),
     )

@@ -4,8 +4,9 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
 from keras_clce.data.catalog import get_spec
+from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
 from keras_clce.experiments.loggers import LOGGERS
-from keras_clce.experiments.resolved import build_loss, contrastive_schedule
+from keras_clce.experiments.resolved import build_loss, contrastive_schedule, embedding_dim
 from keras_clce.experiments.settings import Settings
 from keras_clce.losses import LOSSES
 from keras_clce.models.backbones import backbone_spec, check_options, check_weights
@@ -41,10 +42,10 @@ def _frozen_layers(settings):
 
 
 def _projection(settings):
-    if settings.embedding_layers > 1 and settings.embedding_dim is None:
+    if settings.embedding_layers > 1 and settings.embedding_dim == 0:
         raise ValueError(
             "--embedding_layers is for a projection, whose size is --embedding_dim. Received: "
-            f"embedding_layers={settings.embedding_layers}, embedding_dim=None"
+            f"embedding_layers={settings.embedding_layers}, embedding_dim=0"
         )
 
 
@@ -80,6 +81,25 @@ def _devices(settings):
             f"--batch_size must divide by the number of devices of all processes, {devices}. "
             f"Received: batch_size={settings.batch_size}"
         )
+
+
+def _features_of_tasks(settings):
+    named, given = settings.classifier, settings.features
+    takes_tokens = {name: TASK_CLASSIFIERS[name].tokens for name in named}
+    for tokens, which in ((True, "tokens"), (False, "pooled or embedding")):
+        takers = [name for name in named if takes_tokens[name] is tokens]
+        found = [name for name in given if (name == "tokens") is tokens]
+        if takers and not found:
+            raise ValueError(
+                f"--classifier={takers[0]} needs --features to have {which}. Received: "
+                f"features={','.join(given)}"
+            )
+        if found and not takers:
+            known = [name for name, kind in TASK_CLASSIFIERS.items() if kind.tokens is tokens]
+            raise ValueError(
+                f"--features={found[0]} is for --classifier of: {', '.join(known)}. Received: "
+                f"classifier={','.join(named)}"
+            )
 
 
 def _something_to_train(settings):
@@ -122,6 +142,7 @@ _OF_SETTINGS = (
     _losses_of_rates,
     _warmup,
     _devices,
+    _features_of_tasks,
 )
 _OF_RUNS = (_something_to_train, _rate_of_the_loss, _two_parts_to_weigh, _loggers)
 
@@ -137,10 +158,10 @@ def can_train(settings: Settings) -> bool:
 
     Example:
     ```python
-    can_train(Settings(freeze_backbone=True, loss="clce"))  # False
+    can_train(Settings(freeze_backbone=True, loss="supcon"))  # False
     ```
     """
-    if not settings.freeze_backbone or settings.embedding_dim:
+    if not settings.freeze_backbone or embedding_dim(settings):
         return True
     return not build_loss(settings).trains_embedding
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import re
 from collections.abc import Mapping
 
 from keras_clce.experiments.setting import (
@@ -12,6 +11,14 @@ from keras_clce.experiments.setting import (
     check_value,
     fields_of,
     setting,
+)
+from keras_clce.experiments.setting_checks import (
+    ABOVE_0,
+    BELOW_1,
+    DIFFERENT,
+    WITHOUT_SPACES,
+    each_once,
+    rates_are_valid,
 )
 
 _DATA = "What is trained on"
@@ -23,19 +30,7 @@ _TASKS = "Few-shot tasks"
 _PLACE = "Where it runs, and what it leaves behind"
 _DEVICES = "Several devices"
 
-_ABOVE_0 = (lambda value: value > 0, "must be above 0")
-_BELOW_1 = (lambda value: value < 1, "must be below 1")
-_DIFFERENT = (lambda value: len(set(value)) == len(value), "must be different ones")
-_WITHOUT_SPACES = (
-    lambda name: re.fullmatch(r"[\w.+=-]+", name),
-    "must be of letters, digits and _ . + = -, without spaces",
-)
-_EACH_ONCE = (lambda value: len(value) and len(set(value)) == len(value), "must be different ones")
-
-
-def _rates_are_valid(rates):
-    rates = rates.values() if isinstance(rates, Mapping) else [rates]
-    return all(0 < rate < 1e3 for rate in rates)
+_of_tasks = functools.partial(setting, part="evaluation", group=_TASKS, protocol="few_shot")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,11 +96,12 @@ class Settings:
     )
     embedding_dim: int | None = setting(
         None,
-        "Size of a projection before the embedding, if any.",
+        "Size of a projection before the embedding, 0 for none. If not given 128 where the loss "
+        "trains classifier and embedding together, else 0.",
         "model",
         _ENCODER,
-        least=1,
-        search=(None, 128),
+        least=0,
+        search=(0, 128),
     )
     embedding_layers: int = setting(
         1, "Layers of that projection, 2 with a ReLU between.", "model", _ENCODER, least=1, most=2
@@ -133,7 +129,7 @@ class Settings:
         "clce", "Loss of the run.", "training", _LOSS, choices="keras_clce.losses:LOSSES"
     )
     contrastive_weight: float = setting(
-        0.9,
+        0.2,
         "Weight of the contrastive part (λ).",
         "training",
         _LOSS,
@@ -149,11 +145,11 @@ class Settings:
         choices="keras_clce.train.contrastive_schedule:SCHEDULES",
     )
     temperature: float = setting(
-        0.5,
+        0.1,
         "Temperature of the contrastive part (τ).",
         "training",
         _LOSS,
-        checks=(_ABOVE_0,),
+        checks=(ABOVE_0,),
         search=Range(0.05, 1.0, "log"),
     )
     hardness: float = setting(
@@ -178,7 +174,7 @@ class Settings:
         _LOSS,
         least=0,
         most=1,
-        checks=(_BELOW_1,),
+        checks=(BELOW_1,),
         search=Range(0.0, 0.2),
     )
 
@@ -211,7 +207,7 @@ class Settings:
         _TRAINING,
         checks=(
             (
-                _rates_are_valid,
+                rates_are_valid,
                 "must be a number above 0, or one for each loss, such as ce=1e-3,clce=2e-3",
             ),
         ),
@@ -242,7 +238,7 @@ class Settings:
         search=Range(0.6, 1.0),
     )
     clip_norm: float | None = setting(
-        None, "Largest norm of all gradients together.", "training", _TRAINING, checks=(_ABOVE_0,)
+        None, "Largest norm of all gradients together.", "training", _TRAINING, checks=(ABOVE_0,)
     )
     ema_momentum: float | None = setting(
         None,
@@ -250,7 +246,7 @@ class Settings:
         "training",
         _TRAINING,
         least=0,
-        checks=(_BELOW_1,),
+        checks=(BELOW_1,),
         search=(None, 0.99, 0.999),
     )
 
@@ -272,38 +268,37 @@ class Settings:
         False, "Save memory by computing blocks twice, for transformers.", "training", _MEMORY
     )
 
-    ways: int = setting(5, "Classes per task.", "evaluation", _TASKS, least=2, protocol="few_shot")
-    shots: tuple[int, ...] = setting(
+    ways: int = _of_tasks(5, "Classes per task.", least=2)
+    shots: tuple[int, ...] = _of_tasks(
         (1, 5),
         "Labelled images per class; one set of tasks each.",
-        "evaluation",
-        _TASKS,
         least=1,
-        checks=((_EACH_ONCE[0], "must be different whole numbers above 0, such as 1,5"),),
-        protocol="few_shot",
+        checks=((each_once, "must be different whole numbers above 0, such as 1,5"),),
     )
-    queries: int = setting(
-        15, "Classified images per class.", "evaluation", _TASKS, least=1, protocol="few_shot"
+    queries: int = _of_tasks(15, "Classified images per class.", least=1)
+    query_distribution: str = _of_tasks(
+        "balanced",
+        "Queries of a class: equally many, or shares drawn from a Dirichlet distribution.",
+        choices="keras_clce.evaluate.tasks:QUERY_DISTRIBUTIONS",
     )
-    tasks: int = setting(
-        3000, "Tasks on the novel classes.", "evaluation", _TASKS, least=2, protocol="few_shot"
-    )
-    classifier: str = setting(
-        "logistic",
-        "Classifier of a task.",
-        "evaluation",
-        _TASKS,
+    tasks: int = _of_tasks(3000, "Tasks on the novel classes.", least=2)
+    classifier: tuple[str, ...] = _of_tasks(
+        ("logistic",),
+        "Classifiers of a task, a column each; the first picks the epoch.",
         choices="keras_clce.evaluate.task_classifiers:TASK_CLASSIFIERS",
-        protocol="few_shot",
+        checks=((each_once, "must be different names, such as logistic,bavardage"),),
     )
-    features: tuple[str, ...] = setting(
+    features: tuple[str, ...] = _of_tasks(
         ("pooled", "embedding"),
-        "What is classified: pooled, embedding or both.",
-        "evaluation",
-        _TASKS,
-        choices=("pooled", "embedding"),
-        checks=((_EACH_ONCE[0], "must be of: pooled, embedding, each once"),),
-        protocol="few_shot",
+        "What is classified: pooled, embedding, tokens (those of patches, for fewture).",
+        choices=("pooled", "embedding", "tokens"),
+        checks=((each_once, "must be of: pooled, embedding, tokens, each once"),),
+    )
+    finetune_encoder: int | None = _of_tasks(
+        None,
+        "Also fine-tune the whole encoder on each of that many tasks, for finetuning and "
+        "transductive_finetuning.",
+        least=1,
     )
 
     quick: bool = setting(
@@ -317,7 +312,7 @@ class Settings:
         "Name of these settings, after the loss in folders and tables.",
         "place",
         _PLACE,
-        checks=(_WITHOUT_SPACES,),
+        checks=(WITHOUT_SPACES,),
     )
     output_dir: str = setting("runs", "Where run folders go.", "place", _PLACE)
     test: bool = setting(
@@ -335,7 +330,7 @@ class Settings:
         "place",
         _PLACE,
         choices="keras_clce.experiments.loggers:LOGGERS",
-        checks=(_DIFFERENT,),
+        checks=(DIFFERENT,),
     )
     verbose: bool = setting(
         False, "Show Keras's progress bars, and all that frameworks print.", "place", _PLACE
@@ -354,8 +349,10 @@ class Settings:
     def __post_init__(self) -> None:
         for name, field in fields().items():
             value = getattr(self, name)
-            if field.kind.is_tuple and isinstance(value, list):
-                object.__setattr__(self, name, tuple(value))
+            if field.kind.is_tuple and isinstance(value, (list, str)):
+                # A name alone stands for itself, as where a setting took one name once.
+                value = (value,) if isinstance(value, str) else tuple(value)
+                object.__setattr__(self, name, value)
             check_value(name, value, field.kind, field.about)
         for name, field in fields().items():
             check_choice(name, getattr(self, name), field.kind, field.about)

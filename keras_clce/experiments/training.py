@@ -14,6 +14,7 @@ from keras_clce.experiments.loggers.run_log import RunLog
 from keras_clce.experiments.resolved import (
     build_loss,
     contrastive_schedule,
+    embedding_dim,
     learning_rate,
     preprocessing,
 )
@@ -85,7 +86,7 @@ def build_model(settings: Settings, dataset: ImageDataset | FewShotDataset) -> C
         dataset.num_classes,
         image_size=shown.image_size,
         weights=settings.weights,
-        embedding_dim=settings.embedding_dim,
+        embedding_dim=embedding_dim(settings),
         embedding_layers=settings.embedding_layers,
         stochastic_depth=settings.stochastic_depth,
         remat=settings.remat,
