@@ -21,9 +21,11 @@ from keras_clce.evaluate.embedding_maps import EmbeddingMap, embedding_map
 from keras_clce.evaluate.feature_callback import FeatureCallback
 from keras_clce.evaluate.feature_transforms import TRANSFORMS
 from keras_clce.evaluate.few_shot_callback import FewShotCallback
+from keras_clce.evaluate.few_shot_finetuning import ENCODER_CLASSIFIERS, finetune_tasks
 from keras_clce.evaluate.few_shot_metrics import classify_tasks, few_shot_accuracy
 from keras_clce.evaluate.few_shot_results import FewShotComparison, FewShotResult, compare
 from keras_clce.evaluate.isotropy import isotropy_score
+from keras_clce.evaluate.label_suspects import LabelSuspects, label_suspects
 from keras_clce.evaluate.mcnemar import McNemarTest, mcnemar_test
 from keras_clce.evaluate.neighbors import nearest_neighbors
 from keras_clce.evaluate.open_set import (
@@ -62,6 +64,7 @@ from keras_clce.evaluate.task_predictions import predict_tasks
 from keras_clce.evaluate.tasks import QUERY_DISTRIBUTIONS, Tasks, check_tasks, draw_tasks
 
 __all__ = [
+    "ENCODER_CLASSIFIERS",
     "QUERY_DISTRIBUTIONS",
     "TASK_CLASSIFIERS",
     "TRANSFORMS",
@@ -75,6 +78,7 @@ __all__ = [
     "FewShotCallback",
     "FewShotComparison",
     "FewShotResult",
+    "LabelSuspects",
     "McNemarTest",
     "MedianInterval",
     "NormalInverseWishart",
@@ -104,10 +108,12 @@ __all__ = [
     "effect_size",
     "embedding_map",
     "few_shot_accuracy",
+    "finetune_tasks",
     "fit_temperature",
     "get_task_classifier",
     "holm_correction",
     "isotropy_score",
+    "label_suspects",
     "linear_probe",
     "mcnemar_test",
     "median_interval",

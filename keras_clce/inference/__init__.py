@@ -10,6 +10,10 @@ from keras_clce.inference.descriptions import (
 )
 from keras_clce.inference.embedding_files import EmbeddedImages, embed_images
 from keras_clce.inference.embedding_index import EmbeddingIndex, Neighbors
+from keras_clce.inference.enroll import enroll
+from keras_clce.inference.enroll_classifiers import ENROLL_CLASSIFIERS, closest_classes
+from keras_clce.inference.enrolled import Enrolled
+from keras_clce.inference.enrolled_files import NONE_OF_THESE
 from keras_clce.inference.explanations import (
     Explanation,
     Explanations,
@@ -26,13 +30,17 @@ from keras_clce.inference.predictions import (
     iterate_predictions,
     predict_images,
 )
+from keras_clce.inference.rejection import Recognition, Rejection, rejection_threshold
 
 __all__ = [
+    "ENROLL_CLASSIFIERS",
     "EXPORT_FORMATS",
+    "NONE_OF_THESE",
     "Answer",
     "Calibration",
     "EmbeddedImages",
     "EmbeddingIndex",
+    "Enrolled",
     "Explanation",
     "Explanations",
     "ExportedModel",
@@ -43,12 +51,16 @@ __all__ = [
     "Prediction",
     "PredictionFile",
     "Predictions",
+    "Recognition",
     "RefusedPhotograph",
+    "Rejection",
     "calibrate",
     "check_demo",
     "check_export",
+    "closest_classes",
     "demo_page",
     "embed_images",
+    "enroll",
     "explain_images",
     "export_model",
     "find_photographs",
@@ -61,4 +73,5 @@ __all__ = [
     "preprocessing_of",
     "probabilities_of",
     "read_class_names",
+    "rejection_threshold",
 ]

@@ -80,7 +80,7 @@ class EmbeddingIndex:
         model: dict[str, Any] | None = None,
     ) -> None:
         embeddings = number_array("embeddings", embeddings, ndim=2)
-        self.embeddings = _units(embeddings)
+        self.embeddings = float32_units(embeddings)
         count = len(embeddings)
         self.files = [str(number) for number in range(count)] if files is None else [*files]
         self.labels = None if labels is None else as_array(labels)
@@ -249,7 +249,7 @@ class EmbeddingIndex:
         ```
         """
         check_at_least("k", k, 1)
-        queries = _units(number_array("embeddings", embeddings, ndim=2))
+        queries = float32_units(number_array("embeddings", embeddings, ndim=2))
         if queries.shape[1] != self.embeddings.shape[1]:
             raise ValueError(
                 f"`embeddings` must have {self.embeddings.shape[1]} dimensions, as the index. "
@@ -270,8 +270,20 @@ class EmbeddingIndex:
         return Neighbors(*self._lists.search(queries, k, lists), recall, len(some))
 
 
-def _units(embeddings: np.ndarray) -> np.ndarray:
-    """Unit rows in float32, without a copy of what is so already."""
+def float32_units(embeddings: np.ndarray) -> np.ndarray:
+    """Unit rows in float32, without a copy of what is so already.
+
+    Args:
+        embeddings: Array `(examples, dim)` without zero rows.
+
+    Returns:
+        Array `(examples, dim)`.
+
+    Example:
+    ```python
+    float32_units(np.array([[3.0, 4.0]]))  # [[0.6, 0.8]]
+    ```
+    """
     if embeddings.dtype == np.float32:
         lengths = np.einsum("ij,ij->i", embeddings, embeddings)
         if np.allclose(lengths, 1, atol=1e-5):

@@ -17,7 +17,11 @@ class PredictionFile:
     Args:
         path: The file, `.csv`.
         top_k: Classes an image.
-        threshold: Probability below which a class is not sure.
+        threshold: Probability below which a class is not sure; not used with `score`. Defaults to
+            0.5.
+        score: Of predictions of enrolled classes, what their scores are, such as `"cosine"`: the
+            second column then is the answer, a class or "none of these", and none says whether it
+            is sure. Defaults to `None`, probabilities of the model's own classes.
 
     Example:
     ```python
@@ -29,28 +33,34 @@ class PredictionFile:
     ```
     """
 
-    def __init__(self, path: str | Path, top_k: int, threshold: float) -> None:
+    def __init__(
+        self, path: str | Path, top_k: int, threshold: float = 0.5, score: str | None = None
+    ) -> None:
         self.path = Path(path)
         self.part = self.path.with_suffix(".part.csv")
-        self.top_k, self.threshold = top_k, threshold
+        self.top_k, self.threshold, self.score = top_k, threshold, score
 
     def __enter__(self) -> "PredictionFile":
         self._file = open(self.part, "w", encoding="utf-8", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
-        classes = [
-            f"{kind}_{k + 1}" for k in range(self.top_k) for kind in ("class", "probability")
-        ]
-        self._writer.writerow(["file", *classes, "sure", "label", "error"])
+        kinds = "class", self.score or "probability"
+        classes = [f"{kind}_{k + 1}" for k in range(self.top_k) for kind in kinds]
+        said = ["answer", *classes] if self.score else [*classes, "sure"]
+        self._writer.writerow(["file", *said, "label", "error"])
         self._file.flush()
         return self
 
     def write(self, row: Prediction) -> None:
         """Write the line of an image."""
-        pairs = zip(row.class_names, row.probabilities, strict=True)
+        pairs = zip(row.class_names, row.scores or row.probabilities, strict=True)
         cells = [cell for name, share in pairs for cell in (name, f"{share:.6f}")]
         cells += [""] * (2 * self.top_k - len(cells))
-        sure = "" if row.error else "yes" if row.probability >= self.threshold else "no"
-        self._writer.writerow([row.name, *cells, sure, row.label or "", row.error or ""])
+        if self.score:
+            said = [row.class_name or "", *cells]
+        else:
+            sure = "" if row.error else "yes" if row.probability >= self.threshold else "no"
+            said = [*cells, sure]
+        self._writer.writerow([row.name, *said, row.label or "", row.error or ""])
         # So that a kill takes no line that was written.
         self._file.flush()
 

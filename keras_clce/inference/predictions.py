@@ -10,6 +10,8 @@ import numpy as np
 from keras_clce.checks import check_at_least, check_whole_number
 from keras_clce.files import printable_text
 from keras_clce.inference.descriptions import names_of_classes, preprocessing_of
+from keras_clce.inference.enrolled import Enrolled
+from keras_clce.inference.enrolled_files import NONE_OF_THESE
 from keras_clce.inference.photographs import Photograph, find_photographs
 from keras_clce.inference.views import batches_of_views, predict_views, progress_bar
 from keras_clce.train import CLCEModel
@@ -27,6 +29,8 @@ class Prediction:
         label: The class whose name its folder bears, if it is one of the model's. Defaults to
             `None`.
         error: Why the image cannot be read; then there are no classes. Defaults to `None`.
+        scores: Of enrolled classes their scores, in place of probabilities. Defaults to none.
+        is_rejected: Whether it is none of the enrolled classes. Defaults to `False`.
 
     Example:
     ```python
@@ -41,6 +45,8 @@ class Prediction:
     embedding: np.ndarray | None = None
     label: str | None = None
     error: str | None = None
+    scores: tuple[float, ...] = ()
+    is_rejected: bool = False
 
     @classmethod
     def of(
@@ -79,6 +85,41 @@ class Prediction:
         )
 
     @classmethod
+    def of_enrolled(
+        cls,
+        photograph: Photograph,
+        enrolled: Enrolled,
+        scores: np.ndarray,
+        top_k: int,
+        embedding: np.ndarray | None = None,
+    ) -> "Prediction":
+        """Make one of the scores of enrolled classes.
+
+        Args:
+            photograph: The image.
+            enrolled: The classes.
+            scores: Their scores `(classes,)`.
+            top_k: How many of the highest ones are kept.
+            embedding: Unit row `(dim,)`. Defaults to `None`.
+
+        Returns:
+            A `Prediction`.
+
+        Example:
+        ```python
+        mine = Enrolled(np.eye(2), np.array([0, 1]), ("ant", "bee")).with_threshold(0.9)
+        black = Photograph("black", np.zeros((4, 6, 3), "uint8"))
+        row = Prediction.of_enrolled(black, mine, np.array([0.6, 0.8]), top_k=1)
+        row.class_name, row.class_names  # ("none of these", ("bee",))
+        ```
+        """
+        row = cls.of(photograph, enrolled.class_names, scores, top_k, embedding)
+        is_rejected = enrolled.threshold is not None and row.probability < enrolled.threshold
+        return dataclasses.replace(
+            row, probabilities=(), scores=row.probabilities, is_rejected=is_rejected
+        )
+
+    @classmethod
     def unread(
         cls, photograph: Photograph, class_names: Sequence[str], reason: str
     ) -> "Prediction":
@@ -106,13 +147,20 @@ class Prediction:
 
     @property
     def class_name(self) -> str | None:
-        """The most probable class."""
+        """The most probable class; `"none of these"` where enrolled classes are too unlike it."""
+        if self.is_rejected:
+            return NONE_OF_THESE
         return self.class_names[0] if self.class_names else None
 
     @property
     def probability(self) -> float | None:
         """The probability of that class."""
         return self.probabilities[0] if self.probabilities else None
+
+    @property
+    def score(self) -> float | None:
+        """What it is ranked by: the highest score of an enrolled class, else the probability."""
+        return self.scores[0] if self.scores else self.probability
 
 
 class Predictions(collections.abc.Sequence):
@@ -165,6 +213,7 @@ def predict_images(
     image_size: int | None = None,
     limit: int | None = None,
     verbose: str | int = "auto",
+    enrolled: Enrolled | None = None,
 ) -> Predictions:
     """Classify images of any size: files, folders, PIL images, arrays.
 
@@ -188,6 +237,8 @@ def predict_images(
         limit: Most images. Defaults to `None`, all.
         verbose: `"auto"` shows a progress bar in a terminal, 1 everywhere, 0 nowhere. Defaults to
             `"auto"`.
+        enrolled: Classes of `enroll`, in place of the model's own: rows have `scores`, and
+            `"none of these"` as `class_name` where none reaches the threshold. Defaults to `None`.
 
     Returns:
         `Predictions`: rows with `name`, `class_names`, `probabilities`, `embedding` and `label`,
@@ -208,7 +259,16 @@ def predict_images(
     ```
     """
     rows = iterate_predictions(
-        model, images, top_k, batch_size, embeddings, class_names, image_size, limit, verbose
+        model,
+        images,
+        top_k,
+        batch_size,
+        embeddings,
+        class_names,
+        image_size,
+        limit,
+        verbose,
+        enrolled,
     )
     return Predictions(list(rows))
 
@@ -223,6 +283,7 @@ def iterate_predictions(
     image_size: int | None = None,
     limit: int | None = None,
     verbose: str | int = "auto",
+    enrolled: Enrolled | None = None,
 ) -> Iterator[Prediction]:
     """Classify images one after another, in memory that does not grow with their number.
 
@@ -236,6 +297,7 @@ def iterate_predictions(
         image_size: Pixels per side. Defaults to `None`.
         limit: Most images. Defaults to `None`.
         verbose: Whether a bar is shown. Defaults to `"auto"`.
+        enrolled: Enrolled classes. Defaults to `None`.
 
     Returns:
         An iterator over a `Prediction` for each image, in order; one that cannot be read has
@@ -255,7 +317,16 @@ def iterate_predictions(
     batch_size = check_whole_number("batch_size", batch_size)
     limit = check_whole_number("limit", limit, optional=True)
     preprocessing = preprocessing_of(model, image_size)
-    names = names_of_classes(model, class_names)
+    if enrolled is None:
+        names = names_of_classes(model, class_names)
+    elif class_names is not None:
+        raise ValueError(
+            "`class_names` must be None with `enrolled`, which has names of its own. Received: "
+            f"class_names={class_names!r:.80}"
+        )
+    else:
+        enrolled.check_model(model)
+        names = enrolled.class_names
     photographs = find_photographs(images, limit)
     bar = progress_bar(len(photographs), verbose)
 
@@ -269,7 +340,11 @@ def iterate_predictions(
                     continue
                 embedding, probabilities = next(outputs)
                 kept = embedding if embeddings else None
-                yield Prediction.of(photograph, names, probabilities, top_k, kept)
+                if enrolled is None:
+                    yield Prediction.of(photograph, names, probabilities, top_k, kept)
+                else:
+                    scores = enrolled.scores(embedding[None])[0]
+                    yield Prediction.of_enrolled(photograph, enrolled, scores, top_k, kept)
             done += len(batch)
             bar.update(done)
 
