@@ -1,18 +1,13 @@
 """Retrieval metrics: how high the examples of a query's own class rank among all others."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from keras_clce.checks import check_at_least, class_labels, finite_array
+from keras_clce.evaluate.retrieval_ranks import NO_RANK, Ranks, match_ranks
 from keras_clce.evaluate.retrieval_results import RetrievalResult
-
-# Similarities of a block of queries to the whole gallery are held at once.
-_BLOCK_BYTES = 2**27
-# Counting what is above a match, and level with it, costs two passes over the gallery; sorting the
-# gallery costs as much as for about this many.
-_COUNTED_MATCHES = 100
 
 
 def retrieval_metrics(
@@ -80,23 +75,11 @@ def retrieval_metrics(
             f"`embeddings` must have the dimension of `gallery_embeddings`, {gallery.shape[1]}. "
             f"Received: embeddings of shape {queries.shape}"
         )
-    # A class is then a slice of the columns, in which the gallery's order is kept.
-    order = np.argsort(classes, kind="stable")
-    starts = np.searchsorted(classes, labels, "left", order)
-    counts = np.searchsorted(classes, labels, "right", order) - starts
-    matches = counts - of_one_set
-    found = _Measures(k, np.flatnonzero(matches > 0), len(queries))
-    own = np.argsort(order) if of_one_set else None
-    for rows, similarities in _similarities(queries, gallery[order], metric):
-        if of_one_set:
-            similarities[np.arange(len(rows)), own[rows]] = -np.inf
-        for row, values in zip(rows, similarities, strict=True):
-            if matches[row] > 0:
-                members = np.arange(starts[row], starts[row] + counts[row])
-                if of_one_set:
-                    members = members[members != own[row]]
-                found.add(row, _ranks(values, members, order))
-    return RetrievalResult(found.measures, found.rows, np.flatnonzero(matches <= 0), metric)
+    matched, per_query = _measured(
+        match_ranks(queries, labels, gallery, classes, of_one_set, metric), k
+    )
+    unmatched = np.setdiff1d(np.arange(len(queries)), matched)
+    return RetrievalResult(per_query, matched, unmatched, metric)
 
 
 def _checked_k(k: Sequence[int]) -> tuple[int, ...]:
@@ -116,66 +99,31 @@ def _checked_rows(
     return embeddings.astype(np.result_type(embeddings.dtype, np.float32), copy=False), labels
 
 
-def _similarities(
-    queries: np.ndarray, gallery: np.ndarray, metric: str
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Row numbers of queries and their similarities to the gallery, block by block."""
-    if metric == "cosine":
-        queries, gallery = _units(queries), _units(gallery)
-    else:
-        # 2 q·g - g·g ranks as the distance does.
-        squares = np.einsum("ed,ed->e", gallery, gallery)
-        queries = 2 * queries
-    per_block = max(1, _BLOCK_BYTES // (gallery.itemsize * len(gallery)))
-    for start in range(0, len(queries), per_block):
-        block = queries[start : start + per_block] @ gallery.T
-        if metric == "euclidean":
-            block -= squares
-        yield np.arange(start, start + len(block)), block
+def _measured(
+    found: Iterable[Ranks], k: tuple[int, ...]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Row numbers of the queries that have a match, ascending, and the measures of each."""
+    names = [f"{name}@{each}" for name in ("precision", "recall") for each in k]
+    names += ["r_precision", "map@r", "map", "mrr"]
+    rows, parts = [np.zeros(0, int)], [np.zeros((len(names), 0))]
+    for queries, matches, ranks in found:
+        rows.append(queries)
+        parts.append(np.array([*_measures(matches, ranks, k)]))
+    rows = np.concatenate(rows)
+    order = np.argsort(rows)
+    measures = np.concatenate(parts, axis=1)[:, order]
+    return rows[order], dict(zip(names, measures, strict=True))
 
 
-def _units(rows: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows / np.where(lengths > 0, lengths, 1)
-
-
-def _ranks(similarities: np.ndarray, members: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Places of some columns in the ranking, ascending, from 1."""
-    own = similarities[members]
-    if len(members) <= _COUNTED_MATCHES:
-        above = np.array([np.count_nonzero(similarities > one) for one in own])
-        level = np.array([np.count_nonzero(similarities == one) for one in own])
-    else:
-        ascending = np.sort(similarities)
-        right = np.searchsorted(ascending, own, "right")
-        above = len(ascending) - right
-        level = right - np.searchsorted(ascending, own, "left")
-    for number in np.flatnonzero(level > 1):
-        equal = order[similarities == own[number]]
-        above[number] += np.count_nonzero(equal < order[members[number]])
-    return np.sort(above) + 1
-
-
-class _Measures:
-    """Measures of each query that has a match, filled one query at a time."""
-
-    def __init__(self, k: tuple[int, ...], rows: np.ndarray, count: int) -> None:
-        self.k, self.rows = k, rows
-        names = [f"{name}@{each}" for name in ("precision", "recall") for each in k]
-        names += ["r_precision", "map@r", "map", "mrr"]
-        self.measures = {name: np.zeros(len(rows)) for name in names}
-        self._places = np.zeros(count, int)
-        self._places[rows] = np.arange(len(rows))
-
-    def add(self, row: int, ranks: np.ndarray) -> None:
-        place, matches = self._places[row], len(ranks)
-        precisions = np.arange(1, matches + 1) / ranks
-        within_r = ranks <= matches
-        for each in self.k:
-            within = np.count_nonzero(ranks <= each)
-            self.measures[f"precision@{each}"][place] = within / each
-            self.measures[f"recall@{each}"][place] = within > 0
-        self.measures["r_precision"][place] = within_r.mean()
-        self.measures["map@r"][place] = precisions[within_r].sum() / matches
-        self.measures["map"][place] = precisions.mean()
-        self.measures["mrr"][place] = 1 / ranks[0]
+def _measures(matches: np.ndarray, ranks: np.ndarray, k: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """Measures (queries,) of ranks (most matches, queries)."""
+    within = [np.count_nonzero(ranks <= each, axis=0) for each in k]
+    yield from (count / each for count, each in zip(within, k, strict=True))
+    yield from (count > 0 for count in within)
+    precisions = np.arange(1, len(ranks) + 1)[:, None] / ranks
+    precisions[ranks == NO_RANK] = 0
+    within_r = ranks <= matches
+    yield np.count_nonzero(within_r, axis=0) / matches
+    yield np.sum(precisions, axis=0, where=within_r) / matches
+    yield np.sum(precisions, axis=0) / matches
+    yield 1 / ranks[0]

@@ -60,14 +60,14 @@ class RetrievalCallback(FeatureCallback):
         # Precision and recall are there for any number of nearest rows.
         numbers = [key.partition("@")[2] for key in self.metrics]
         self.k = sorted({int(number) for number in numbers if number.isdecimal()} - {0}) or [1]
-        known = retrieval_metrics(np.zeros((len(labels), 1)), labels, k=self.k, metric=similarity)
+        known = retrieval_metrics(np.eye(2), [0, 0], k=self.k, metric=similarity)
         unknown = [key for key in self.metrics if key not in known]
         if unknown or not self.metrics:
             raise ValueError(
                 "`metrics` must be of precision@1, recall@1 and other numbers, r_precision, "
                 f"map@r, map and mrr. Received: metrics={metrics!r}"
             )
-        if not len(known.queries):
+        if len(np.unique(labels)) == len(labels):
             raise ValueError(
                 "`labels` must have two images of a class at least. "
                 f"Received: {len(labels)} labels, all different"

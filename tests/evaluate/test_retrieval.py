@@ -110,11 +110,30 @@ def test_queries_without_a_match_are_named_and_not_counted():
     assert np.isnan([*alone.values(), *alone.interval("map")]).all()
 
 
-def test_blocks_change_nothing(monkeypatch):
-    embeddings, labels = case(0, rows=300, classes=4)
-    whole = retrieval_metrics(embeddings, labels)
-    monkeypatch.setattr("keras_clce.evaluate.retrieval._BLOCK_BYTES", 7 * 300 * 8)
-    assert dict(retrieval_metrics(embeddings, labels)) == dict(whole)
+def sizes_of_all_kinds(seed, rows, metric):
+    """Rows that are often equally similar, of lone classes, small ones and ones that are sorted."""
+    rng = np.random.default_rng(seed)
+    share = np.r_[0.4, np.full(4, 0.08), np.full(56, 0.005)]
+    labels = rng.choice(np.arange(61) * 3 - 7, rows, p=share)
+    if metric == "cosine":
+        return np.eye(5)[rng.integers(0, 5, rows)] * rng.choice([1, 2], (rows, 1)), labels
+    return rng.integers(-2, 3, (rows, 3)).astype("float32"), labels
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_many_ties_between_classes_of_all_sizes_in_small_blocks(metric, monkeypatch):
+    embeddings, labels = sizes_of_all_kinds(0, 150, metric)
+    gallery, classes = sizes_of_all_kinds(1, 140, metric)
+    assert np.bincount(labels + 7).max() > 42
+    sets = ((embeddings, labels), (embeddings, labels, gallery, classes))
+    expected = [by_loops(*arrays, metric=metric) for arrays in sets]
+    for small in (False, True):
+        if small:
+            for name, value in (("ROWS", 50), ("TILE_ROWS", 7), ("TILE_COLUMNS", 11)):
+                monkeypatch.setattr(f"keras_clce.evaluate.retrieval_ranks._{name}", value)
+            monkeypatch.setattr("keras_clce.evaluate.retrieval_ranks._SORTED_BYTES", 1)
+        for arrays, each in zip(sets, expected, strict=True):
+            assert dict(retrieval_metrics(*arrays, metric=metric)) == pytest.approx(each)
 
 
 def test_intervals_and_paired_differences():
