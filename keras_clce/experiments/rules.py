@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping
 
 from keras_clce.data.catalog import get_spec
-from keras_clce.evaluate.task_classifiers import TASK_CLASSIFIERS
+from keras_clce.evaluate import ENCODER_CLASSIFIERS, TASK_CLASSIFIERS
 from keras_clce.experiments.loggers import LOGGERS
 from keras_clce.experiments.resolved import build_loss, contrastive_schedule, embedding_dim
 from keras_clce.experiments.settings import Settings
@@ -102,6 +102,24 @@ def _features_of_tasks(settings):
             )
 
 
+def _finetuned_encoder(settings):
+    tasks = settings.finetune_encoder
+    if tasks is None:
+        return
+    if not {*settings.classifier} & {*ENCODER_CLASSIFIERS}:
+        raise ValueError(
+            f"--finetune_encoder needs --classifier to have {' or '.join(ENCODER_CLASSIFIERS)}. "
+            f"Received: classifier={','.join(settings.classifier)}"
+        )
+    # Tasks are drawn by so many at a time.
+    most = min(settings.tasks, 256)
+    if tasks > most:
+        raise ValueError(
+            f"--finetune_encoder must be at most --tasks and 256. Received: "
+            f"finetune_encoder={tasks}, tasks={settings.tasks}"
+        )
+
+
 def _something_to_train(settings):
     if not can_train(settings):
         raise ValueError(
@@ -143,6 +161,7 @@ _OF_SETTINGS = (
     _warmup,
     _devices,
     _features_of_tasks,
+    _finetuned_encoder,
 )
 _OF_RUNS = (_something_to_train, _rate_of_the_loss, _two_parts_to_weigh, _loggers)
 

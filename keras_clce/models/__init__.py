@@ -9,6 +9,7 @@ from keras_clce.models.backbones import (
 )
 from keras_clce.models.checkpoints.download import local_weights
 from keras_clce.models.checkpoints.loading import LoadReport
+from keras_clce.models.patch_tokens import patch_tokens
 from keras_clce.models.timm_reference import timm_features
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "list_backbones",
     "load_weights",
     "local_weights",
+    "patch_tokens",
     "timm_features",
 ]

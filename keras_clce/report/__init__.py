@@ -4,6 +4,12 @@ from keras_clce.report.answers import wrapped
 from keras_clce.report.comparisons import Comparison, clce_comparisons
 from keras_clce.report.curves import Curves, curves_by_name, plot_curves
 from keras_clce.report.explanation_pictures import saliency_overlay
+from keras_clce.report.few_shot_classifiers import (
+    CLASSIFIERS_NOTE,
+    classifier_tables,
+    finetuned_table,
+    has_several_classifiers,
+)
 from keras_clce.report.few_shot_pictures import plot_few_shot, plot_task
 from keras_clce.report.few_shot_tables import (
     FEW_SHOT_NOTE,
@@ -29,6 +35,7 @@ from keras_clce.report.verdicts import Verdict, verdicts
 from keras_clce.runs import RunFolder, read_accuracies, run_name
 
 __all__ = [
+    "CLASSIFIERS_NOTE",
     "FEW_SHOT_NOTE",
     "FROZEN",
     "Comparison",
@@ -36,13 +43,16 @@ __all__ = [
     "RunFolder",
     "Tile",
     "Verdict",
+    "classifier_tables",
     "clce_comparisons",
     "curves_by_name",
     "drawing",
     "few_shot_answer",
     "few_shot_table",
     "few_shot_tables",
+    "finetuned_table",
     "format_table",
+    "has_several_classifiers",
     "model_card",
     "paper_rows",
     "paper_source",

@@ -5,6 +5,9 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from keras_clce.evaluate.statistics import confidence_interval
 from keras_clce.runs.record import Record
 
 IN_WORDS = {"cl2": "features minus the base classes' mean, on unit length"}
@@ -18,6 +21,7 @@ class KindOfTask:
         name: Its key in `metrics["few_shot"]`.
         features: Names of the features, of which the first is the kind's own.
         transform: What is done to the features.
+        classifier: What they are classified by. Defaults to nothing.
 
     Example:
     ```python
@@ -28,6 +32,7 @@ class KindOfTask:
     name: str
     features: tuple[str, ...]
     transform: str
+    classifier: str = ""
 
     @property
     def tasks(self) -> str:
@@ -37,12 +42,30 @@ class KindOfTask:
     @property
     def classified(self) -> str:
         """What is classified, such as `"pooled = embedding features, l2"`."""
-        return f"{' = '.join(self.features)} features, {self.transform}"
+        return in_features(self.features, self.transform)
 
     @property
     def in_words(self) -> str:
         """Its tasks and what is classified, in two lines."""
         return f"{self.tasks}\n{self.classified}"
+
+
+def in_features(features: Sequence[str], transform: str) -> str:
+    """What is classified.
+
+    Args:
+        features: Names of features that gave the same results.
+        transform: What is done to them.
+
+    Returns:
+        Such as `"pooled = embedding features, l2"`.
+
+    Example:
+    ```python
+    in_features(["pooled"], "l2")  # "pooled features, l2"
+    ```
+    """
+    return f"{' = '.join(features)} features, {transform}"
 
 
 def size_in_words(kind: str) -> str:
@@ -81,6 +104,25 @@ def kinds_of(records: Iterable[Record]) -> list[str]:
     return list(dict.fromkeys(kind for run in records for kind in run.metrics["few_shot"]))
 
 
+def result_of(records: Iterable[Record], kind: str) -> dict[str, Any]:
+    """The result of a kind of task, of the first run that has it.
+
+    Args:
+        records: Few-shot runs.
+        kind: Its key in `metrics["few_shot"]`.
+
+    Returns:
+        The result.
+
+    Example:
+    ```python
+    records, _ = find_records(Path("runs/few_shot/cifar_fs/vit_tiny"))
+    result_of(records, "5w1s")["classifier"]  # "logistic"
+    ```
+    """
+    return next(filter(None, (run.metrics["few_shot"].get(kind) for run in records)))
+
+
 def distinct_kinds(
     records: Sequence[Record], shown: Callable[[str], Hashable]
 ) -> list[tuple[KindOfTask, Any]]:
@@ -104,10 +146,32 @@ def distinct_kinds(
     """
     merged: dict[tuple, KindOfTask] = {}
     for key in kinds_of(records):
-        result = next(filter(None, (run.metrics["few_shot"].get(key) for run in records)))
-        kind = KindOfTask(key, (result.get("features", ""),), result.get("transform", ""))
-        same = (kind.tasks, kind.transform, shown(key))
+        result = result_of(records, key)
+        about = (result.get(name, "") for name in ("transform", "classifier"))
+        kind = KindOfTask(key, (result.get("features", ""),), *about)
+        same = (kind.tasks, kind.transform, kind.classifier, shown(key))
         if same in merged:
             kind = replace(merged[same], features=merged[same].features + kind.features)
         merged[same] = kind
     return [(kind, seen) for (*_, seen), kind in merged.items()]
+
+
+def dot_of(results: Sequence[dict[str, Any]]) -> tuple[float, float, bool]:
+    """What is drawn of a loss on a kind of task.
+
+    Args:
+        results: Its results, one for each seed.
+
+    Returns:
+        Mean and half width of its 95 % interval in percent, and whether that is across seeds: of
+        one it is over the tasks.
+
+    Example:
+    ```python
+    dot_of([{"mean": 0.61, "ci95": 0.01}])  # (61.0, 1.0, False)
+    ```
+    """
+    means = [100 * result["mean"] for result in results]
+    several = len(means) > 1
+    half = confidence_interval(means) if several else 100 * results[0]["ci95"]
+    return float(np.mean(means)), half, several

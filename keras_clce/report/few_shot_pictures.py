@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_clce.evaluate.statistics import confidence_interval
 from keras_clce.files import printable_text
-from keras_clce.report.few_shot_kinds import KindOfTask, distinct_kinds
+from keras_clce.report.few_shot_classifier_pictures import plot_classifiers
+from keras_clce.report.few_shot_classifiers import has_several_classifiers
+from keras_clce.report.few_shot_kinds import KindOfTask, distinct_kinds, dot_of
 from keras_clce.report.names import Run, as_record, by_name, count_of, run_title
 from keras_clce.report.pictures import fitted_text, new_figure, save_figure, text_width
 from keras_clce.report.tables import percent
@@ -21,7 +22,7 @@ def plot_few_shot(runs: Sequence[Run], path: Path) -> None:
     """Draw the mean accuracy of each loss with its 95 % interval, one panel per kind of task.
 
     All panels share their axis. A row of them is one size of tasks; features that gave the same
-    results share a panel.
+    results share a panel. Runs with several classifiers get the picture of `plot_classifiers`.
 
     Args:
         runs: The records of few-shot runs, or their `metrics.json`. With several seeds of a loss
@@ -36,6 +37,9 @@ def plot_few_shot(runs: Sequence[Run], path: Path) -> None:
     ```
     """
     records = [as_record(run) for run in runs]
+    if has_several_classifiers(records):
+        plot_classifiers(records, path)
+        return
     groups = by_name(records)
 
     def dots(key):
@@ -43,7 +47,7 @@ def plot_few_shot(runs: Sequence[Run], path: Path) -> None:
             [run.metrics["few_shot"][key] for run in group if key in run.metrics["few_shot"]]
             for group in groups.values()
         )
-        return [_dot(of_loss) if of_loss else None for of_loss in results]
+        return [dot_of(of_loss) if of_loss else None for of_loss in results]
 
     def printed(key):
         return tuple(dot and percent(dot[0] / 100, dot[1] / 100) for dot in dots(key))
@@ -79,14 +83,6 @@ def plot_few_shot(runs: Sequence[Run], path: Path) -> None:
     save_figure(figure, path, dpi=120)
 
 
-def _dot(results):
-    """Mean and half width in percent, and whether they are those of several seeds."""
-    means = [100 * result["mean"] for result in results]
-    several = len(means) > 1
-    half = confidence_interval(means) if several else 100 * results[0]["ci95"]
-    return np.mean(means), half, several
-
-
 def _draw_dots(axes, dots):
     for number, dot in enumerate(dots):
         if dot is None:
@@ -105,8 +101,8 @@ def _draw_dots(axes, dots):
 
 def plot_task(
     support: np.ndarray,
-    queries: np.ndarray,
-    predicted: np.ndarray,
+    queries: Sequence[np.ndarray],
+    predicted: Sequence[np.ndarray],
     class_names: Sequence[str],
     title: str,
     path: Path,
@@ -118,8 +114,9 @@ def plot_task(
 
     Args:
         support: Pixels in 0..255 `(ways, shots, height, width, 3)`.
-        queries: Pixels in 0..255 `(ways, queries, height, width, 3)`.
-        predicted: Predicted class of each query `(ways, queries)`, as its row.
+        queries: Pixels in 0..255 of each class `(queries, height, width, 3)`, of which classes may
+            have different numbers.
+        predicted: Predicted class of each query of each class `(queries,)`, as its row.
         class_names: Name of each class.
         title: What stands above, before how many queries are right.
         path: The PNG file to write.
@@ -133,9 +130,11 @@ def plot_task(
     ```
     """
     names = [name if len(name) < 16 else f"{name[:14]}…" for name in class_names]
-    right = predicted == np.arange(len(predicted))[:, None]
-    shown = support[:_MOST_CLASSES, :_MOST_SUPPORT], queries[:_MOST_CLASSES, :_MOST_QUERIES]
-    rows, shots, columns = len(shown[0]), shown[0].shape[1], shown[1].shape[1]
+    right = [of_class == row for row, of_class in enumerate(predicted)]
+    support = support[:_MOST_CLASSES, :_MOST_SUPPORT]
+    rows, shots = support.shape[:2]
+    queries = [of_class[:_MOST_QUERIES] for of_class in queries[:rows]]
+    columns = max(map(len, queries))
     gap = 0.35
     left = 0.15 + max(text_width(name, 9) for name in names[:rows])
     figure = new_figure(figsize=(_CELL * (shots + columns + gap) + left + 0.05, 0.98 * rows + 0.7))
@@ -148,25 +147,25 @@ def plot_task(
         hspace=0.3,
     )
     for row in range(rows):
-        for column in range(shots + columns):
+        for column in range(shots + len(queries[row])):
             is_query = column >= shots
             axes = figure.add_subplot(grid[row, column + is_query])
             axes.set(xticks=[], yticks=[])
-            image = shown[1][row, column - shots] if is_query else shown[0][row, column]
+            image = queries[row][column - shots] if is_query else support[row, column]
             axes.imshow(np.rint(image).astype(np.uint8))
             if column in (0, shots) and row == 0:
                 axes.set_title("queries" if is_query else "support", loc="left", fontsize=9)
             if column == 0:
                 axes.set_ylabel(names[row], rotation=0, ha="right", va="center", fontsize=9)
             if is_query:
-                good = right[row, column - shots]
+                good = right[row][column - shots]
                 colour = "tab:green" if good else "tab:red"
                 axes.spines[:].set(color=colour, linewidth=2.5)
-                taken_for = names[predicted[row, column - shots]]
+                taken_for = names[predicted[row][column - shots]]
                 text, size = ("✓", 7) if good else fitted_text(f"✗ {taken_for}", _CELL)
                 axes.set_xlabel(text, color=colour, fontsize=size, labelpad=2)
-    queries = count_of(right.size, "query", "queries")
-    count = f"{right.sum()} of {queries} right in this task"
+    right = np.concatenate(right)
+    count = f"{right.sum()} of {count_of(len(right), 'query', 'queries')} right in this task"
     figure.suptitle(f"{title}: {count}", fontsize=10, y=1 - 0.08 / figure.get_figheight(), va="top")
     save_figure(figure, path, dpi=100)
 

@@ -11,7 +11,7 @@ from keras_clce.evaluate.statistics import (
     sign_flip_p_value,
 )
 from keras_clce.report.answers import Difference, best_in_words, sentence
-from keras_clce.report.few_shot_kinds import IN_WORDS, KindOfTask, distinct_kinds
+from keras_clce.report.few_shot_kinds import IN_WORDS, KindOfTask, distinct_kinds, result_of
 from keras_clce.report.names import Name, Run, as_record, baseline_of, by_name, count_of
 from keras_clce.report.tables import (
     TABLE_WIDTH,
@@ -144,8 +144,8 @@ def few_shot_answer(runs: Sequence[Run], home: Path = Path(), baseline: str = "c
     With two seeds or more, the difference is tested across seeds, else over the tasks of one.
 
     Args:
-        runs: The records of few-shot runs, or their `metrics.json`. Of several kinds of features,
-            the first is judged by.
+        runs: The records of few-shot runs, or their `metrics.json`. Of several kinds of features
+            and classifiers, the first is judged by.
         home: As in `few_shot_tables`, and so is the other.
         baseline: Defaults to `"ce"`.
 
@@ -172,7 +172,10 @@ def few_shot_answer(runs: Sequence[Run], home: Path = Path(), baseline: str = "c
         means = {name: np.mean([*seeds.values()]) for name, seeds in by_loss.items()}
         best = best_in_words(means, lambda a, b, of=by_loss: _difference(of[a], of[b]), baseline)
         clauses.append(f"at {tasks}, {best}")
-    of = next(iter(first.values())).classified
+    judged = next(iter(first.values()))
+    of = judged.classified
+    if len({kind.classifier for kind in kinds}) > 1:
+        of = f"{judged.classifier} of {of}"
     return sentence("; ".join(clauses) + (f" (by {of})" if len(kinds) > len(first) else ""))
 
 
@@ -217,11 +220,12 @@ def accuracies_by_loss(records: Sequence[Record], kind: str) -> dict[Name, _Seed
 
 
 def _heading(kind: KindOfTask, records: Sequence[Record]) -> str:
-    results = (run.metrics["few_shot"].get(kind.name) for run in records)
-    result = next(filter(None, results))
+    result = result_of(records, kind.name)
     tasks = count_of(result["tasks"], "task")
     queries = count_of(result["queries"], "query", "queries")
-    said = f"{kind.name}: {kind.classified}; {tasks}, {queries} a class, {result['classifier']}"
+    balance = result.get("query_distribution", "balanced")
+    queries += " a class" if balance == "balanced" else f" a class on average, {balance}"
+    said = f"{kind.name}: {kind.classified}; {tasks}, {queries}, {result['classifier']}"
     in_words = IN_WORDS.get(kind.transform)
     return f"{said}\n{kind.transform}: {in_words}" if in_words else said
 
@@ -246,8 +250,21 @@ def _cells(
     return header, rows
 
 
-def _shared(runs: _Seeds, baseline: _Seeds) -> tuple[np.ndarray, np.ndarray] | None:
-    """Accuracies `(seeds, tasks)` of both, of the seeds that they share."""
+def shared_seeds(runs: _Seeds, baseline: _Seeds) -> tuple[np.ndarray, np.ndarray] | None:
+    """Accuracies of two losses with the seeds that they share.
+
+    Args:
+        runs: Accuracies `(tasks,)` of one loss by seed; `None` stands for any seed.
+        baseline: Those of the other.
+
+    Returns:
+        Accuracies `(seeds, tasks)` of both; `None` where they share no seed.
+
+    Example:
+    ```python
+    shared_seeds({0: np.zeros(9), 1: np.ones(9)}, {1: np.ones(9)})[0].shape  # (1, 9)
+    ```
+    """
     shared = [
         seed
         for seed in dict.fromkeys((*runs, *baseline))
@@ -263,7 +280,7 @@ def _shared(runs: _Seeds, baseline: _Seeds) -> tuple[np.ndarray, np.ndarray] | N
 
 
 def _difference(runs: _Seeds, baseline: _Seeds) -> Difference | None:
-    shared = _shared(runs, baseline)
+    shared = shared_seeds(runs, baseline)
     if shared is None:
         return None
     ours, theirs = shared
@@ -278,7 +295,7 @@ def _difference(runs: _Seeds, baseline: _Seeds) -> Difference | None:
 
 
 def _versus(runs: _Seeds, baseline: _Seeds) -> list[str]:
-    shared = _shared(runs, baseline)
+    shared = shared_seeds(runs, baseline)
     if shared is None:
         return ["-"] * 5
     ours, theirs = shared

@@ -16,6 +16,12 @@ from keras_clce.report.comparisons import (
     cells_of_tests,
 )
 from keras_clce.report.curves import curves_by_name, plot_curves
+from keras_clce.report.few_shot_classifiers import (
+    CLASSIFIER_TERMS,
+    classifier_cells,
+    finetuned_cells,
+    has_several_classifiers,
+)
 from keras_clce.report.few_shot_pictures import plot_few_shot
 from keras_clce.report.few_shot_tables import (
     FEW_SHOT_TERMS,
@@ -109,6 +115,13 @@ def _tables(records: Sequence[Record]) -> list[Block]:
         header, rows = _with_paper(header, rows, figures, 3, "paper")
         return [Table(f"Test accuracy in %, {data}", header, rows)]
     blocks: list[Block] = [Text(f"Accuracy on the novel classes in %, {data}")]
+    several = has_several_classifiers(records)
+    if several:
+        blocks += [Table(*cells) for cells in classifier_cells(records)]
+        blocks.append(Terms(CLASSIFIER_TERMS))
+    of_encoder = finetuned_cells(records)
+    if of_encoder:
+        blocks.append(Table(*of_encoder))
     others: list[Block] = []
     sizes = set()
     for heading, header, rows in few_shot_cells(records):
@@ -116,12 +129,17 @@ def _tables(records: Sequence[Record]) -> list[Block]:
         shots = int(size[1]) if size else None
         header, rows = _with_paper(header, rows, paper_figures(records, shots), 3, "\npaper")
         # The first kind of each size is judged by.
-        (others if shots in sizes else blocks).append(
+        (others if several or shots in sizes else blocks).append(
             Table(heading.replace("\n", "; "), header, rows)
         )
         sizes.add(shots)
     if others:
-        blocks.append(Details("The same tasks by other features", others))
+        which = (
+            "Each classifier and kind of features"
+            if several
+            else "The same tasks by other features"
+        )
+        blocks.append(Details(which, others))
     return [*blocks, Details("What the columns are", [Terms(FEW_SHOT_TERMS), Text(INTERVALS)])]
 
 

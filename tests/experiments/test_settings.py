@@ -56,7 +56,8 @@ def test_json_holds_what_decides_the_result_and_comes_back():
     # As flags of earlier versions had them, so that their runs go on.
     assert few_shot["shots"] == ["1", "3"] and few_shot["features"] == ["pooled", "embedding"]
     assert set(few_shot) - set(transfer) == {
-        *("ways", "shots", "queries", "tasks", "classifier", "features", "backend"),
+        *("ways", "shots", "queries", "query_distribution", "tasks", "classifier"),
+        *("features", "finetune_encoder", "backend"),
     }
     place = {"output_dir", "data_dir", "label", "num_devices", "keep_checkpoint", "process_id"}
     assert not (place | {"log", "verbose"}) & set(few_shot)

@@ -137,7 +137,7 @@ def test_runs_compare_on_the_same_tasks_and_resume(
     assert (entry["features"], entry["transform"], entry["tasks"]) == ("pooled", "l2", 100)
     # The picture shows the first task, as this run classifies it.
     support, queries, predicted, class_names = drawn["clce-seed1"]
-    assert np.mean(predicted == [[0], [1]]) == pytest.approx(accuracies[0])
+    assert np.mean(np.stack(predicted) == [[0], [1]]) == pytest.approx(accuracies[0])
     for pictures in (support, queries):
         for name, of_class in zip(class_names, pictures, strict=True):
             known = images[labels == data.class_names["test"].index(name)]

@@ -1,6 +1,8 @@
 """Few-shot learning: trained on base classes, tested on tasks of novel ones."""
 
-from collections.abc import Sequence
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -8,6 +10,7 @@ import numpy as np
 
 from keras_clce.data import FewShotDataset, ImageSplit, load_few_shot
 from keras_clce.evaluate import (
+    TASK_CLASSIFIERS,
     FewShotCallback,
     check_tasks,
     classify_tasks,
@@ -15,25 +18,40 @@ from keras_clce.evaluate import (
     few_shot_accuracy,
 )
 from keras_clce.experiments.protocols.base import Evaluation, Protocol, loading_options
+from keras_clce.experiments.protocols.few_shot_features import (
+    BaseImages,
+    encoder_of,
+    features_for,
+    images_at,
+    images_of,
+    mean_features,
+    needs_base,
+)
+from keras_clce.experiments.protocols.few_shot_finetuning import finetuned
 from keras_clce.experiments.settings import Settings
-from keras_clce.experiments.training import Run, batches
+from keras_clce.experiments.training import Run
 from keras_clce.report import (
+    CLASSIFIERS_NOTE,
     FEW_SHOT_NOTE,
+    classifier_tables,
     drawing,
     few_shot_answer,
     few_shot_tables,
+    finetuned_table,
+    has_several_classifiers,
     plot_few_shot,
     plot_task,
     validation_line,
     validation_table,
     wrapped,
 )
-from keras_clce.train import CLCEModel
 
 MONITOR = "val_few_shot"
 TRANSFORMS = ("l2", "cl2")
 VALIDATION_TASKS = 500
 QUICK_TASKS = 20
+# What the accuracies of fine-tuned encoders have in their names.
+WHOLE_ENCODER = "whole encoder"
 
 
 class FewShot(Protocol):
@@ -57,6 +75,7 @@ class FewShot(Protocol):
                         **_size(settings, shots),
                         tasks=num_tasks(settings),
                         class_names=names,
+                        query_distribution=settings.query_distribution,
                     )
                 except ValueError as error:
                     raise ValueError(f"{error} (the {part} classes of {dataset.name})") from None
@@ -64,9 +83,10 @@ class FewShot(Protocol):
     def plan_in_words(self, settings: Settings) -> str:
         """The tasks."""
         shots = " and ".join(map(str, settings.shots))
+        balance = "" if settings.query_distribution == "balanced" else "unbalanced "
         return (
-            f"; {num_tasks(settings)} tasks, {settings.ways}-way, {shots}-shot, "
-            f"{settings.classifier}"
+            f"; {num_tasks(settings)} {balance}tasks, {settings.ways}-way, {shots}-shot, "
+            f"{', '.join(settings.classifier)}"
         )
 
     def monitor(self, settings: Settings) -> str:
@@ -74,23 +94,30 @@ class FewShot(Protocol):
         return MONITOR
 
     def callbacks(self, settings, dataset) -> list[keras.callbacks.Callback]:
-        """What logs it."""
+        """What logs it, by the first classifier."""
+        first = settings.classifier[0]
+        base = {}
+        if TASK_CLASSIFIERS[first].base_features:
+            images = BaseImages.of(dataset.train, settings)
+            base = {"base_images": images.images, "base_labels": images.labels}
         return [
             FewShotCallback(
-                _images(dataset.validation, settings),
+                images_of(dataset.validation, settings),
                 dataset.validation.labels,
-                output=settings.features[0],
-                encoder=_pooled_and_embedding,
+                output=features_for(settings, first)[0],
+                encoder=functools.partial(encoder_of, settings=settings),
                 name=MONITOR,
                 averages=settings.ema_momentum is not None,
+                **base,
                 **_size(settings, settings.shots[0]),
                 tasks=min(VALIDATION_TASKS, num_tasks(settings)),
-                classifier=settings.classifier,
+                classifier=first,
+                query_distribution=settings.query_distribution,
             )
         ]
 
     def evaluate(self, model, run, dataset, checkpoint) -> Evaluation:
-        """Accuracy on the novel classes, of the pooled features and of the embedding."""
+        """Accuracy on the novel classes, of each classifier with the features that it takes."""
         settings = run.settings
         validated = {}
         if checkpoint is not None:
@@ -100,36 +127,45 @@ class FewShot(Protocol):
             }
         if not settings.test:
             return Evaluation(validated)
-        encoder = _pooled_and_embedding(model)
-        novel = encoder.predict(_images(dataset.test, settings), verbose=0)
-        center = _mean_features(encoder, dataset.train, settings)
+        encoder = encoder_of(model, settings)
+        novel = encoder.predict(images_of(dataset.test, settings), verbose=0)
+        base = _Base.of(encoder, dataset.train, settings)
         results, accuracies = {}, {}
         for shots in settings.shots:
-            for output in settings.features:
-                for transform in TRANSFORMS:
-                    result = few_shot_accuracy(
-                        novel[output],
-                        dataset.test.labels,
-                        **_size(settings, shots),
-                        tasks=num_tasks(settings),
-                        classifier=settings.classifier,
-                        transform=transform,
-                        center=center[output] if transform == "cl2" else None,
-                    )
-                    name = _result_name(settings, shots, output, transform)
-                    accuracies[name] = result.accuracies
-                    results[name] = {"features": output, **result.as_dict()}
+            for classifier, output, transform in kinds(settings):
+                result = few_shot_accuracy(
+                    novel[output],
+                    dataset.test.labels,
+                    **_size(settings, shots),
+                    tasks=num_tasks(settings),
+                    classifier=classifier,
+                    transform=transform,
+                    query_distribution=settings.query_distribution,
+                    **base.options(classifier, output, transform),
+                )
+                name = _result_name(settings, shots, classifier, output, transform)
+                accuracies[name] = result.accuracies
+                results[name] = {"features": output, **result.as_dict()}
+        of_encoder = {}
+        if settings.finetune_encoder:
+            first = {}
+            for name, result in results.items():
+                first.setdefault((result["classifier"], result["shots"]), accuracies[name])
+            of_encoder, found = finetuned(encoder, dataset.test, settings, first)
+            accuracies |= {f"{name} {WHOLE_ENCODER}": one for name, one in found.items()}
+            of_encoder = {"finetuned_encoder": of_encoder}
         run.folder.write_accuracies(accuracies)
         metrics = {
             "few_shot": results,
+            **of_encoder,
             "accuracies": f"{run.folder.path.name}/{run.folder.few_shot.name}",
+            **base.described(),
             **validated,
         }
 
         def draw():
             with drawing(run.folder.task):
-                features = novel[settings.features[0]]
-                _draw_first_task(features, dataset.test, dataset.class_names["test"], run)
+                _draw_first_task(novel, base, dataset.test, dataset.class_names["test"], run)
 
         return Evaluation(metrics, draw)
 
@@ -137,9 +173,16 @@ class FewShot(Protocol):
         """Accuracy of each kind of result."""
         if not record.is_tested:
             return validation_line(record)
+        results, lines = record.metrics["few_shot"], {}
+        several = len({result["classifier"] for result in results.values()}) > 1
+        for name, result in results.items():
+            classifier = result["classifier"]
+            figure = f"{result['mean']:.4f} ± {result['ci95']:.4f}"
+            # A line for all classifiers of the same tasks and features.
+            kind = name.removesuffix(f" {classifier}")
+            lines.setdefault(kind, []).append(f"{classifier} {figure}" if several else figure)
         return "\n".join(
-            f"test {name}: {result['mean']:.4f} ± {result['ci95']:.4f} over the tasks"
-            for name, result in record.metrics["few_shot"].items()
+            f"test {name}: {', '.join(figures)} over the tasks" for name, figures in lines.items()
         )
 
     def tables(self, records) -> str:
@@ -147,9 +190,14 @@ class FewShot(Protocol):
         if not all(record.is_tested for record in records):
             return validation_table(records)
         data = wrapped(f"Accuracy on the novel classes in %, {records[0].data}")
-        return "\n\n".join(
-            [few_shot_answer(records), data, few_shot_tables(records), FEW_SHOT_NOTE]
-        )
+        if has_several_classifiers(records):
+            tables = [classifier_tables(records), CLASSIFIERS_NOTE]
+        else:
+            tables = [few_shot_tables(records), FEW_SHOT_NOTE]
+        of_encoder = finetuned_table(records)
+        if of_encoder:
+            tables.insert(1, of_encoder)
+        return "\n\n".join([few_shot_answer(records), data, *tables])
 
     def draw(self, records, home, suffix):
         """Draw the intervals of all losses."""
@@ -178,63 +226,101 @@ def _size(settings, shots) -> dict[str, int]:
     return {"ways": settings.ways, "shots": shots, "queries": settings.queries}
 
 
-def _result_name(settings, shots, output, transform):
-    """Name of a kind of result: 5w1s, and what differs from the first features and `l2`."""
+def kinds(settings: Settings) -> list[tuple[str, str, str]]:
+    """What is classified by what, the first of which picks the epoch.
+
+    Args:
+        settings: Settings of a run.
+
+    Returns:
+        Classifiers, each with the name of its features and their transform.
+
+    Example:
+    ```python
+    kinds(Settings(features=("pooled",)))
+    # [("logistic", "pooled", "l2"), ("logistic", "pooled", "cl2")]
+    ```
+    """
+    return [
+        (classifier, output, transform)
+        for classifier in settings.classifier
+        for output in features_for(settings, classifier)
+        # Those of tokens have no use for the mean of all places.
+        for transform in (TRANSFORMS[:1] if output == "tokens" else TRANSFORMS)
+    ]
+
+
+def _result_name(settings, shots, classifier, output, transform):
+    """Name of a kind of result: 5w1s, and what differs from the first features and classifier."""
     name = f"{settings.ways}w{shots}s"
-    first = (output, transform) == (settings.features[0], TRANSFORMS[0])
-    return name if first else f"{name} {output} {transform}"
+    if (output, transform) != (features_for(settings, classifier)[0], TRANSFORMS[0]):
+        name += f" {output} {transform}"
+    return name if classifier == settings.classifier[0] else f"{name} {classifier}"
 
 
-def _pooled_and_embedding(model: CLCEModel) -> keras.Model:
-    """The encoder with what few-shot tasks can be classified by."""
-    maps = model.backbone.output
-    # Pooled at once, since the maps of all images together may not fit in memory.
-    pooled = model.heads.pool(maps) if len(maps.shape) == 4 else maps
-    outputs = {"pooled": pooled, "embedding": model.heads(maps)["embedding"]}
-    # One input, and no list of one, with which Keras would warn of each array.
-    return keras.Model(model.backbone.input, outputs)
+@dataclasses.dataclass(frozen=True)
+class _Base:
+    """What evaluation takes from the base classes.
 
+    Args:
+        center: Mean of each of the features.
+        features: Features of images by name; `None` where no classifier takes them.
+        labels: Their classes.
+    """
 
-def _mean_features(
-    encoder: keras.Model, split: ImageSplit, settings: Settings
-) -> dict[str, np.ndarray]:
-    """Mean over a split's images of each output; only a batch at a time is in memory."""
-    sums, examples = {}, 0
-    for batch, _ in batches(split, settings).as_numpy_iterator():
-        examples += len(batch)
-        for name, values in encoder.predict_on_batch(batch).items():
-            sums[name] = sums.get(name, 0.0) + np.sum(values, axis=0, dtype=np.float64)
-    return {name: total / examples for name, total in sums.items()}
+    center: Mapping[str, np.ndarray]
+    features: Mapping[str, np.ndarray] | None = None
+    labels: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, encoder: keras.Model, split: ImageSplit, settings: Settings) -> "_Base":
+        if not needs_base(settings):
+            return cls(mean_features(encoder, split, settings))
+        base = BaseImages.of(split, settings)
+        features = encoder.predict(base.images, verbose=0)
+        if base.are_all:
+            center = {name: values.mean(axis=0) for name, values in features.items()}
+        else:
+            center = mean_features(encoder, split, settings)
+        return cls(center, features, base.labels)
+
+    def options(self, classifier: str, output: str, transform: str) -> dict[str, Any]:
+        """Arguments of `few_shot_accuracy` and `classify_tasks`."""
+        options = {"center": self.center[output] if transform == "cl2" else None}
+        if TASK_CLASSIFIERS[classifier].base_features:
+            options |= {"base_features": self.features[output], "base_labels": self.labels}
+        return options
+
+    def described(self) -> dict[str, Any]:
+        """What the record says of it."""
+        return {} if self.labels is None else {"base_images": len(self.labels)}
 
 
 def _draw_first_task(
-    features: np.ndarray, split: ImageSplit, class_names: Sequence[str], run: Run
+    novel: Mapping[str, np.ndarray],
+    base: _Base,
+    split: ImageSplit,
+    class_names: Sequence[str],
+    run: Run,
 ) -> None:
-    """Draw the first of a split's tasks, as it is classified by these features."""
+    """Draw the first of a split's tasks, as the first classifier solves it."""
     settings, shots = run.settings, run.settings.shots[0]
-    drawn = next(draw_tasks(split.labels, **_size(settings, shots), tasks=1))
-    (predicted,) = classify_tasks(features, [drawn], settings.classifier, TRANSFORMS[0])
-    kind = _result_name(settings, shots, settings.features[0], TRANSFORMS[0])
+    balance = settings.query_distribution
+    size = _size(settings, shots)
+    drawn = next(draw_tasks(split.labels, **size, tasks=1, query_distribution=balance))
+    first = classifier, output, transform = kinds(settings)[0]
+    options = base.options(*first)
+    (predicted,) = classify_tasks(novel[output], [drawn], classifier, transform, **options)
+    kind = _result_name(settings, shots, *first)
+    # Classes of an unbalanced task have different numbers of queries.
+    queries, predicted, of = drawn.queries[0].ravel(), predicted.ravel(), drawn.query_classes
+    images = images_at(split, queries, settings)
+    by_class = [of.ravel() == place for place in range(settings.ways)]
     plot_task(
-        _images_at(split, drawn.support[0], settings),
-        _images_at(split, drawn.queries[0], settings),
-        predicted[0],
+        images_at(split, drawn.support[0], settings),
+        [images[those] for those in by_class],
+        [predicted[those] for those in by_class],
         [class_names[label] for label in drawn.classes[0]],
         f"{run.folder.path.name}, {kind}{', quick run' if settings.quick else ''}",
         run.folder.task,
     )
-
-
-def _images(split: ImageSplit, settings: Settings) -> Any:
-    """Batches of a split's images, without labels."""
-    return split.batches(settings.batch_size).map(lambda images, _: images)
-
-
-def _images_at(split: ImageSplit, rows: np.ndarray, settings: Settings) -> np.ndarray:
-    """Images of a split at these rows, in the rows' shape; a split that streams is passed once."""
-    wanted = np.unique(rows)
-    found, start = [], 0
-    for batch in _images(split, settings).as_numpy_iterator():
-        found.append(batch[wanted[(wanted >= start) & (wanted < start + len(batch))] - start])
-        start += len(batch)
-    return np.concatenate(found)[np.searchsorted(wanted, rows)]
