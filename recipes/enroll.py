@@ -155,15 +155,15 @@ def enroll(asked: EnrollFlags) -> None:
 def check(asked: EnrollFlags) -> None:
     """Refuse flags that do not go together."""
     if asked.enrolled is None:
-        for name in ("images", "output"):
-            if getattr(asked, name) is None:
-                raise ValueError(f"`{name}` must be given to enroll classes. Received: {name}=None")
         for name in ("add", "rename", "remove"):
             if getattr(asked, name) is not None:
                 raise ValueError(
                     f"`enrolled` must be given, the file that --{name} changes. Received: "
                     "enrolled=None"
                 )
+        for name in ("images", "output"):
+            if getattr(asked, name) is None:
+                raise ValueError(f"`{name}` must be given to enroll classes. Received: {name}=None")
     elif asked.images is not None:
         raise ValueError(
             "`images` makes a new file; `add` adds photographs to `enrolled`. Received: "

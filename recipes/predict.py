@@ -265,12 +265,15 @@ def draw(seen: Seen, path: Path, asked: PredictFlags, said: Said) -> None:
 
     most, least = seen.most_sure(), seen.least_sure()
     heads = ("Closest to a class", "Furthest from all") if said.is_enrolled else HEADS
+    colours = COLOURS[seen.labelled > 0]
+    if said.is_enrolled and said.threshold is not None:
+        colours = (colours + ", " if colours else ": ") + "yellow none of these"
     sections = [(heads[0] if least else "", most), (heads[1], least)]
     with drawing(path):
         plot_image_grid(
             [(head, tiles(rows, said)) for head, rows in sections if rows],
             path,
-            f"{name_of(asked.images)}, {seen.read} photographs{COLOURS[seen.labelled > 0]}",
+            f"{name_of(asked.images)}, {seen.read} photographs{colours}",
         )
         print(f"Sheet:    {path}")
 
