@@ -85,6 +85,9 @@ class Records(Sequence):
         measures = {**measures_of(self.read)}
         if "top1" in measures:
             measures |= {"top5": "", "nearest_neighbor": ""}
+            # Runs of earlier versions lack it.
+            if any(run.metrics["test"].get("retrieval") for run in self.read if run.is_tested):
+                measures["map@r"] = ""
         return [*self._varied(), "seed", "validation", *measures, "seconds"]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -153,8 +156,11 @@ def _value(record: Record, name: str) -> Any:
         return record.metrics.get(name)
     if record.is_tested and record.is_few_shot and name in record.metrics["few_shot"]:
         return record.metrics["few_shot"][name]["mean"]
-    if record.is_tested and name in record.metrics.get("test", ()):
-        return record.metrics["test"][name]
+    test = record.metrics.get("test", {}) if record.is_tested else {}
+    if name in test:
+        return test[name]
+    if name in (test.get("retrieval") or {}):
+        return test["retrieval"][name]
     # What a loss does not read did not vary for it.
     is_unread = record.loss in LOSSES and name in unread_settings(record.loss)
     return None if is_unread else record.settings.get(name)

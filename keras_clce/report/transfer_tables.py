@@ -11,6 +11,7 @@ from keras_clce.report.tables import TABLE_WIDTH, fold_table, percent
 from keras_clce.runs.record import Record
 
 COLUMNS = (("top1", "top-1"), ("top5", "top-5"), ("nearest_neighbor", "1-NN"))
+_RETRIEVAL = "MAP@R"
 
 
 def summary_table(runs: Sequence[Run], baseline: str = "ce") -> str:
@@ -22,7 +23,8 @@ def summary_table(runs: Sequence[Run], baseline: str = "ce") -> str:
 
     Returns:
         The table as text: mean ± half width of the 95 % interval over seeds, and the paired
-        t-test of top-1 where both losses share at least two seeds.
+        t-test of top-1 where both losses share at least two seeds. MAP@R, of retrieval among the
+        test images, is there if any run has it.
 
     Example:
     ```python
@@ -31,7 +33,7 @@ def summary_table(runs: Sequence[Run], baseline: str = "ce") -> str:
     ```
     """
     header, rows = summary_cells(runs, baseline)
-    return fold_table(header, rows, at=2 + len(COLUMNS), width=TABLE_WIDTH)
+    return fold_table(header, rows, at=header.index("seconds"), width=TABLE_WIDTH)
 
 
 def summary_cells(
@@ -54,12 +56,16 @@ def summary_cells(
     ```
     """
     tops = _by_seed(runs)
-    header = ["loss", "seeds", *(title for _, title in COLUMNS), "seconds", f"top-1 vs {baseline}"]
+    retrieved = any(_mean_average_precision(run) is not None for run in map(as_record, runs))
+    titles = [*(title for _, title in COLUMNS), *[_RETRIEVAL] * retrieved]
+    header = ["loss", "seeds", *titles, "seconds", f"top-1 vs {baseline}"]
     rows = []
     for name, seeds in tops.items():
         cells = [str(name), str(len(seeds))]
         for key, _ in COLUMNS:
             cells.append(_mean_and_interval([run.metrics["test"][key] for run in seeds.values()]))
+        if retrieved:
+            cells.append(_mean_and_interval([*map(_mean_average_precision, seeds.values())]))
         cells.append(f"{np.mean([run.metrics['seconds'] for run in seeds.values()]):.0f}")
         other = baseline_of(name, tops, baseline)
         cells.append("-" if other is None else _versus(seeds, tops[other]))
@@ -100,6 +106,10 @@ def transfer_answer(runs: Sequence[Run], baseline: str = "ce") -> str:
 def _by_seed(runs: Sequence[Run]) -> dict[Name, dict[int, Record]]:
     groups = by_name(map(as_record, runs))
     return {name: {run.seed: run for run in group} for name, group in groups.items()}
+
+
+def _mean_average_precision(run):
+    return (run.metrics["test"].get("retrieval") or {}).get("map@r")
 
 
 def _mean_and_interval(values):

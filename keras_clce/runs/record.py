@@ -23,6 +23,8 @@ _TRANSFER_METRICS = {
         "examples": int,
     },
 }
+# Among the test images; runs of earlier versions and of many images lack it.
+_RETRIEVAL = {"precision@1": _NUMBER, "map@r": _NUMBER, "queries": int}
 # Of a run that was not tested, so that settings may be chosen with the test split unread.
 _UNTESTED_METRICS = {
     name: _TRANSFER_METRICS[name] for name in ("loss", "seed", "seconds", "validation")
@@ -224,7 +226,10 @@ def kinds_of_metrics(metrics: dict) -> dict[str, Any]:
         validation = {**_UNTESTED_METRICS["validation"], name: _NUMBER}
         return optional | _UNTESTED_METRICS | {"validation": validation}
     if "few_shot" not in metrics:
-        return optional | _TRANSFER_METRICS
+        test = _TRANSFER_METRICS["test"]
+        if isinstance(metrics.get("test"), dict) and metrics["test"].get("retrieval") is not None:
+            test = test | {"retrieval": _RETRIEVAL}
+        return optional | _TRANSFER_METRICS | {"test": test}
     results = {name: _FEW_SHOT_RESULT for name in metrics["few_shot"]}
     trained = {"validation": {"best_epoch": int}} if "validation" in metrics else {}
     named = {"loss": str, "seed": int, "accuracies": str, "few_shot": results}

@@ -35,8 +35,8 @@ _WITHOUT_CONFIG = "Bring it back from a copy, or delete the folder to start anew
 class RunFolder:
     """Files of one run: `config.json`, `history.csv`, `checkpoint/`, `metrics.json`, `model.keras`.
 
-    After a test on the same classes there is `predictions.npz` too, after a contrastive loss alone
-    `probe.npz`, after a few-shot run `few_shot.npz` and `task.png`.
+    After a test on the same classes there are `predictions.npz` and `retrieval.png` too, after a
+    contrastive loss alone `probe.npz`, after a few-shot run `few_shot.npz` and `task.png`.
 
     Args:
         path: The folder; created by `start`.
@@ -57,6 +57,7 @@ class RunFolder:
         self.model = self.path / "model.keras"
         self.curves = self.path / "curves.png"
         self.predictions = self.path / "predictions.npz"
+        self.retrieval = self.path / "retrieval.png"
         self.probe = self.path / "probe.npz"
         self.few_shot = self.path / "few_shot.npz"
         self.task = self.path / "task.png"

@@ -37,7 +37,7 @@ def test_every_loss_leaves_a_whole_run_folder(tiny_backbone, tmp_path, capsys):
         folder = home / f"{loss}-seed0"
         names = {path.name for path in folder.iterdir()}
         expected = {"config.json", "history.csv", "metrics.json", "model.keras"}
-        expected |= {"predictions.npz", "curves.png", ".lock", ".process"} | (
+        expected |= {"predictions.npz", "retrieval.png", "curves.png", ".lock", ".process"} | (
             {"probe.npz"} if loss == "supcon" else set()
         )
         assert names == expected
@@ -94,6 +94,13 @@ def test_saved_model_repeats_the_reported_accuracy(tiny_backbone, tmp_path):
     assert metrics["test"]["examples"] == len(labels)
     assert metrics["test"]["top1"] == pytest.approx(np.mean(outputs["logits"].argmax(1) == labels))
     assert metrics["test"]["top5"] == top_k_accuracy(labels, outputs["logits"], 5)
+    cosines = outputs["embedding"] @ outputs["embedding"].T
+    np.fill_diagonal(cosines, -2)
+    found = metrics["test"]["retrieval"]
+    # Rounding may decide between two that are all but equally similar.
+    nearest = np.mean(labels[cosines.argmax(1)] == labels)
+    assert found["precision@1"] == pytest.approx(nearest, abs=0.005)
+    assert found["queries"] == len(labels)
     predictions = RunFolder(only(tmp_path / "runs", "metrics.json").parent).record().predictions
     np.testing.assert_array_equal(predictions.labels, labels)
     # Rounding may decide between two classes that are all but equal.

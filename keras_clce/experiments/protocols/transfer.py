@@ -8,6 +8,7 @@ from keras_clce.data import ImageDataset, ImageSplit, load_dataset
 from keras_clce.evaluate import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
 from keras_clce.experiments.protocols.base import Evaluation, Protocol, loading_options
 from keras_clce.experiments.resolved import build_loss, contrastive_schedule
+from keras_clce.experiments.retrieval_figures import retrieval_of_test
 from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.training import batches, num_evaluated
 from keras_clce.report import (
@@ -79,10 +80,19 @@ class Transfer(Protocol):
                 "examples": num_evaluated(dataset.validation, settings),
             }
         }
-        if settings.test:
-            metrics["test"], predictions = _test(model, dataset, train, probe, settings)
-            predictions.write(run.folder.predictions)
-        return Evaluation(metrics)
+        if not settings.test:
+            return Evaluation(metrics)
+        labels, outputs = _predict(model, dataset.test, settings)
+        metrics["test"], predictions = _test(labels, outputs, train, probe)
+        metrics["test"]["retrieval"], plot = retrieval_of_test(outputs["embedding"], labels)
+        predictions.write(run.folder.predictions)
+
+        def draw():
+            quick = ", quick run" if settings.quick else ""
+            title = f"Worst queries of {run.folder.path.name}{quick}, and their neighbours"
+            plot(dataset.test, dataset.class_names, run.folder.retrieval, title)
+
+        return Evaluation(metrics, draw)
 
     def line(self, record) -> str:
         """Test accuracies, and the epoch that they are of."""
@@ -90,9 +100,11 @@ class Transfer(Protocol):
             return validation_line(record)
         test, validation = record.metrics["test"], record.metrics["validation"]
         probed = ", by a linear probe" if (record.folder / "probe.npz").is_file() else ""
+        retrieval = test.get("retrieval")
+        mean = f"MAP@R {retrieval['map@r']:.4f}  " if retrieval else ""
         return (
-            f"test: top-1 {test['top1']:.4f}  top-5 {test['top5']:.4f}  on {test['examples']} "
-            f"images, epoch {validation['best_epoch']}{probed}"
+            f"test: top-1 {test['top1']:.4f}  top-5 {test['top5']:.4f}  {mean}on "
+            f"{test['examples']} images, epoch {validation['best_epoch']}{probed}"
         )
 
     def tables(self, records) -> str:
@@ -121,17 +133,12 @@ def _fit_probe(
 
 
 def _test(
-    model: CLCEModel,
-    dataset: ImageDataset,
-    train: Outputs | None,
-    probe: Any,
-    settings: Settings,
+    labels: np.ndarray, outputs: dict[str, np.ndarray], train: Outputs | None, probe: Any
 ) -> tuple[dict[str, Any], Predictions]:
     """Accuracy on the test split of the classifier, or of a linear probe, and of 1-NN."""
-    labels, outputs = _predict(model, dataset.test, settings)
     scores = outputs["probabilities"]
     nearest = None
-    if dataset.train.num_examples <= NEAREST_NEIGHBOR_LIMIT:
+    if train is not None and len(train[0]) <= NEAREST_NEIGHBOR_LIMIT:
         train_labels, train_outputs = train
         nearest = nearest_neighbor_accuracy(
             train_outputs["embedding"], train_labels, outputs["embedding"], labels
