@@ -130,7 +130,11 @@ def build_backbone(
 
 
 def check_options(
-    name: str, stochastic_depth: float = 0.0, remat: bool = False, layer_decay: bool = False
+    name: str,
+    stochastic_depth: float = 0.0,
+    remat: bool = False,
+    layer_decay: bool = False,
+    lora_rank: bool = False,
 ) -> None:
     """Check that a backbone can be built and trained with these options.
 
@@ -139,6 +143,7 @@ def check_options(
         stochastic_depth: As in `build_backbone`.
         remat: As in `build_backbone`.
         layer_decay: Whether its learning rate shall differ from block to block.
+        lora_rank: Whether its dense layers shall have adapters.
 
     Raises:
         ValueError: If the share is out of range, or the backbone has no such option.
@@ -158,6 +163,8 @@ def check_options(
         ("stochastic_depth", stochastic_depth, lambda row: "stochastic_depth" in row.options),
         ("remat", remat, lambda row: "remat" in row.options),
         ("layer_decay", layer_decay, lambda row: row.depth_groups is not None),
+        # What has blocks here is a transformer, and learns in dense layers.
+        ("lora_rank", lora_rank, lambda row: row.depth_groups is not None),
     ):
         if value and not (row and takes(row)):
             have = [other for other, row in named_rows().items() if takes(row)]

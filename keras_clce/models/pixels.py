@@ -9,6 +9,10 @@ UNSCALED: Statistics = ((0.0,) * 3, (1.0,) * 3)
 UNIT: Statistics = ((0.0,) * 3, (255.0,) * 3)
 SIGNED: Statistics = ((127.5,) * 3, (127.5,) * 3)
 IMAGENET: Statistics = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
+CLIP: Statistics = (
+    (122.7709383, 116.7460125, 104.09373615),
+    (68.5005327, 66.6321579, 70.32316305),
+)
 
 # A name is all that Keras stores beside an input. It tells how images are resized.
 PIXELS = "pixels_"

@@ -6,10 +6,14 @@ import re
 from keras_clce.models.families import (
     beit3,
     bit,
+    clip,
+    dinov2,
+    dinov3,
     efficientnet_lite,
     efficientnetv2,
     mae,
     resnet,
+    siglip,
     small_resnet,
     vit,
 )
@@ -25,6 +29,10 @@ FAMILIES: dict[str, tuple[Row, ...]] = {
     "vit": vit.ROWS,
     "mae": mae.ROWS,
     "beit3": beit3.ROWS,
+    "dinov2": dinov2.ROWS,
+    "dinov3": dinov3.ROWS,
+    "siglip": siglip.ROWS,
+    "clip": clip.ROWS,
 }
 
 # The first that has a name takes it.

@@ -1,5 +1,6 @@
 """The reference of an encoder's features: timm's model, loaded strictly with the same file."""
 
+import contextlib
 import functools
 import re
 import sys
@@ -50,22 +51,27 @@ def import_timm() -> ModuleType:
     if sys.modules.get("timm"):
         return sys.modules["timm"]
     try:
-        torch = import_module("torch", "timm", "torch")
-        register = torch.library.register_fake
-
-        def without_torchvision(operator, *arguments, **options):
-            if isinstance(operator, str) and operator.startswith("torchvision::"):
-                return lambda function: function
-            return register(operator, *arguments, **options)
-
-        torch.library.register_fake = without_torchvision
-        try:
-            timm = import_module("timm", "The reference", "timm")
-        finally:
-            torch.library.register_fake = register
+        with _without_operators_of_torchvision():
+            return import_module("timm", "The reference", "timm")
     except (ImportError, RuntimeError) as error:
         raise ImportError(f"The reference is timm, which cannot be imported: {error}") from error
-    return timm
+
+
+@contextlib.contextmanager
+def _without_operators_of_torchvision():
+    torch = import_module("torch", "timm", "torch")
+    register = torch.library.register_fake
+
+    def without_torchvision(operator, *arguments, **options):
+        if isinstance(operator, str) and operator.startswith("torchvision::"):
+            return lambda function: function
+        return register(operator, *arguments, **options)
+
+    torch.library.register_fake = without_torchvision
+    try:
+        yield
+    finally:
+        torch.library.register_fake = register
 
 
 def timm_features(name: str, weights: str | Path, images: np.ndarray) -> np.ndarray:

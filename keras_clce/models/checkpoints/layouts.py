@@ -21,7 +21,13 @@ class Layout(NamedTuple):
         leaves: Name of a Keras weight (`kernel`, `gamma`, …) to the end of the tensor's name.
         dropped: Pattern of tensors that an encoder has no place for.
         keras_order: Whether kernels are stored as Keras stores them, or outputs first.
-        unused_positions: Rows of a weight `positions` that come before the class token's.
+        unused_positions: Rows of a weight of positions that come before the class token's.
+        prepare: Brings tensors under the names of this table, whatever wrapped or joined them; of
+            those of other sources it leaves alone what it does not know. Defaults to `None`:
+            they have them.
+        positions: Pattern of the paths of weights that are learned positions.
+        tokens_before: As in `resample_positions`, and so is `antialias`.
+        antialias: See `tokens_before`.
     """
 
     title: str
@@ -31,6 +37,21 @@ class Layout(NamedTuple):
     dropped: str
     keras_order: bool = False
     unused_positions: int = 0
+    prepare: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]] | None = None
+    positions: str = r".*/positions"
+    tokens_before: int = 1
+    antialias: bool = True
+
+    def prepared(self, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The tensors of a file under the names of this table.
+
+        Args:
+            tensors: Name to array.
+
+        Returns:
+            The same, or renamed.
+        """
+        return self.prepare(tensors) if self.prepare else tensors
 
 
 TORCH_LEAVES = {
@@ -69,7 +90,8 @@ def find_layout(
     ```
     """
     for layout in layouts:
-        if all(mark in tensors for mark in layout.marks):
+        prepared = layout.prepared(tensors)
+        if all(mark in prepared for mark in layout.marks):
             return layout
     wanted = "; or ".join(f"{layout.title}, with {layout.marks[0]}" for layout in layouts)
     raise ValueError(

@@ -62,6 +62,7 @@ def load_layout(
     load_layout(model, tensors, vit.TIMM, "my file").dropped  # ["mask_token"]
     ```
     """
+    tensors = layout.prepared(tensors)
     problems, values, used = [], [], set()
     report = LoadReport([], [], [])
     for variable, names in _wanted(model, layout):
@@ -70,13 +71,16 @@ def load_layout(
         if absent:
             problems += [f"{name} is missing" for name in absent]
             continue
-        parts = [_to_keras(tensors[name], variable, layout, len(names)) for name in names]
-        value = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
-        if variable.path.endswith("/positions"):
-            value = value[..., layout.unused_positions :, :]
-            count, value = value.shape[-2], resample_positions(value, variable.shape[1])
-            if count != value.shape[1]:
-                report.resampled.append((names[0], count, value.shape[1]))
+        if re.fullmatch(layout.positions, variable.path):
+            value = tensors[names[0]][..., layout.unused_positions :, :]
+            count, wanted = value.shape[-2], variable.shape[-2]
+            value = resample_positions(value, wanted, layout.tokens_before, layout.antialias)
+            value = value if len(variable.shape) == 3 else value[0]
+            if count != value.shape[-2]:
+                report.resampled.append((names[0], count, value.shape[-2]))
+        else:
+            parts = [_to_keras(tensors[name], variable, layout, len(names)) for name in names]
+            value = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
         if value.shape != tuple(variable.shape):
             shapes = ", ".join(str(tensors[name].shape) for name in names)
             problems.append(
@@ -130,13 +134,15 @@ def load_checkpoint(model: keras.Model, path: str | Path, layouts: Sequence[Layo
 
 def _wanted(model: keras.Model, layout: Layout) -> Iterator[tuple[keras.Variable, tuple[str, ...]]]:
     for variable in model.weights:
+        if keras.backend.is_int_dtype(variable.dtype):
+            continue  # numbers of positions, which are counted and not learned
         layer, _, leaf = variable.path.rpartition("/")
         for pattern, parts in layout.parts.items():
             place = re.fullmatch(pattern, layer) or re.fullmatch(pattern, variable.path)
             if place:
                 parts = parts if isinstance(parts, tuple) else (parts,)
                 modules = (part(place) if callable(part) else place.expand(part) for part in parts)
-                yield variable, tuple(module + layout.leaves[leaf] for module in modules)
+                yield variable, tuple(module + layout.leaves.get(leaf, "") for module in modules)
                 break
         else:
             raise ValueError(f"The layout of {layout.title} has no place for {variable.path}.")
@@ -150,6 +156,12 @@ def _to_keras(tensor, variable, layout, parts):
         return tensor.reshape(shape) if tensor.size == np.prod(shape) else tensor
     if tensor.ndim == 2 and len(variable.shape) == 2:
         return tensor.T
+    heads = (
+        parts == 1 and tensor.ndim < len(variable.shape) and tensor.size == np.prod(variable.shape)
+    )
+    if heads and tensor.ndim in (1, 2):
+        # Keras's attention keeps its heads as axes of their own.
+        return tensor.T.reshape(variable.shape)
     if tensor.ndim == 4:
         # A depthwise kernel of Keras has its filters where others have their inputs.
         depthwise = columns == 1 and tensor.shape[1] == 1

@@ -40,6 +40,8 @@ def _build(name, image_size, weights):
             "`name` must be a whole .keras file that holds nothing that runs as code "
             f"({in_one_line(error)}). Received: name={str(path)!r}"
         ) from error
+    if getattr(model, "lora", None) is not None:
+        model.merge_lora()  # a new model has its own adapters, or none
     encoder = getattr(model, "backbone", None)  # a CLCEModel, or a task of keras-hub
     encoder = encoder if isinstance(encoder, keras.Model) else model
     inputs = encoder.inputs
