@@ -10,6 +10,7 @@ from keras_clce.experiments.resolved import build_loss, contrastive_schedule, em
 from keras_clce.experiments.settings import Settings
 from keras_clce.losses import LOSSES
 from keras_clce.models.backbones import backbone_spec, check_options, check_weights
+from keras_clce.models.registry import is_external
 
 
 class RuleError(ValueError):
@@ -39,6 +40,19 @@ def _options(settings):
 def _frozen_layers(settings):
     if settings.freeze_backbone and settings.unfreeze_last:
         raise ValueError("--freeze_backbone and --unfreeze_last exclude each other")
+
+
+def _adapters(settings):
+    if settings.lora_rank is None:
+        return
+    if settings.freeze_backbone or settings.unfreeze_last:
+        other = "--freeze_backbone" if settings.freeze_backbone else "--unfreeze_last"
+        raise ValueError(
+            f"--lora_rank freezes the encoder but for its adapters and excludes {other}. "
+            f"Received: lora_rank={settings.lora_rank}"
+        )
+    if not is_external(settings.backbone):
+        check_options(settings.backbone, lora_rank=True)
 
 
 def _projection(settings):
@@ -156,6 +170,7 @@ _OF_SETTINGS = (
     _weights,
     _options,
     _frozen_layers,
+    _adapters,
     _projection,
     _losses_of_rates,
     _warmup,

@@ -124,6 +124,9 @@ class Settings:
     unfreeze_last: int | None = setting(
         None, "Train the heads and that many last blocks alone.", "training", _ENCODER, least=1
     )
+    lora_rank: int | None = setting(
+        None, "Freeze all of the encoder but LoRA of that rank.", "training", _ENCODER, least=1
+    )
 
     loss: str = setting(
         "clce", "Loss of the run.", "training", _LOSS, choices="keras_clce.losses:LOSSES"

@@ -98,6 +98,8 @@ def build_model(settings: Settings, dataset: ImageDataset | FewShotDataset) -> C
         unfreeze_last(model.backbone, settings.unfreeze_last)
     if settings.freeze_backbone:
         model.backbone.trainable = False
+    if settings.lora_rank:
+        model.enable_lora(settings.lora_rank)
     return model
 
 

@@ -1,5 +1,6 @@
 """`CLCEModel`: an encoder with two heads that trains on two views of every image."""
 
+import dataclasses
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from keras_clce.models.heads import EmbeddingAndLogits
 from keras_clce.models.quantization import quantize_layers, quantized_layers
 from keras_clce.train import inputs
 from keras_clce.train.gradient_cache import call_in_chunks
+from keras_clce.train.lora import LoRAModel
 from keras_clce.train.model_description import (
     check_class_names,
     check_preprocessing,
@@ -27,7 +29,7 @@ from keras_clce.views.preprocessing import Preprocessing
 
 
 @keras.saving.register_keras_serializable(package="keras_clce")
-class CLCEModel(PresetModel, TwoViewTraining):
+class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
     """An image encoder with an embedding and a softmax head, trained on two views an image.
 
     Training stacks both views of a batch into one batch of twice the size and hands it to
@@ -346,6 +348,7 @@ class CLCEModel(PresetModel, TwoViewTraining):
             "preprocessing": serialize(self.preprocessing),
             "softmax_temperature": self.softmax_temperature,
             "quantized_heads": quantized_layers(self.heads),
+            **({"lora": dataclasses.asdict(self.lora)} if self.lora else {}),
         }
 
     @classmethod
@@ -353,7 +356,7 @@ class CLCEModel(PresetModel, TwoViewTraining):
         """Rebuild the model from `get_config`'s dict."""
         # Files from before there was a choice hold nothing of it.
         config = {"feature_normalization": None, **config}
-        quantized = config.pop("quantized_heads", {})
+        quantized, lora = config.pop("quantized_heads", {}), config.pop("lora", None)
         parts = {
             "backbone": keras.saving.deserialize_keras_object(config["backbone"]),
             "augmenter": saved_augmenter(config["augmenter"]),
@@ -361,4 +364,6 @@ class CLCEModel(PresetModel, TwoViewTraining):
         }
         model = cls(**{**config, **parts})
         quantize_layers(model.heads, quantized)
+        if lora:
+            model.enable_lora(**lora)
         return model
