@@ -1,5 +1,7 @@
 """Recipes called as a user calls them: flags in, a run folder out."""
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -25,6 +27,22 @@ def settings(recipe, *arguments):
 def run(recipe, *arguments):
     """Run a recipe (a module) with these flags alone."""
     recipe.main([recipe.__name__, *arguments])
+
+
+def run_here(recipe, *arguments):
+    """Run a recipe (a module) in this process; what came out, as of one of its own."""
+    printed, errors = io.StringIO(), io.StringIO()
+    command = [recipe.__name__, *map(str, arguments)]
+    code = 0
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(errors):
+        try:
+            recipe.main(command)
+        except SystemExit as end:
+            code = end.code or 0
+    if isinstance(code, str):  # as Python does
+        errors.write(f"{code}\n")
+        code = 1
+    return subprocess.CompletedProcess(command, code, printed.getvalue(), errors.getvalue())
 
 
 def environment_alone():

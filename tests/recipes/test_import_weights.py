@@ -1,6 +1,5 @@
 """`recipes/import_weights.py` on a file of timm's."""
 
-import functools
 import sys
 
 import keras
@@ -10,11 +9,10 @@ import pytest
 pytest.importorskip("torch", reason="the reference is timm")
 import timm_helper
 import torch
-from recipe_runs import run_alone
+from keras_clce.recipes import import_weights
+from recipe_runs import run_alone, run_here
 
 from keras_clce.models.backbones import build_backbone
-
-run = functools.partial(run_alone, "import_weights")
 
 
 @pytest.mark.any_backend
@@ -26,7 +24,8 @@ def test_table_check_and_encoder(tmp_path):
     tensors = {**oracle.state_dict(), "mask_token": torch.zeros(1, 1, 192)}
     torch.save({"model": tensors}, tmp_path / "mae.pth")
     output = tmp_path / "tiny.keras"
-    done = run(
+    done = run_alone(
+        "import_weights",
         f"--source={tmp_path / 'mae.pth'}",
         "--backbone=vit_tiny",
         f"--output={output}",
@@ -47,8 +46,6 @@ def test_table_check_and_encoder(tmp_path):
 def test_the_check_says_what_it_cannot_compare_and_ends_where_features_differ(
     tmp_path, monkeypatch, capsys
 ):
-    from keras_clce.recipes import import_weights
-
     torch.manual_seed(0)
     oracle = timm_helper.import_timm().create_model(
         "vit_tiny_patch16_224", pretrained=False, img_size=32
@@ -68,8 +65,10 @@ def test_the_check_says_what_it_cannot_compare_and_ends_where_features_differ(
 @pytest.mark.any_backend
 def test_errors_are_one_line(tmp_path):
     (tmp_path / "empty.pth").touch()
-    done = run(f"--source={tmp_path / 'empty.pth'}", "--backbone=vit_tiny", "--output=a.keras")
+    flags = (f"--source={tmp_path / 'empty.pth'}", "--backbone=vit_tiny", "--output=a.keras")
+    done = run_here(import_weights, *flags)
     assert done.returncode == 1
     assert done.stderr.strip().splitlines()[-1].startswith("Error: `weights` must be a whole file")
-    done = run("--source=absent", "--backbone=vit_tiny", "--output=model.h5")
+    flags = ("--source=absent", "--backbone=vit_tiny", "--output=model.h5")
+    done = run_here(import_weights, *flags)
     assert done.returncode == 1 and "must end in .keras" in done.stderr

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from keras_clce.recipes import report as report_recipe
 from PIL import Image
-from recipe_runs import ROOT, environment_alone, run_alone
+from recipe_runs import ROOT, environment_alone, run_alone, run_here
 from scipy import stats
 
 from keras_clce.files import write_json
 from keras_clce.report import RunFolder
 
 pytestmark = pytest.mark.any_backend
-report = functools.partial(run_alone, "report")
+report = functools.partial(run_here, report_recipe)
 TOP1 = {"ce": [0.70, 0.72, 0.71], "clce": [0.74, 0.75, 0.77]}
 
 
@@ -58,7 +58,7 @@ def test_report_gives_scipys_figures_and_names_what_it_left_out(tmp_path):
         for seed, top1 in enumerate(values):
             write_run(home / f"{loss}-seed{seed}", loss, seed, top1)
     write_run(home / "clce-seed3", "clce", 3, None)
-    done = report("--runs", tmp_path / "runs", "--output_dir", tmp_path / "out")
+    done = run_alone("report", "--runs", tmp_path / "runs", "--output_dir", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     assert f"Left out, not finished: {home / 'clce-seed3'}" in done.stdout
     text = (tmp_path / "out" / "report.md").read_text()
