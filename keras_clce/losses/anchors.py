@@ -7,8 +7,8 @@ import numpy as np
 from keras import ops
 
 from keras_clce.losses.chunks import ChunkForm, values_in_chunks
-from keras_clce.losses.labels import classes_and_validity
-from keras_clce.losses.pairs import Pairs, all_pairs, unit_rows
+from keras_clce.losses.labels import classes_and_validity, classes_of_one_hot_rows
+from keras_clce.losses.pairs import Memory, Pairs, all_pairs, unit_rows
 
 # Up to that many rows the table of all pairs is small, and a single chunk is as fast.
 _LARGEST_TABLE = 1024
@@ -21,17 +21,22 @@ def anchor_values(
     chunk_size: int | None,
     formula: Callable[[Pairs], Any],
     chunk_form: ChunkForm,
+    views: bool = False,
+    memory: Memory | None = None,
 ) -> tuple[Any, Any]:
     """Value of each anchor of a batch, by a loss's formula or by its form in chunks.
 
     Args:
-        labels: Integer classes `[batch]` or `[batch, 1]`, or one-hot rows `[batch, classes]`.
+        labels: Integer classes `[batch]` or `[batch, 1]`, or one-hot or soft rows
+            `[batch, classes]`.
         embeddings: Embeddings `[batch, dim]`; rows are normalised here.
         temperature: Softmax temperature τ.
         chunk_size: Anchors per chunk; `None` takes the table of all pairs up to 1,024 rows.
         formula: The loss per anchor, from `Pairs` to `[anchors]`. An anchor without a positive may
             have any finite value.
         chunk_form: The same loss in chunks.
+        views: As in `keras_clce.losses.pairs.all_pairs`. Defaults to `False`.
+        memory: As there. Soft labels do not go with it. Defaults to `None`.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -54,23 +59,23 @@ def anchor_values(
     )
     ```
     """
-    classes, known, embeddings = _checked_batch(labels, embeddings)
-    if _fits_in_table(embeddings, chunk_size):
-        pairs = all_pairs(classes, embeddings)
+    classes, known, embeddings = _checked_batch(labels, embeddings, memory)
+    if _fits_in_table(embeddings, chunk_size, memory):
+        pairs = all_pairs(classes, embeddings, views, memory)
         has_positive = ops.cast(pairs.num_positives > 0, "float32")
         # A product, which hands NaN on to the gradient where a choice would not.
         values = formula(pairs) * has_positive
     else:
         values, has_positive = values_in_chunks(
-            classes, embeddings, temperature, chunk_size, chunk_form
+            classes, embeddings, temperature, chunk_size, chunk_form, views, memory
         )
     # It counts, lest a mean leave it out.
     values = values * ops.cast(ops.where(known, 1.0, float("nan")), "float32")
     return values, ops.where(known, has_positive, 1.0)
 
 
-def _checked_batch(labels, embeddings):
-    """Integer classes `[batch]`, whether each is one, and unit rows `[batch, dim]`."""
+def _checked_batch(labels, embeddings, memory):
+    """Classes or soft labels, whether each is right, and unit rows `[batch, dim]`."""
     embeddings = ops.convert_to_tensor(embeddings)
     shape = tuple(embeddings.shape)
     if len(shape) != 2 or 0 in shape:
@@ -79,13 +84,19 @@ def _checked_batch(labels, embeddings):
             f"Received: embeddings of shape {shape}"
         )
     classes, known = classes_and_validity(labels, shape[0])
-    if isinstance(labels, (list, tuple, np.ndarray)) and np.size(labels) == classes.shape[0]:
+    if memory is not None:
+        if len(classes.shape) == 2:
+            classes, known = classes_of_one_hot_rows(classes)
+    elif isinstance(labels, (list, tuple, np.ndarray)) and np.size(labels) == classes.shape[0]:
         # JAX has no integers of 64 bits unless told to, and only equality counts.
         classes = ops.convert_to_tensor(np.unique(labels, return_inverse=True)[1].reshape(-1))
         known = ops.convert_to_tensor(np.reshape(labels, -1) >= 0)
     return classes, known, unit_rows(embeddings)
 
 
-def _fits_in_table(embeddings, chunk_size):
+def _fits_in_table(embeddings, chunk_size, memory):
     rows = embeddings.shape[0]
-    return chunk_size is None and rows is not None and rows <= _LARGEST_TABLE
+    if chunk_size is not None or rows is None:
+        return False
+    columns = rows if memory is None else rows + memory.classes.shape[0]
+    return rows * columns <= _LARGEST_TABLE**2

@@ -8,6 +8,8 @@ from numbers import Real
 from typing import TypeVar
 
 POSITIVE_SUMS = ("outside", "inside")
+POSITIVES = ("class", "view")
+DENOMINATORS = ("all", "negatives")
 
 _DESCRIPTIONS = {
     "temperature": """\
@@ -15,6 +17,14 @@ Softmax temperature τ, above 0. Defaults to 0.5.""",
     "positive_sum": """\
 Where the mean over positives stands, `"outside"` the logarithm (L_out) or
         `"inside"` it (L_in). Defaults to `"outside"`.""",
+    "detach_weights": """\
+Whether the weights of the negatives pass no gradient; the value is the
+        same. Defaults to `False`.""",
+    "positives": """\
+`"class"`, all other rows of the anchor's class, or `"view"`, of these the
+        other view of its image alone: of the rows 2k and 2k + 1, which `CLCEModel` makes the two
+        views of an image, the other. Rows of its class are no negatives either way. Defaults to
+        `"class"`.""",
     "chunk_size": """\
 Anchors that are compared with the batch at a time, in memory that grows with
         the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
@@ -26,15 +36,21 @@ As in `keras.losses.Loss`. Defaults to `"sum_over_batch_size"`, the mean over
     "dtype": """\
 Dtype of the result. Defaults to `None`, Keras's `floatx`.""",
     "y_true": """\
-Integer classes `(batch,)` or `(batch, 1)`, from 0, or one-hot rows
-        `(batch, classes)`. What turns out to be no class (a negative number or a fraction, a
-        row that is not one-hot) makes the loss NaN, on every backend.""",
+Integer classes `(batch,)` or `(batch, 1)`, from 0, or rows
+        `(batch, classes)`: one-hot, or soft labels, floats of at least 0 that sum to 1. Two rows
+        are a positive of each other by the overlap of their soft labels, y_i · y_j, and a negative
+        by the rest, 1 - y_i · y_j. What turns out to be no class (a negative number or a fraction)
+        and no such row makes the loss NaN, on every backend.""",
     "y_pred": """\
 Embeddings `(batch, dim)`; rows are normalised by the loss.""",
     "sample_weight": """\
 Optional weights `(batch,)` of the anchors.""",
     "labels": """\
-Integer classes `[batch]` or `[batch, 1]`, or one-hot rows `[batch, classes]`.""",
+Integer classes `[batch]` or `[batch, 1]`, or rows `[batch, classes]`, one-hot
+        or soft: floats of at least 0 that sum to 1.""",
+    "memory": """\
+Rows of earlier batches, further positives and negatives without gradient. Soft
+        labels do not go with it: they give NaN. Defaults to `None`.""",
     "embeddings": """\
 Embeddings `[batch, dim]`; rows are normalised here.""",
 }
@@ -86,6 +102,35 @@ def check_positive_sum(positive_sum: str) -> None:
     if positive_sum not in POSITIVE_SUMS:
         raise ValueError(
             f"`positive_sum` must be one of {POSITIVE_SUMS}. Received: positive_sum={positive_sum}"
+        )
+
+
+def check_detach_weights(detach_weights: bool) -> None:
+    """Refuse what is neither `True` nor `False`."""
+    if not isinstance(detach_weights, bool):
+        raise ValueError(
+            f"`detach_weights` must be True or False. Received: detach_weights={detach_weights!r}"
+        )
+
+
+def check_positives(positives: str) -> None:
+    """Refuse an unknown kind of positives."""
+    if positives not in POSITIVES:
+        raise ValueError(
+            f"`positives` must be one of {POSITIVES}. Received: positives={positives!r}"
+        )
+
+
+def check_denominator(denominator: str, positive_sum: str) -> None:
+    """Refuse an unknown denominator, and one for each positive with the mean inside."""
+    if denominator not in DENOMINATORS:
+        raise ValueError(
+            f"`denominator` must be one of {DENOMINATORS}. Received: denominator={denominator!r}"
+        )
+    if denominator == "negatives" and positive_sum != "outside":
+        raise ValueError(
+            "`positive_sum` must be 'outside' with denominator='negatives', where each positive "
+            f"has a denominator of its own. Received: positive_sum={positive_sum!r}"
         )
 
 

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_clce import backend
 from keras_clce.losses.arguments import share_descriptions
+from keras_clce.losses.pairs import Memory
 from keras_clce.losses.reduction import reduce_anchors
 
 
@@ -26,7 +27,7 @@ class ContrastiveLoss(keras.losses.Loss):
     Example:
     ```python
     class MeanSimilarity(ContrastiveLoss):
-        def anchor_values(self, y_true, y_pred):
+        def anchor_values(self, y_true, y_pred, memory=None):
             similarities = ops.matmul(y_pred, ops.transpose(y_pred))
             return ops.mean(similarities, axis=1), ops.ones(ops.shape(y_pred)[:1])
 
@@ -35,7 +36,9 @@ class ContrastiveLoss(keras.losses.Loss):
     ```
     """
 
-    def anchor_values(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    def anchor_values(
+        self, y_true: Any, y_pred: Any, memory: Memory | None = None
+    ) -> tuple[Any, Any]:
         """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
         raise NotImplementedError
 

@@ -27,8 +27,8 @@ def highest_similarities(chunk: Chunk) -> list[Any]:
     return shifts
 
 
-def shifted_exponentials(chunk: Chunk, shifts: list[Any]) -> Any:
-    """e^(s - shift) of all pairs, the shifts of positives and of negatives apart.
+def shifted_exponentials(chunk: Chunk, shifts: list[Any]) -> tuple[Any, Any]:
+    """e^(s - shift) of all pairs, by the shift of positives and by that of negatives.
 
     Args:
         chunk: Some anchors against the batch.
@@ -36,38 +36,56 @@ def shifted_exponentials(chunk: Chunk, shifts: list[Any]) -> Any:
             or ready to broadcast.
 
     Returns:
-        A tensor `[anchors, batch]`.
+        Two tensors `[anchors, batch]`, right for the positives and for the negatives; one tensor
+        twice where it is right for both.
     """
     of_positives, of_negatives = shifts
     if isinstance(of_positives, float):
-        return ops.exp(chunk.similarities - of_positives)
+        e = ops.exp(chunk.similarities - of_positives)
+        return e, e
     if len(of_positives.shape) == 1:
         of_positives = ops.expand_dims(of_positives, 1)
         of_negatives = ops.expand_dims(of_negatives, 1)
-    shift = ops.where(chunk.negatives > 0, of_negatives, of_positives)
     # An anchor is more similar to itself than to any other.
-    return ops.exp(ops.minimum(chunk.similarities - shift, 0.0))
+    if not chunk.plain:
+        return tuple(
+            ops.exp(ops.minimum(chunk.similarities - shift, 0.0))
+            for shift in (of_positives, of_negatives)
+        )
+    shift = ops.where(chunk.negatives > 0, of_negatives, of_positives)
+    e = ops.exp(ops.minimum(chunk.similarities - shift, 0.0))
+    return e, e
 
 
-def mean_of_hard_negatives(e: Any, negatives: Any, hardness: float) -> tuple[Any, Any, Any]:
+def mean_of_hard_negatives(
+    e: Any, negatives: Any, hardness: float, plain: bool = True, detach_weights: bool = False
+) -> tuple[Any, Any, Any]:
     """Log of the mean of e over the negatives, weighted by e^hardness, and what changes it.
 
     Args:
         e: Exponentials `[anchors, batch]`.
-        negatives: Mask of that shape.
+        negatives: Mask of that shape, or weights.
         hardness: Concentration β of the weights.
+        plain: Whether the mask is of 0 and 1. Defaults to `True`.
+        detach_weights: Whether the weights pass no gradient. Defaults to `False`.
 
     Returns:
         Three tensors `[anchors]`: the logarithm, and the two factors `tilted` and `tilt` of its
         derivative by the similarities, `power(e, hardness) * (tilted * e - tilt)`.
     """
-    e = e * negatives
-    weights = power(e, hardness)
-    of_weights = ops.sum(negatives if hardness == 0.0 else weights, axis=1)
+    if plain:
+        e = e * negatives
+        weights = power(e, hardness)
+        of_weights = ops.sum(negatives if hardness == 0.0 else weights, axis=1)
+    else:
+        weights = power(e, hardness) * negatives
+        of_weights = ops.sum(weights, axis=1)
     of_weighted = ops.sum(weights * e, axis=1)
     log_mean = ops.where(
         of_weighted <= 0, LOG_ZERO, log_or_zero(of_weighted) - log_or_zero(of_weights)
     )
+    if detach_weights:
+        return log_mean, 1.0 / at_least_tiny(of_weighted), ops.zeros_like(of_weights)
     tilted = (1.0 + hardness) / at_least_tiny(of_weighted)
     return log_mean, tilted, hardness / at_least_tiny(of_weights)
 

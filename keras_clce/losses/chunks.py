@@ -17,6 +17,15 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from keras_clce import backend
+from keras_clce.losses.pairs import (
+    Memory,
+    classes_with_memory,
+    filled_rows,
+    is_plain,
+    number_of_rows,
+    overlaps,
+    rows_with_memory,
+)
 
 # Fewer read the embeddings too often, more gain nothing.
 _ANCHORS = 128
@@ -26,11 +35,13 @@ _LARGEST_CHUNK = 2**20
 
 
 class Chunk(NamedTuple):
-    """Some anchors against the whole batch, each float32 `[anchors, batch]`."""
+    """Some anchors against the whole batch, each float32 `[anchors, batch]`, as `Pairs`."""
 
     similarities: Any  # cosines over the temperature
     positives: Any
     negatives: Any
+    num_rows: Any
+    plain: bool = True
 
 
 class Summary(NamedTuple):
@@ -59,16 +70,24 @@ class ChunkForm(NamedTuple):
 
 
 def values_in_chunks(
-    classes: Any, embeddings: Any, temperature: float, chunk_size: int | None, form: ChunkForm
+    classes: Any,
+    embeddings: Any,
+    temperature: float,
+    chunk_size: int | None,
+    form: ChunkForm,
+    views: bool = False,
+    memory: Memory | None = None,
 ) -> tuple[Any, Any]:
     """Value and mask of all anchors, chunk by chunk, with a gradient that goes over them again.
 
     Args:
-        classes: Integer classes `[batch]`.
+        classes: Integer classes `[batch]`, or soft labels `[batch, classes]`, float32.
         embeddings: Unit rows `[batch, dim]`, float32.
         temperature: Softmax temperature τ.
         chunk_size: Anchors per chunk; `None` takes 128, or fewer of a batch above 8,192 rows.
         form: The loss.
+        views: As in `keras_clce.losses.pairs.all_pairs`. Defaults to `False`.
+        memory: As there. Defaults to `None`.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -83,26 +102,29 @@ def values_in_chunks(
     ```
     """
     batch = ops.shape(embeddings)[0]
-    chunk_size = _anchors_per_chunk(embeddings.shape[0], chunk_size)
+    size_of_memory = 0 if memory is None else memory.classes.shape[0]
+    chunk_size = _anchors_per_chunk(embeddings.shape[0], chunk_size, size_of_memory)
     num_chunks = (batch + chunk_size - 1) // chunk_size
     # The last chunk is filled up with copies of the last anchor, which are dropped again.
     anchors = ops.minimum(ops.arange(num_chunks * chunk_size, dtype="int32"), batch - 1)
     anchors = ops.reshape(anchors, (num_chunks, chunk_size))
-    ranks = _ranks(classes)
+    masks_of = _masks(classes, embeddings, views, memory)
+    plain = is_plain(classes, views, memory)
 
     def for_all(of_anchors):
         table = backend.map_blocks(of_anchors, anchors)
         return ops.reshape(table, (-1, table.shape[-1]))[:batch]
 
     def chunk_of(mine, z):
-        negatives = _differ(ops.take(ranks, mine), ranks)
-        itself = ops.stack([ops.arange(ops.shape(mine)[0], dtype="int32"), mine], axis=1)
-        positives = ops.scatter_update(1.0 - negatives, itself, ops.zeros_like(mine, "float32"))
+        positives, negatives = masks_of(mine)
         similarities = ops.matmul(ops.take(z, mine, axis=0) / temperature, ops.transpose(z))
-        return Chunk(similarities, positives, negatives)
+        return Chunk(similarities, positives, negatives, number_of_rows(negatives, memory), plain)
 
     @ops.custom_gradient
     def values_and_mask(z):
+        if memory is not None:
+            z = rows_with_memory(z, memory)
+
         def row_of_each(mine):
             values, num_positives, coefficients, levels = form.summarize(chunk_of(mine, z))
             has_positive = ops.cast(num_positives > 0, "float32")
@@ -116,10 +138,15 @@ def values_in_chunks(
             numbers = ops.transpose(table[:, 2:])
             coefficients = numbers[: form.num_coefficients] * weights
             levels = numbers[form.num_coefficients :]
+            # A row of the memory is no anchor.
+            of_all = [
+                ops.pad(each, [[0, 0], [0, size_of_memory]]) if size_of_memory else each
+                for each in (coefficients, levels)
+            ]
 
             def gradient_of(mine):
                 chunk = chunk_of(mine, z)
-                of_batch = [_as_rows(coefficients), _as_rows(levels)]
+                of_batch = [_as_rows(each) for each in of_all]
                 of_anchors = [
                     _as_columns(ops.take(x, mine, axis=1)) for x in (coefficients, levels)
                 ]
@@ -139,10 +166,56 @@ def values_in_chunks(
     return result[:, 0], ops.stop_gradient(result[:, 1])
 
 
-def _anchors_per_chunk(rows, chunk_size):
+def _anchors_per_chunk(rows, chunk_size, size_of_memory):
     if chunk_size is None:
-        chunk_size = max(1, min(_ANCHORS, _LARGEST_CHUNK // rows)) if rows else _ANCHORS
+        columns = rows + size_of_memory if rows else None
+        chunk_size = max(1, min(_ANCHORS, _LARGEST_CHUNK // columns)) if columns else _ANCHORS
     return min(chunk_size, rows) if rows else chunk_size
+
+
+def _masks(classes, embeddings, views, memory):
+    """From the numbers of some anchors to their positives and negatives."""
+    if len(classes.shape) == 2:
+
+        def masks_of(mine):
+            overlap = overlaps(ops.take(classes, mine, axis=0), classes)
+            return _without_itself(overlap, mine), _without_itself(1.0 - overlap, mine)
+    else:
+        ranks = _ranks(classes if memory is None else classes_with_memory(classes, memory))
+
+        def masks_of(mine):
+            negatives = _differ(ops.take(ranks, mine), ranks)
+            return _without_itself(1.0 - negatives, mine), negatives
+
+    if is_plain(classes, views, memory):
+        return masks_of
+    filled = None if memory is None else ops.expand_dims(filled_rows(embeddings, memory), 0)
+    pairs_of_views = _pairs_of_views(embeddings, memory) if views else None
+
+    def fewer_of(mine):
+        positives, negatives = masks_of(mine)
+        if filled is not None:
+            positives, negatives = positives * filled, negatives * filled
+        if pairs_of_views is not None:
+            of_mine = ops.take(pairs_of_views, mine)
+            positives = positives * (1.0 - _differ(of_mine, pairs_of_views))
+        return positives, negatives
+
+    return fewer_of
+
+
+def _without_itself(table, mine):
+    itself = ops.stack([ops.arange(ops.shape(mine)[0], dtype="int32"), mine], axis=1)
+    return ops.scatter_update(table, itself, ops.zeros_like(mine, "float32"))
+
+
+def _pairs_of_views(embeddings, memory):
+    """The same number for both views of an image, -1 in the memory."""
+    rows = ops.shape(embeddings)[0]
+    pairs = ops.cast(ops.arange(rows, dtype="int32") // 2, "float32")
+    if memory is None:
+        return pairs
+    return ops.concatenate([pairs, -ops.ones_like(memory.filled)])
 
 
 def _ranks(classes):

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_clce import backend
 from keras_clce.losses.base import ContrastiveLoss
-from keras_clce.losses.labels import class_ids
+from keras_clce.losses.labels import classes_and_validity
 from keras_clce.losses.lacln import LACLNLoss
 from keras_clce.losses.reduction import reduce_anchors
 
@@ -32,8 +32,9 @@ class CLCELoss(keras.losses.Loss):
         dtype: Dtype of the result; the computation is in float32. Defaults to `None`.
 
     Call arguments:
-        y_true: Integer classes `(batch,)` or `(batch, 1)`, or one-hot rows `(batch, classes)`.
-            What is no class within the logits' range makes the loss NaN, on every backend.
+        y_true: Integer classes `(batch,)` or `(batch, 1)`, or rows `(batch, classes)`: one-hot,
+            or floats of at least 0 that sum to 1 (soft labels, as mixup's). What is no class within
+            the logits' range, or no such row, makes the loss NaN, on every backend.
         y_pred: A dict with `"embedding"` `(batch, dim)` and `"logits"` `(batch, classes)`.
         sample_weight: Optional weights `(batch,)`, applied to both parts.
 
@@ -182,22 +183,22 @@ class CLCELoss(keras.losses.Loss):
                 f"Received: logits of shape {tuple(logits.shape)}"
             )
         classes = logits.shape[1]
-        labels = class_ids(y_true, logits.shape[0])
+        labels, known = classes_and_validity(y_true, logits.shape[0])
         shape = tuple(y_true.shape) if hasattr(y_true, "shape") else np.shape(y_true)
         if len(shape) == 2 and shape[1] != 1:
             if shape[1] != classes:
                 raise ValueError(
-                    f"One-hot `labels` must have as many columns as the logits, {classes}. "
+                    f"Rows of `labels` must have as many columns as the logits, {classes}. "
                     f"Received: labels of shape {shape}"
                 )
-            target = ops.cast(y_true, "float32")
+            target = labels if len(labels.shape) == 2 else ops.cast(y_true, "float32")
         else:
             target = ops.one_hot(ops.clip(labels, 0, classes - 1), classes)
+            known = ops.logical_and(labels >= 0, labels < classes)
         values = keras.losses.categorical_crossentropy(
             target, logits, from_logits=True, label_smoothing=self.label_smoothing
         )
-        in_range = ops.logical_and(labels >= 0, labels < classes)
-        return ops.where(in_range, values, float("nan"))
+        return ops.where(known, values, float("nan"))
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the loss."""

@@ -10,7 +10,9 @@ from keras_clce.checks import check_whole_number
 from keras_clce.losses import chunk_exponentials as exponentials
 from keras_clce.losses.anchors import anchor_values
 from keras_clce.losses.arguments import (
+    check_detach_weights,
     check_hardness,
+    check_positives,
     check_temperature,
     check_threshold,
     share_descriptions,
@@ -18,13 +20,18 @@ from keras_clce.losses.arguments import (
 from keras_clce.losses.base import ContrastiveLoss
 from keras_clce.losses.chunks import ChunkForm, Summary
 from keras_clce.losses.log_space import LOG_ZERO, log_add_exp, log_hard_negatives
-from keras_clce.losses.pairs import Pairs
+from keras_clce.losses.pairs import Memory, Pairs, divisor_of
 
 # === Formula per anchor ===
 
 
 def hscl_of_pairs(
-    pairs: Pairs, temperature: float, hardness: float, threshold: float | None
+    pairs: Pairs,
+    temperature: float,
+    hardness: float,
+    threshold: float | None,
+    detach_weights: bool = False,
+    counts_negatives: bool = False,
 ) -> Any:
     """H-SCL of each anchor, as its paper defines it.
 
@@ -33,6 +40,9 @@ def hscl_of_pairs(
         temperature: Softmax temperature τ.
         hardness: Concentration β of the exponential weights on similar negatives.
         threshold: Cosine similarity of the negatives that count, or `None`.
+        detach_weights: Whether the weights pass no gradient. Defaults to `False`.
+        counts_negatives: Whether the mean over negatives counts as many times as there are
+            negatives, as in SINCERE, and not for the batch less two. Defaults to `False`.
 
     Returns:
         A float32 tensor `[anchors]`, of any value where an anchor has no positive.
@@ -48,31 +58,45 @@ def hscl_of_pairs(
     ```
     """
     similarities = pairs.cosines / temperature
+    weighted = not pairs.plain
     if threshold is None:
-        log_mean = log_hard_negatives(similarities, pairs.negatives, hardness)
+        log_mean = log_hard_negatives(
+            similarities, pairs.negatives, hardness, weighted, detach_weights
+        )
     else:
         # A cosine of NaN must not fall out.
         reached = ops.logical_not(pairs.cosines < threshold)
         reaching = pairs.negatives * ops.cast(reached, "float32")
         none_reaches = ops.sum(reaching, axis=1, keepdims=True) == 0
         chosen = ops.where(none_reaches, pairs.negatives, reaching)
-        log_mean = log_hard_negatives(similarities, chosen, 0.0)
-    log_negatives = log_mean + ops.log(_num_others(pairs.cosines))
+        log_mean = log_hard_negatives(similarities, chosen, 0.0, weighted)
+    times = _num_others(pairs.num_rows)
+    if counts_negatives:
+        times = divisor_of(ops.sum(pairs.negatives, axis=1), pairs.plain)
+    log_negatives = log_mean + ops.log(times)
     denominators = log_add_exp(similarities, ops.expand_dims(log_negatives, 1))
     total = ops.sum((denominators - similarities) * pairs.positives, axis=1)
-    return total / ops.maximum(pairs.num_positives, 1.0)
+    return total / divisor_of(pairs.num_positives, pairs.plain)
 
 
 # === In chunks ===
 
 
-def hscl_in_chunks(temperature: float, hardness: float, threshold: float | None) -> ChunkForm:
+def hscl_in_chunks(
+    temperature: float,
+    hardness: float,
+    threshold: float | None,
+    detach_weights: bool = False,
+    counts_negatives: bool = False,
+) -> ChunkForm:
     """The same loss in chunks of anchors.
 
     Args:
         temperature: Softmax temperature τ.
         hardness: Concentration β of the exponential weights on similar negatives.
         threshold: Cosine similarity of the negatives that count, or `None`.
+        detach_weights: As in `hscl_of_pairs`. Defaults to `False`.
+        counts_negatives: As there. Defaults to `False`.
 
     Returns:
         A `ChunkForm`.
@@ -95,18 +119,25 @@ def hscl_in_chunks(temperature: float, hardness: float, threshold: float | None)
 
     def summarize(chunk):
         shifts = common or exponentials.highest_similarities(chunk)
-        e = exponentials.shifted_exponentials(chunk, shifts)
+        _, e = exponentials.shifted_exponentials(chunk, shifts)
         num_positives = ops.sum(chunk.positives, axis=1)
         least = ops.full_like(num_positives, LOG_ZERO)
         if threshold is not None:
             wanted = threshold / temperature
             least = ops.where(ops.any(reaching(chunk, wanted) > 0, axis=1), wanted, least)
         log_mean, tilted, tilt = exponentials.mean_of_hard_negatives(
-            e, reaching(chunk, ops.expand_dims(least, 1)), hardness
+            e,
+            reaching(chunk, ops.expand_dims(least, 1)),
+            hardness,
+            chunk.plain,
+            detach_weights,
         )
-        hard = shifts[1] + log_mean + ops.log(_num_others(chunk.negatives))
+        times = _num_others(chunk.num_rows)
+        if counts_negatives:
+            times = divisor_of(ops.sum(chunk.negatives, axis=1), chunk.plain)
+        hard = shifts[1] + log_mean + ops.log(times)
         beyond = ops.expand_dims(hard, 1) - chunk.similarities
-        divisor = ops.maximum(num_positives, 1.0)
+        divisor = divisor_of(num_positives, chunk.plain)
         values = ops.sum(ops.softplus(beyond) * chunk.positives, axis=1) / divisor
         share = ops.sum(ops.sigmoid(beyond) * chunk.positives, axis=1) / divisor
         coefficients = [share * tilted, share * tilt, 1.0 / divisor]
@@ -116,7 +147,7 @@ def hscl_in_chunks(temperature: float, hardness: float, threshold: float | None)
     def derivative(chunk, coefficients, levels):
         tilted, tilt, attraction = coefficients
         hard, least, *shifts = levels
-        e = exponentials.shifted_exponentials(chunk, common or shifts)
+        _, e = exponentials.shifted_exponentials(chunk, common or shifts)
         weights = exponentials.power(e, hardness)
         of_negatives = weights * (tilted * e - tilt) * reaching(chunk, least)
         of_positives = attraction * ops.sigmoid(hard - chunk.similarities) * chunk.positives
@@ -125,9 +156,9 @@ def hscl_in_chunks(temperature: float, hardness: float, threshold: float | None)
     return ChunkForm(summarize, derivative, num_coefficients=3)
 
 
-def _num_others(table):
-    """Rows of the batch beside the two of a pair, at least 1."""
-    return ops.maximum(ops.cast(ops.shape(table)[1], "float32") - 2.0, 1.0)
+def _num_others(num_rows):
+    """Rows beside the two of a pair, at least 1."""
+    return ops.maximum(num_rows - 2.0, 1.0)
 
 
 # === Of labels and embeddings ===
@@ -141,6 +172,9 @@ def hscl(
     hardness: float = 1.0,
     threshold: float | None = None,
     chunk_size: int | None = None,
+    positives: str = "class",
+    detach_weights: bool = False,
+    memory: Memory | None = None,
 ) -> tuple[Any, Any]:
     """Hard-negative supervised contrastive loss (H-SCL) of each anchor.
 
@@ -154,6 +188,9 @@ def hscl(
             reaches it weigh alike and the rest nothing (all alike where none reaches it).
             Within [-1, 1]. Defaults to `None`.
         chunk_size: {shared}
+        positives: {shared}
+        detach_weights: {shared}
+        memory: {shared}
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -175,15 +212,23 @@ def hscl(
     check_temperature(temperature)
     check_hardness(hardness)
     check_threshold(threshold)
+    check_positives(positives)
+    check_detach_weights(detach_weights)
     return anchor_values(
         labels,
         embeddings,
         temperature,
         check_whole_number("chunk_size", chunk_size, optional=True),
         functools.partial(
-            hscl_of_pairs, temperature=temperature, hardness=hardness, threshold=threshold
+            hscl_of_pairs,
+            temperature=temperature,
+            hardness=hardness,
+            threshold=threshold,
+            detach_weights=detach_weights,
         ),
-        hscl_in_chunks(temperature, hardness, threshold),
+        hscl_in_chunks(temperature, hardness, threshold, detach_weights),
+        views=positives == "view",
+        memory=memory,
     )
 
 
@@ -195,6 +240,16 @@ def hscl(
 class HSCLLoss(ContrastiveLoss):
     """Hard-negative supervised contrastive loss (H-SCL) of Jiang et al.
 
+    With unit embeddings z of N rows, s_ij = z_i · z_j / τ, and for rows j other than i a_ij, 1
+    where j is a positive of i and else 0 (with soft labels times the overlap y_i · y_j), and b_ij,
+    1 where j has another class (with soft labels 1 - y_i · y_j),
+
+        L_i  = -1/Σ_j a_ij · Σ_p a_ip [s_ip - log(e^s_ip + (N - 2) Σ_k w_ik e^s_ik)]
+        w_ik = b_ik e^(β s_ik) / Σ_m b_im e^(β s_im)
+
+    is the loss of the anchor i, and the loss their mean. The published code has both readings of
+    `detach_weights`.
+
     Args:
         temperature: {shared}
         hardness: Concentration β of the exponential weights on similar negatives, at least 0.
@@ -205,6 +260,8 @@ class HSCLLoss(ContrastiveLoss):
         reduction: {shared}
         name: Name of the loss. Defaults to `"hscl_loss"`.
         dtype: {shared}
+        positives: {shared}
+        detach_weights: {shared}
 
     Call arguments:
         y_true: {shared}
@@ -236,21 +293,37 @@ class HSCLLoss(ContrastiveLoss):
         reduction: str = "sum_over_batch_size",
         name: str = "hscl_loss",
         dtype: Any = None,
+        positives: str = "class",
+        detach_weights: bool = False,
     ) -> None:
         check_temperature(temperature)
         check_hardness(hardness)
         check_threshold(threshold)
+        check_positives(positives)
+        check_detach_weights(detach_weights)
         chunk_size = check_whole_number("chunk_size", chunk_size, optional=True)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.hardness = hardness
         self.threshold = threshold
         self.chunk_size = chunk_size
+        self.positives = positives
+        self.detach_weights = detach_weights
 
-    def anchor_values(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    def anchor_values(
+        self, y_true: Any, y_pred: Any, memory: Memory | None = None
+    ) -> tuple[Any, Any]:
         """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
         return hscl(
-            y_true, y_pred, self.temperature, self.hardness, self.threshold, self.chunk_size
+            y_true,
+            y_pred,
+            self.temperature,
+            self.hardness,
+            self.threshold,
+            self.chunk_size,
+            self.positives,
+            self.detach_weights,
+            memory,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -261,4 +334,6 @@ class HSCLLoss(ContrastiveLoss):
             "hardness": self.hardness,
             "threshold": self.threshold,
             "chunk_size": self.chunk_size,
+            "positives": self.positives,
+            "detach_weights": self.detach_weights,
         }

@@ -1,4 +1,4 @@
-"""Labels in any accepted form, as integer classes."""
+"""Labels in any accepted form, as integer classes or as soft labels."""
 
 from typing import Any
 
@@ -7,70 +7,58 @@ from keras import ops
 from keras.backend import standardize_dtype
 
 _EXPECTED = (
-    "`labels` must hold integers of shape (batch,) or (batch, 1), or one-hot rows (batch, classes)"
+    "`labels` must hold integers of shape (batch,) or (batch, 1), or rows (batch, classes) that "
+    "are one-hot, or soft and sum to 1"
 )
+# Of the sum of a row: half precision of many small shares is that far off.
+_TOLERANCE = 0.01
 
 
-def class_ids(labels: Any, batch_size: int | None = None) -> Any:
-    """Integer classes of any accepted form of labels.
+def labels_are_valid(labels: np.ndarray) -> bool:
+    """Tell whether an array holds whole numbers, or rows that sum to 1 where it has columns.
+
+    Args:
+        labels: An array of numbers, of any shape.
+
+    Returns:
+        Whether `classes_and_validity` takes its values.
+
+    Example:
+    ```python
+    labels_are_valid(np.array([[0.5, 0.5]]))  # True
+    labels_are_valid(np.array([[1.0, 1.0]]))  # False
+    ```
+    """
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        sums = labels.sum(axis=1, dtype="float64")
+        return bool((labels >= 0).all() and (np.abs(sums - 1) <= _TOLERANCE).all())
+    return bool(np.isfinite(labels).all()) and np.array_equal(labels, np.floor(labels))
+
+
+def classes_and_validity(labels: Any, batch_size: int | None = None) -> tuple[Any, Any]:
+    """Classes or soft labels of any accepted form of labels, and whether each is right.
 
     Args:
         labels: Integer classes `[batch]` or `[batch, 1]`, from 0 (floats that hold whole numbers
-            count, as Keras may cast them), or one-hot rows `[batch, classes]`.
+            count, as Keras may cast them), one-hot rows of integers `[batch, classes]`, or rows of
+            floats of that shape: shares of the classes, which sum to 1.
         batch_size: The number of rows expected, where it is known. Defaults to `None`.
 
     Returns:
-        An integer tensor `[batch]`, below 0 where a value is negative, where it turns out to be no
-        whole number, or a row not to be one-hot, only when the graph runs, and where an array or
-        floats hold classes beyond 32 bits.
+        Two tensors. Integers `[batch]`, below 0 where a value is negative, where it turns out to
+        be no whole number, or a row not to be one-hot, only when the graph runs, and where an
+        array or floats hold classes beyond 32 bits; or float32 `[batch, classes]` where rows of
+        floats were given, 0 in rows that turn out not to be shares. And booleans `[batch]`: the
+        highest classes of 64 bits without a sign are below 0 too, and valid.
 
     Raises:
         ValueError: If the shape is another one, or values that can be seen are not as described.
 
     Example:
     ```python
-    class_ids(np.array([[0, 1], [1, 0]]))  # [1, 0]
-    ```
-    """
-    return classes_and_validity(labels, batch_size)[0]
-
-
-def labels_are_valid(labels: np.ndarray) -> bool:
-    """Tell whether an array holds whole numbers, or one-hot rows where it has several columns.
-
-    Args:
-        labels: An array of numbers, of any shape.
-
-    Returns:
-        Whether `class_ids` takes its values.
-
-    Example:
-    ```python
-    labels_are_valid(np.array([[0.5, 0.5]]))  # False
-    ```
-    """
-    if labels.ndim == 2 and labels.shape[1] > 1:
-        return bool(((labels == 1).sum(1) == 1).all() and ((labels != 0).sum(1) == 1).all())
-    return bool(np.isfinite(labels).all()) and np.array_equal(labels, np.floor(labels))
-
-
-def classes_and_validity(labels: Any, batch_size: int | None) -> tuple[Any, Any]:
-    """Classes as `class_ids` gives them, and whether each is one.
-
-    Args:
-        labels: As in `class_ids`.
-        batch_size: The number of rows expected, or `None`.
-
-    Returns:
-        An integer and a boolean tensor, both `[batch]`. The highest classes of 64 bits without a
-        sign are below 0 too, and valid.
-
-    Raises:
-        ValueError: As in `class_ids`.
-
-    Example:
-    ```python
-    classes_and_validity(np.array([3, -1]), None)  # ([3, -1], [True, False])
+    classes_and_validity(np.array([3, -1]))  # ([3, -1], [True, False])
+    classes_and_validity(np.array([[0, 1], [1, 0]]))[0]  # [1, 0]
+    classes_and_validity(np.array([[0.5, 0.5]]))[0]  # [[0.5, 0.5]]
     ```
     """
     if isinstance(labels, (list, tuple, np.ndarray)):
@@ -84,7 +72,9 @@ def classes_and_validity(labels: Any, batch_size: int | None) -> tuple[Any, Any]
             f"{_EXPECTED}, one row per embedding ({batch_size}). Received: labels of shape {shape}"
         )
     if len(shape) == 2 and shape[1] != 1:
-        return _of_one_hot_rows(labels)
+        if "float" in standardize_dtype(labels.dtype):
+            return _of_shares(ops.cast(labels, "float32"))
+        return classes_of_one_hot_rows(labels)
     if len(shape) == 2:
         labels = ops.squeeze(labels, axis=1)
     dtype = standardize_dtype(labels.dtype)
@@ -113,10 +103,30 @@ def _checked_array(labels):
     return np.where(inside, labels.astype("int64"), -1)
 
 
-def _of_one_hot_rows(rows):
+def classes_of_one_hot_rows(rows: Any) -> tuple[Any, Any]:
+    """Classes `[batch]` of one-hot rows `[batch, classes]`, -1 for others, and which are one-hot.
+
+    Args:
+        rows: Numbers `[batch, classes]`.
+
+    Returns:
+        An integer and a boolean tensor, both `[batch]`.
+
+    Example:
+    ```python
+    classes_of_one_hot_rows(np.array([[0, 1], [1, 1]]))  # ([1, -1], [True, False])
+    ```
+    """
     rows = ops.cast(rows, "float32")
     one_hot = ops.logical_and(ops.amax(rows, axis=1) == 1, ops.sum(ops.abs(rows), axis=1) == 1)
     return ops.where(one_hot, ops.cast(ops.argmax(rows, axis=1), "int32"), -1), one_hot
+
+
+def _of_shares(rows):
+    whole = ops.abs(ops.sum(rows, axis=1) - 1.0) <= _TOLERANCE
+    right = ops.logical_and(whole, ops.amin(rows, axis=1) >= 0)
+    # NaN would spread over the whole batch.
+    return ops.where(ops.expand_dims(right, 1), rows, 0.0), right
 
 
 def _of_floats(labels):

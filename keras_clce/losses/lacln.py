@@ -10,6 +10,7 @@ from keras_clce.checks import check_whole_number
 from keras_clce.losses import chunk_exponentials as exponentials
 from keras_clce.losses.anchors import anchor_values
 from keras_clce.losses.arguments import (
+    check_detach_weights,
     check_hardness,
     check_positive_sum,
     check_temperature,
@@ -18,12 +19,18 @@ from keras_clce.losses.arguments import (
 from keras_clce.losses.base import ContrastiveLoss
 from keras_clce.losses.chunks import ChunkForm, Summary
 from keras_clce.losses.log_space import log_add_exp, log_hard_negatives, masked_log_sum_exp
-from keras_clce.losses.pairs import Pairs
+from keras_clce.losses.pairs import Memory, Pairs, divisor_of
 
 # === Formula per anchor ===
 
 
-def lacln_of_pairs(pairs: Pairs, temperature: float, hardness: float, positive_sum: str) -> Any:
+def lacln_of_pairs(
+    pairs: Pairs,
+    temperature: float,
+    hardness: float,
+    positive_sum: str,
+    detach_weights: bool = False,
+) -> Any:
     """LACLN of each anchor, as the paper defines it.
 
     Args:
@@ -31,6 +38,7 @@ def lacln_of_pairs(pairs: Pairs, temperature: float, hardness: float, positive_s
         temperature: Softmax temperature τ.
         hardness: Concentration β of the weights on similar negatives.
         positive_sum: `"outside"` or `"inside"`.
+        detach_weights: Whether the weights pass no gradient. Defaults to `False`.
 
     Returns:
         A float32 tensor `[anchors]`, of any value where an anchor has no positive.
@@ -46,10 +54,12 @@ def lacln_of_pairs(pairs: Pairs, temperature: float, hardness: float, positive_s
     ```
     """
     similarities = pairs.cosines / temperature
-    log_positives = masked_log_sum_exp(similarities, pairs.positives)
-    log_num_negatives = ops.log(ops.maximum(ops.sum(pairs.negatives, axis=1), 1.0))
-    log_negatives = log_hard_negatives(similarities, pairs.negatives, hardness) + log_num_negatives
-    divisor = ops.maximum(pairs.num_positives, 1.0)
+    weighted = not pairs.plain
+    log_positives = masked_log_sum_exp(similarities, pairs.positives, weighted)
+    log_num_negatives = ops.log(divisor_of(ops.sum(pairs.negatives, axis=1), pairs.plain))
+    log_mean = log_hard_negatives(similarities, pairs.negatives, hardness, weighted, detach_weights)
+    log_negatives = log_mean + log_num_negatives
+    divisor = divisor_of(pairs.num_positives, pairs.plain)
     if positive_sum == "outside":
         numerator = ops.sum(similarities * pairs.positives, axis=1) / divisor
     else:
@@ -60,13 +70,16 @@ def lacln_of_pairs(pairs: Pairs, temperature: float, hardness: float, positive_s
 # === In chunks ===
 
 
-def lacln_in_chunks(temperature: float, hardness: float, positive_sum: str) -> ChunkForm:
+def lacln_in_chunks(
+    temperature: float, hardness: float, positive_sum: str, detach_weights: bool = False
+) -> ChunkForm:
     """The same loss in chunks of anchors.
 
     Args:
         temperature: Softmax temperature τ.
         hardness: Concentration β of the weights on similar negatives.
         positive_sum: `"outside"` or `"inside"`.
+        detach_weights: Whether the weights pass no gradient. Defaults to `False`.
 
     Returns:
         A `ChunkForm`.
@@ -84,16 +97,21 @@ def lacln_in_chunks(temperature: float, hardness: float, positive_sum: str) -> C
     def summarize(chunk):
         shifts = common or exponentials.highest_similarities(chunk)
         of_positives, of_negatives = shifts
-        e = exponentials.shifted_exponentials(chunk, shifts)
-        log_mean, tilted, tilt = exponentials.mean_of_hard_negatives(e, chunk.negatives, hardness)
+        e, e_of_negatives = exponentials.shifted_exponentials(chunk, shifts)
+        log_mean, tilted, tilt = exponentials.mean_of_hard_negatives(
+            e_of_negatives, chunk.negatives, hardness, chunk.plain, detach_weights
+        )
         sum_of_positives = ops.sum(e * chunk.positives, axis=1)
         num_negatives = ops.sum(chunk.negatives, axis=1)
-        num_positives = ops.cast(ops.shape(chunk.negatives)[1], "float32") - 1.0 - num_negatives
+        if chunk.plain:
+            num_positives = chunk.num_rows - 1.0 - num_negatives
+        else:
+            num_positives = ops.sum(chunk.positives, axis=1)
         log_positives = of_positives + exponentials.log_or_zero(sum_of_positives)
         log_negatives = of_negatives + log_mean + exponentials.log_or_zero(num_negatives)
         log_denominator = log_add_exp(log_positives, log_negatives)
         share = ops.exp(log_negatives - log_denominator)
-        divisor = ops.maximum(num_positives, 1.0)
+        divisor = divisor_of(num_positives, chunk.plain)
         if positive_sum == "outside":
             numerator = ops.sum(chunk.similarities * chunk.positives, axis=1) / divisor
             attraction, constant = ops.exp(of_positives - log_denominator), 1.0 / divisor
@@ -107,9 +125,10 @@ def lacln_in_chunks(temperature: float, hardness: float, positive_sum: str) -> C
         return Summary(log_denominator - numerator, num_positives, coefficients, levels)
 
     def derivative(chunk, coefficients, levels):
-        e = exponentials.shifted_exponentials(chunk, common or levels)
+        e, e_of_negatives = exponentials.shifted_exponentials(chunk, common or levels)
         tilted, tilt, attraction, constant = coefficients
-        of_negatives = exponentials.power(e, hardness) * (tilted * e - tilt) * chunk.negatives
+        weights = exponentials.power(e_of_negatives, hardness)
+        of_negatives = weights * (tilted * e_of_negatives - tilt) * chunk.negatives
         return of_negatives + (attraction * e - constant) * chunk.positives
 
     return ChunkForm(summarize, derivative, num_coefficients=4)
@@ -126,6 +145,8 @@ def lacln(
     hardness: float = 1.0,
     positive_sum: str = "outside",
     chunk_size: int | None = None,
+    detach_weights: bool = False,
+    memory: Memory | None = None,
 ) -> tuple[Any, Any]:
     """Label-aware contrastive loss with hard negatives (LACLN) of each anchor.
 
@@ -137,6 +158,8 @@ def lacln(
             negatives alike, which is SupCon. Defaults to 1.0.
         positive_sum: {shared}
         chunk_size: {shared}
+        detach_weights: {shared}
+        memory: {shared}
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -159,15 +182,21 @@ def lacln(
     check_temperature(temperature)
     check_hardness(hardness)
     check_positive_sum(positive_sum)
+    check_detach_weights(detach_weights)
     return anchor_values(
         labels,
         embeddings,
         temperature,
         check_whole_number("chunk_size", chunk_size, optional=True),
         functools.partial(
-            lacln_of_pairs, temperature=temperature, hardness=hardness, positive_sum=positive_sum
+            lacln_of_pairs,
+            temperature=temperature,
+            hardness=hardness,
+            positive_sum=positive_sum,
+            detach_weights=detach_weights,
         ),
-        lacln_in_chunks(temperature, hardness, positive_sum),
+        lacln_in_chunks(temperature, hardness, positive_sum, detach_weights),
+        memory=memory,
     )
 
 
@@ -179,6 +208,15 @@ def lacln(
 class LACLNLoss(ContrastiveLoss):
     """Label-aware contrastive loss with hard negatives (LACLN), the contrastive part of CLCE.
 
+    With unit embeddings z, s_ij = z_i · z_j / τ, and for rows j other than i a_ij, 1 where j has
+    the class of i and else 0 (with soft labels the overlap y_i · y_j), and b_ij = 1 - a_ij,
+
+        L_i  = -1/Σ_j a_ij · Σ_p a_ip [s_ip - log(Σ_q a_iq e^s_iq + Σ_k b_ik w_ik e^s_ik)]
+        w_ik = e^(β s_ik) Σ_m b_im / Σ_m b_im e^(β s_im)
+
+    is the loss of the anchor i, and the loss their mean. At β = 0 all w_ik are 1, the sums in the
+    logarithm are one over all rows but i, and this is SupCon, also with soft labels.
+
     Args:
         temperature: {shared}
         hardness: Concentration β of the weights on similar negatives, at least 0; 0 is SupCon.
@@ -188,6 +226,7 @@ class LACLNLoss(ContrastiveLoss):
         reduction: {shared}
         name: Name of the loss. Defaults to `"lacln_loss"`.
         dtype: {shared}
+        detach_weights: {shared}
 
     Call arguments:
         y_true: {shared}
@@ -202,6 +241,7 @@ class LACLNLoss(ContrastiveLoss):
 
     Reference:
         - [CLCE](https://arxiv.org/abs/2402.14551)
+        - [Hard negatives](https://arxiv.org/abs/2010.04592) whose weights pass gradients
 
     Example:
     ```python
@@ -219,18 +259,23 @@ class LACLNLoss(ContrastiveLoss):
         reduction: str = "sum_over_batch_size",
         name: str = "lacln_loss",
         dtype: Any = None,
+        detach_weights: bool = False,
     ) -> None:
         check_temperature(temperature)
         check_hardness(hardness)
         check_positive_sum(positive_sum)
+        check_detach_weights(detach_weights)
         chunk_size = check_whole_number("chunk_size", chunk_size, optional=True)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.hardness = hardness
         self.positive_sum = positive_sum
         self.chunk_size = chunk_size
+        self.detach_weights = detach_weights
 
-    def anchor_values(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    def anchor_values(
+        self, y_true: Any, y_pred: Any, memory: Memory | None = None
+    ) -> tuple[Any, Any]:
         """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
         return lacln(
             y_true,
@@ -239,6 +284,8 @@ class LACLNLoss(ContrastiveLoss):
             self.hardness,
             self.positive_sum,
             self.chunk_size,
+            self.detach_weights,
+            memory,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -249,4 +296,5 @@ class LACLNLoss(ContrastiveLoss):
             "hardness": self.hardness,
             "positive_sum": self.positive_sum,
             "chunk_size": self.chunk_size,
+            "detach_weights": self.detach_weights,
         }

@@ -28,12 +28,13 @@ def log_add_exp(a: Any, b: Any) -> Any:
     return largest + ops.log(ops.exp(a - largest) + ops.exp(b - largest))
 
 
-def masked_log_sum_exp(x: Any, mask: Any) -> Any:
-    """Log of the sum of exponentials over a row's entries whose mask is 1.
+def masked_log_sum_exp(x: Any, mask: Any, weighted: bool = False) -> Any:
+    """Log of the sum of exponentials over a row's entries whose mask is above 0.
 
     Args:
         x: A float tensor `[rows, entries]`.
-        mask: A float tensor of that shape, of 0 and 1.
+        mask: A float tensor of that shape, of 0 and 1, or of weights.
+        weighted: Whether the mask's numbers multiply the exponentials. Defaults to `False`.
 
     Returns:
         A tensor `[rows]`; `LOG_ZERO` where a row's mask is 0 everywhere.
@@ -47,18 +48,29 @@ def masked_log_sum_exp(x: Any, mask: Any) -> Any:
     filled = ops.any(inside, axis=1)
     largest = ops.amax(ops.where(inside, x, LOG_ZERO), axis=1, keepdims=True)
     largest = ops.stop_gradient(ops.where(ops.expand_dims(filled, 1), largest, 0.0))
-    total = ops.sum(ops.exp(ops.where(inside, x - largest, LOG_ZERO)), axis=1)
+    exponentials = ops.exp(ops.where(inside, x - largest, LOG_ZERO))
+    total = ops.sum(exponentials * mask if weighted else exponentials, axis=1)
     value = ops.squeeze(largest, axis=1) + ops.log(ops.where(filled, total, 1.0))
     return ops.where(filled, value, LOG_ZERO)
 
 
-def log_hard_negatives(similarities: Any, negatives: Any, hardness: float) -> Any:
+def log_hard_negatives(
+    similarities: Any,
+    negatives: Any,
+    hardness: float,
+    weighted: bool = False,
+    detach_weights: bool = False,
+) -> Any:
     """Log of the mean of e^s over a row's negatives, weighted by e^(hardness · s).
 
     Args:
         similarities: A float tensor `[anchors, batch]`.
-        negatives: A float tensor of that shape, 1 for a negative and 0 for others.
+        negatives: A float tensor of that shape, 1 for a negative and 0 for others, or weights.
         hardness: Concentration β of the weights on similar negatives.
+        weighted: Whether `negatives` has weights, by which each negative counts as well. Defaults
+            to `False`.
+        detach_weights: Whether the weights e^(hardness · s) pass no gradient. Defaults to
+            `False`.
 
     Returns:
         A tensor `[anchors]`; `LOG_ZERO` for an anchor without a negative.
@@ -70,6 +82,12 @@ def log_hard_negatives(similarities: Any, negatives: Any, hardness: float) -> An
     ```
     """
     # The weights themselves are never formed: their normaliser is subtracted in log space.
-    weighted = masked_log_sum_exp((1.0 + hardness) * similarities, negatives)
-    normaliser = masked_log_sum_exp(hardness * similarities, negatives)
-    return ops.where(weighted <= LOG_ZERO, LOG_ZERO, weighted - normaliser)
+    if detach_weights:
+        tilts = ops.stop_gradient(hardness * similarities)
+        exponents = similarities + tilts
+    else:
+        tilts = hardness * similarities
+        exponents = (1.0 + hardness) * similarities
+    total = masked_log_sum_exp(exponents, negatives, weighted)
+    normaliser = masked_log_sum_exp(tilts, negatives, weighted)
+    return ops.where(total <= LOG_ZERO, LOG_ZERO, total - normaliser)

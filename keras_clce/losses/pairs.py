@@ -5,21 +5,52 @@ from typing import Any, NamedTuple
 from keras import ops
 
 
+class Memory(NamedTuple):
+    """Rows of earlier batches, further positives and negatives that pass no gradient.
+
+    Attributes:
+        classes: Integer classes `[rows]`.
+        embeddings: Unit rows `[rows, dim]`, float32.
+        filled: Float32 `[rows]`, 1 where there is a row and 0 where there is none yet.
+    """
+
+    classes: Any
+    embeddings: Any
+    filled: Any
+
+
 class Pairs(NamedTuple):
-    """Some anchors against the whole batch, of which a loss's formula makes a value per anchor."""
+    """Some anchors against the whole batch, of which a loss's formula makes a value per anchor.
 
-    cosines: Any  # float32 [anchors, batch]
-    positives: Any  # the same shape, 1 where the row has the anchor's class and is not the anchor
-    negatives: Any  # the same shape, 1 where the row has another class
-    num_positives: Any  # float32 [anchors]
+    Attributes:
+        cosines: Float32 `[anchors, rows]`.
+        positives: Of that shape, 1 where the row has the anchor's class and is not the anchor; the
+            overlap of their labels where labels are soft.
+        negatives: Of that shape, 1 where the row has another class; 1 less the overlap.
+        num_positives: Float32 `[anchors]`, the sum of the positives.
+        num_rows: Number of rows, float32.
+        plain: Whether positives and negatives are 0 and 1. Defaults to `True`.
+    """
+
+    cosines: Any
+    positives: Any
+    negatives: Any
+    num_positives: Any
+    num_rows: Any
+    plain: bool = True
 
 
-def all_pairs(classes: Any, embeddings: Any) -> Pairs:
+def all_pairs(
+    classes: Any, embeddings: Any, views: bool = False, memory: Memory | None = None
+) -> Pairs:
     """Compare every row of a batch with every row.
 
     Args:
-        classes: Integer classes `[batch]`.
+        classes: Integer classes `[batch]`, or soft labels `[batch, classes]`, float32.
         embeddings: Unit rows `[batch, dim]`, float32.
+        views: Whether the other view of the anchor's image alone is a positive: of the rows 2k and
+            2k + 1, the other. Defaults to `False`.
+        memory: Rows that follow those of the batch. Defaults to `None`.
 
     Returns:
         `Pairs`, each row an anchor.
@@ -29,12 +60,76 @@ def all_pairs(classes: Any, embeddings: Any) -> Pairs:
     all_pairs(np.array([0, 0, 1]), np.eye(3, dtype="float32")).num_positives  # [1, 1, 0]
     ```
     """
-    cosines = ops.matmul(embeddings, ops.transpose(embeddings))
-    same = ops.cast(ops.expand_dims(classes, 1) == ops.expand_dims(classes, 0), "float32")
-    rows = ops.arange(ops.shape(classes)[0])
-    itself = ops.cast(ops.expand_dims(rows, 1) == ops.expand_dims(rows, 0), "float32")
-    positives = same - itself
-    return Pairs(cosines, positives, 1.0 - same, ops.sum(positives, axis=1))
+    everyone = embeddings if memory is None else rows_with_memory(embeddings, memory)
+    cosines = ops.matmul(embeddings, ops.transpose(everyone))
+    rows = ops.arange(ops.shape(embeddings)[0])
+    columns = rows if memory is None else ops.arange(ops.shape(everyone)[0])
+    itself = ops.cast(ops.expand_dims(rows, 1) == ops.expand_dims(columns, 0), "float32")
+    if len(classes.shape) == 2:
+        others = 1.0 - itself
+        overlap = overlaps(classes, classes)
+        positives, negatives = overlap * others, (1.0 - overlap) * others
+    else:
+        of_all = classes if memory is None else classes_with_memory(classes, memory)
+        same = ops.cast(ops.expand_dims(classes, 1) == ops.expand_dims(of_all, 0), "float32")
+        positives, negatives = same - itself, 1.0 - same
+    if memory is not None:
+        filled = ops.expand_dims(filled_rows(embeddings, memory), 0)
+        positives, negatives = positives * filled, negatives * filled
+    if views:
+        positives = positives * ops.cast(
+            ops.expand_dims(rows // 2, 1) == ops.expand_dims(columns // 2, 0), "float32"
+        )
+        # A row of the memory is nobody's view.
+        positives = positives * ops.cast(columns < ops.shape(embeddings)[0], "float32")
+    return Pairs(
+        cosines,
+        positives,
+        negatives,
+        ops.sum(positives, axis=1),
+        number_of_rows(cosines, memory),
+        plain=is_plain(classes, views, memory),
+    )
+
+
+def is_plain(classes: Any, views: bool, memory: Memory | None) -> bool:
+    """Whether a row is a positive or a negative of every other one, and wholly so."""
+    return len(classes.shape) == 1 and not views and memory is None
+
+
+def overlaps(labels: Any, others: Any) -> Any:
+    """Products of soft labels, `[batch, others]`, at most 1."""
+    # Rows may sum to a little more than 1.
+    return ops.minimum(ops.matmul(labels, ops.transpose(others)), 1.0)
+
+
+def rows_with_memory(embeddings: Any, memory: Memory) -> Any:
+    """Embeddings of the batch and after them those of the memory."""
+    return ops.concatenate([embeddings, ops.stop_gradient(memory.embeddings)])
+
+
+def classes_with_memory(classes: Any, memory: Memory) -> Any:
+    """Classes of the batch and after them those of the memory."""
+    return ops.concatenate([classes, ops.cast(memory.classes, classes.dtype)])
+
+
+def filled_rows(embeddings: Any, memory: Memory) -> Any:
+    """1 for each row of the batch and of the memory that is there, else 0."""
+    return ops.concatenate([ops.ones_like(embeddings[:, 0]), memory.filled])
+
+
+def number_of_rows(table: Any, memory: Memory | None) -> Any:
+    """Rows that an anchor is compared with, itself among them, float32."""
+    columns = ops.cast(ops.shape(table)[1], "float32")
+    return columns if memory is None else columns - ops.sum(1.0 - memory.filled)
+
+
+def divisor_of(num_positives: Any, plain: bool) -> Any:
+    """What a sum over positives is divided by: 1 where there are none."""
+    if plain:
+        return ops.maximum(num_positives, 1.0)
+    # Soft labels may overlap by less than 1 in all.
+    return ops.where(num_positives > 0, num_positives, 1.0)
 
 
 def unit_rows(x: Any) -> Any:

@@ -77,7 +77,8 @@ def arguments_of(name: str) -> tuple[str, ...]:
 
     Example:
     ```python
-    arguments_of("supcon")  # ("temperature", "positive_sum", "chunk_size", "label_smoothing")
+    arguments_of("supcon")
+    # ("temperature", "positive_sum", "chunk_size", "denominator", "label_smoothing")
     ```
     """
     if name not in LOSSES:

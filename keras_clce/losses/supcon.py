@@ -1,13 +1,25 @@
-"""SupCon, the supervised contrastive loss: LACLN with all negatives weighted alike."""
+"""SupCon, the supervised contrastive loss: LACLN with all negatives weighted alike; SINCERE."""
 
+import functools
 from typing import Any
 
 import keras
 
 from keras_clce.checks import check_whole_number
-from keras_clce.losses.arguments import check_positive_sum, check_temperature, share_descriptions
+from keras_clce.losses.anchors import anchor_values
+from keras_clce.losses.arguments import (
+    check_denominator,
+    check_positive_sum,
+    check_temperature,
+    share_descriptions,
+)
 from keras_clce.losses.base import ContrastiveLoss
+from keras_clce.losses.hscl import hscl_in_chunks, hscl_of_pairs
 from keras_clce.losses.lacln import lacln
+from keras_clce.losses.pairs import Memory
+
+# What makes H-SCL's formula, a denominator for each positive, SINCERE's.
+_SINCERE = {"hardness": 0.0, "threshold": None, "counts_negatives": True}
 
 
 @keras.saving.register_keras_serializable(package="keras_clce")
@@ -22,6 +34,9 @@ class SupConLoss(ContrastiveLoss):
         reduction: {shared}
         name: Name of the loss. Defaults to `"supcon_loss"`.
         dtype: {shared}
+        denominator: What an anchor's positive is compared with: `"all"` other rows, or itself and
+            the `"negatives"`, without the anchor's other positives, as SINCERE has it:
+            L_i = -1/|P_i| Σ_p [s_ip - log(e^s_ip + Σ_k e^s_ik)]. Defaults to `"all"`.
 
     Call arguments:
         y_true: {shared}
@@ -36,6 +51,7 @@ class SupConLoss(ContrastiveLoss):
 
     Reference:
         - [Supervised contrastive learning](https://arxiv.org/abs/2004.11362)
+        - [SINCERE](https://arxiv.org/abs/2309.14277)
 
     Example:
     ```python
@@ -52,18 +68,41 @@ class SupConLoss(ContrastiveLoss):
         reduction: str = "sum_over_batch_size",
         name: str = "supcon_loss",
         dtype: Any = None,
+        denominator: str = "all",
     ) -> None:
         check_temperature(temperature)
         check_positive_sum(positive_sum)
+        check_denominator(denominator, positive_sum)
         chunk_size = check_whole_number("chunk_size", chunk_size, optional=True)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.positive_sum = positive_sum
         self.chunk_size = chunk_size
+        self.denominator = denominator
 
-    def anchor_values(self, y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    def anchor_values(
+        self, y_true: Any, y_pred: Any, memory: Memory | None = None
+    ) -> tuple[Any, Any]:
         """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
-        return lacln(y_true, y_pred, self.temperature, 0.0, self.positive_sum, self.chunk_size)
+        if self.denominator == "negatives":
+            return anchor_values(
+                y_true,
+                y_pred,
+                self.temperature,
+                self.chunk_size,
+                functools.partial(hscl_of_pairs, temperature=self.temperature, **_SINCERE),
+                hscl_in_chunks(self.temperature, **_SINCERE),
+                memory=memory,
+            )
+        return lacln(
+            y_true,
+            y_pred,
+            self.temperature,
+            0.0,
+            self.positive_sum,
+            self.chunk_size,
+            memory=memory,
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the loss."""
@@ -72,4 +111,5 @@ class SupConLoss(ContrastiveLoss):
             "temperature": self.temperature,
             "positive_sum": self.positive_sum,
             "chunk_size": self.chunk_size,
+            "denominator": self.denominator,
         }

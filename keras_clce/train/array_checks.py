@@ -13,7 +13,7 @@ def check_arrays(x: Any, y: Any, image_shape: Sequence[int | None], num_classes:
 
     Args:
         x: Images `(examples, *image_shape)`, or a pair of such arrays.
-        y: Labels `(examples,)`, `(examples, 1)` or one-hot `(examples, num_classes)`.
+        y: Labels `(examples,)`, `(examples, 1)` or one-hot or soft `(examples, num_classes)`.
         image_shape: Shape of an image, `None` where any number fits.
         num_classes: Number of classes.
 
@@ -105,8 +105,8 @@ def _check_labels(y, examples, num_classes):
         )
     if not labels_are_valid(y):
         raise ValueError(
-            "`y` must hold whole numbers or one-hot rows. Received: y with other values, such "
-            f"as in y={y[:3].tolist()}"
+            "`y` must hold whole numbers or one-hot rows, or soft ones that sum to 1. Received: y "
+            f"with other values, such as in y={y[:3].tolist()}"
         )
     if y.ndim == 2 and y.shape[1] > 1:
         return

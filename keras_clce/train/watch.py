@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from keras_clce import backend
+from keras_clce.losses import labels_are_valid
 from keras_clce.train.first_failure import FirstFailure
 from keras_clce.train.model_description import class_names_of
 
@@ -99,7 +100,10 @@ class TrainingWatch(keras.callbacks.Callback):
         labels = [part for part in labels if part is not None]
         found = np.concatenate(labels) if labels else np.zeros(0)
         if not found.size:
-            yield f"labels out of range, where {expected}, or no one-hot rows"
+            yield (
+                f"labels out of range, where {expected}, or rows of labels that are below 0 or do "
+                "not sum to 1"
+            )
         elif not (0 <= found.min() and found.max() < self.num_classes):
             yield (
                 f"labels out of range: there are classes {found.min():g} to {found.max():g} in "
@@ -110,9 +114,8 @@ class TrainingWatch(keras.callbacks.Callback):
 
 
 def _classes(labels):
-    """Labels as numbers `(examples,)`; `None` for rows that are not one-hot, which have none."""
+    """Labels as numbers `(examples,)`; `None` for rows that sum to no 1, which have none."""
     labels = np.asarray(labels)
     if labels.ndim == 2 and labels.shape[1] > 1:
-        one_hot = ((labels == 1).sum(1) == 1) & ((labels != 0).sum(1) == 1)
-        return labels.argmax(1) if one_hot.all() else None
+        return labels.argmax(1) if labels_are_valid(labels) else None
     return labels.reshape(-1)

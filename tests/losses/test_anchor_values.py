@@ -209,7 +209,8 @@ def test_threshold_must_be_a_cosine(threshold):
         np.zeros((17, 4), dtype=int),
         np.zeros((1, 16), dtype=int),
         np.zeros((16, 4)),
-        np.full((16, 4), 0.25),
+        np.full((16, 4), 0.2),
+        np.tile([1.5, -0.5, 0.0, 0.0], (16, 1)),
         np.eye(16) * 2.0,
     ],
     ids=[
@@ -226,7 +227,8 @@ def test_threshold_must_be_a_cosine(threshold):
         "too many one-hot rows",
         "one row",
         "rows of zeros",
-        "soft rows",
+        "rows that sum to 0.8",
+        "rows with a negative share",
         "rows of twos",
     ],
 )

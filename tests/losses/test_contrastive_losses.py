@@ -156,7 +156,15 @@ def test_labels_as_columns_and_one_hot_rows(cls, form):
     assert float(cls()(given, x)) == pytest.approx(float(cls()(labels, x)), rel=1e-6)
 
 
-@settings
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [
+        *SETTINGS,
+        (LACLNLoss, {"detach_weights": True}),
+        (SupConLoss, {"denominator": "negatives"}),
+        (HSCLLoss, {"positives": "view", "detach_weights": True}),
+    ],
+)
 def test_config_round_trip(cls, options):
     loss = cls(**options, reduction="sum", name="mine")
     assert loss.get_config().items() >= {**options, "reduction": "sum", "name": "mine"}.items()

@@ -40,7 +40,8 @@ def soft():
 
 # Valid labels, and what stands in their place, of the same shape.
 FORMS = {
-    "soft rows": (np.eye(CLASSES)[VALID], soft()),
+    "rows that do not sum to 1": (np.eye(CLASSES)[VALID], 1.1 * soft()),
+    "rows with a negative share": (np.eye(CLASSES)[VALID], 2 * np.eye(CLASSES)[VALID] - soft()),
     "multi-hot rows": (np.eye(CLASSES)[VALID], np.ceil(soft())),
     "multi-hot rows of integers": (np.eye(CLASSES, dtype="int32")[VALID], np.ceil(soft())),
     "rows of zeros": (np.eye(CLASSES)[VALID], np.zeros((N, CLASSES))),
@@ -92,7 +93,7 @@ def test_an_anchor_without_a_class_is_nan_and_counts(form, chunk_size):
 @functions
 @pytest.mark.parametrize("rows", ROWS)
 def test_few_and_many_anchors_without_a_class(function, rows, chunk_size):
-    check_anchors(function, labels_of("soft rows", rows), chunk_size, rows)
+    check_anchors(function, labels_of("rows that do not sum to 1", rows), chunk_size, rows)
 
 
 @losses
@@ -160,7 +161,7 @@ def tensors(*arrays):
 @pytest.mark.parametrize("loss", ["lacln", "supcon in chunks", "hscl"])
 def test_compiled_losses(loss):
     function = compiled(LOSSES[loss](reduction="none"))
-    for form in ("soft rows", "rows of zeros"):
+    for form in ("rows that do not sum to 1", "rows of zeros"):
         got = function(*tensors(labels_of(form), cases.embeddings()))
         np.testing.assert_array_equal(np.isnan(gradients.to_numpy(got)), without_class())
     valid = np.eye(CLASSES, dtype="float32")[VALID]
@@ -169,7 +170,7 @@ def test_compiled_losses(loss):
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.function is TensorFlow's")
-@pytest.mark.parametrize("form", ["soft rows", "fractions", "negative integers"])
+@pytest.mark.parametrize("form", ["rows that do not sum to 1", "fractions", "negative integers"])
 def test_tf_function_with_an_unknown_batch_size(form):
     import tensorflow as tf
 
@@ -184,7 +185,7 @@ def test_tf_function_with_an_unknown_batch_size(form):
     [{"run_eagerly": True}, {"jit_compile": False}, {"jit_compile": True}],
     ids=["eager", "graph", "jit"],
 )
-@pytest.mark.parametrize("form", ["soft rows", "fractions", "negative integers"])
+@pytest.mark.parametrize("form", ["rows that do not sum to 1", "fractions", "negative integers"])
 def test_a_plain_model_shows_nan(form, options):
     if options.get("jit_compile") and keras.backend.backend() == "torch":
         pytest.skip("Keras's own torch trainer is not compiled")

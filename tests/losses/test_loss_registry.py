@@ -19,11 +19,34 @@ MEANING = {
     "supcon": (1.0, SupConLoss, False),
 }
 OF_PART = {
-    LACLNLoss: {"temperature": 0.1, "hardness": 2.0, "positive_sum": "inside", "chunk_size": 5},
-    SupConLoss: {"temperature": 0.1, "positive_sum": "inside", "chunk_size": 5},
-    HSCLLoss: {"temperature": 0.1, "hardness": 2.0, "threshold": 0.3, "chunk_size": 5},
+    LACLNLoss: {
+        "temperature": 0.1,
+        "hardness": 2.0,
+        "positive_sum": "inside",
+        "chunk_size": 5,
+        "detach_weights": True,
+    },
+    SupConLoss: {
+        "temperature": 0.1,
+        "positive_sum": "outside",
+        "chunk_size": 5,
+        "denominator": "negatives",
+    },
+    HSCLLoss: {
+        "temperature": 0.1,
+        "hardness": 2.0,
+        "threshold": 0.3,
+        "chunk_size": 5,
+        "positives": "view",
+        "detach_weights": True,
+    },
 }
-OF_ANY = {**OF_PART[LACLNLoss], **OF_PART[HSCLLoss], "contrastive_weight": 0.3}
+OF_ANY = {
+    **OF_PART[SupConLoss],
+    **OF_PART[LACLNLoss],
+    **OF_PART[HSCLLoss],
+    "contrastive_weight": 0.3,
+}
 
 
 def test_the_names():
