@@ -72,9 +72,8 @@ def finetune_tasks(
     transductive = classifier == "transductive_finetuning"
     _, ways, shots, *image = support.shape
 
-    inputs = keras.Input(image)
-    cosines = _Cosines(ways, temperature, dtype="float32", name="cosines")
-    model = keras.Model(inputs, cosines(encoder(inputs, training=False)))
+    model = _Finetuned(encoder, _Cosines(ways, temperature, name="cosines", dtype="float32"))
+    model.build((None, *image))
     model.compile(keras.optimizers.Adam(learning_rate), loss=_loss)
     model.optimizer.build(model.trainable_variables)
     # Set back before each task, so that its graph is compiled once for all of them.
@@ -90,7 +89,7 @@ def finetune_tasks(
                 variable.assign(value)
             images, classes = shown.reshape(-1, *image), known
             rows = transform_features(as_array(encoder.predict(images, verbose=0)), "l2")
-            cosines.prototypes.assign(rows.reshape(ways, shots, -1).mean(axis=1))
+            model.cosines.prototypes.assign(rows.reshape(ways, shots, -1).mean(axis=1))
             if transductive:
                 images = np.concatenate([images, asked])
                 classes = np.concatenate([known, np.full(len(asked), _OF_QUERIES)])
@@ -102,6 +101,22 @@ def finetune_tasks(
     logits = np.stack(found)
     predicted = logits.argmax(axis=-1)
     return (predicted, logits) if scores else predicted
+
+
+class _Finetuned(keras.Model):
+    """An encoder and a classifier of its features."""
+
+    def __init__(self, encoder, cosines):
+        # A class of one underscore has no name that TensorFlow takes.
+        super().__init__(name="finetuned")
+        self.encoder, self.cosines = encoder, cosines
+
+    def build(self, input_shape):
+        self.cosines.build(self.encoder.output_shape)
+
+    def call(self, images):
+        # In a functional model, training would reach the layers whatever is said here.
+        return self.cosines(self.encoder(images, training=False))
 
 
 class _Cosines(keras.layers.Layer):

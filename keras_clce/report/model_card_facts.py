@@ -349,6 +349,8 @@ def _few_shot_rows(
         mean = "-" if None in values else percent(np.mean(values), confidence_interval(values))
         found = tasks[kind.name]
         title = f"{kind.tasks}, {kind.classified}"
+        if len({result["classifier"] for result in tasks.values()}) > 1:
+            title += f", {kind.classifier}"
         rows.append([title, percent(found["mean"], found["ci95"]), mean])
         evaluations.append(_evaluation(f"{title}: accuracy", found["mean"]))
     first = next(iter(tasks.values()))

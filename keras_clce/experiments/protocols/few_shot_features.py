@@ -32,8 +32,8 @@ class BaseImages:
 
     Example:
     ```python
-    base = BaseImages.of(dataset.train, Settings(dataset="cifar_fs", batch_size=64))
-    len(base.labels)
+    split = load_dataset("digits", image_size=32).train
+    BaseImages.of(split, Settings(batch_size=64)).are_all  # True
     ```
     """
 
@@ -115,6 +115,11 @@ def encoder_of(model: CLCEModel, settings: Settings) -> keras.Model:
 
     Raises:
         ValueError: If patch tokens are asked for that are not to be found.
+
+    Example:
+    ```python
+    sorted(encoder_of(model, Settings()).output)  # ["embedding", "pooled"]
+    ```
     """
     maps = model.backbone.output
     # Pooled at once, since the maps of all images together may not fit in memory.
@@ -136,6 +141,12 @@ def images_of(split: ImageSplit, settings: Settings) -> Any:
 
     Returns:
         A `tf.data.Dataset`.
+
+    Example:
+    ```python
+    split = load_dataset("digits", image_size=32).test
+    next(iter(images_of(split, Settings(batch_size=4)))).shape.as_list()  # [4, 32, 32, 3]
+    ```
     """
     return split.batches(settings.batch_size).map(lambda images, _: images)
 
@@ -150,6 +161,12 @@ def images_at(split: ImageSplit, rows: np.ndarray, settings: Settings) -> np.nda
 
     Returns:
         The images, in the rows' shape.
+
+    Example:
+    ```python
+    split = load_dataset("digits", image_size=32).test
+    images_at(split, np.array([[3, 0]]), Settings(batch_size=64)).shape  # (1, 2, 32, 32, 3)
+    ```
     """
     wanted = np.unique(rows)
     found, start = [], 0
@@ -171,6 +188,12 @@ def mean_features(
 
     Returns:
         Means by the name of the features.
+
+    Example:
+    ```python
+    split, settings = load_dataset("digits", image_size=32).test, Settings(batch_size=64)
+    mean_features(encoder_of(model, settings), split, settings)["pooled"].shape  # (8,)
+    ```
     """
     sums, examples = {}, 0
     for batch, _ in batches(split, settings).as_numpy_iterator():
