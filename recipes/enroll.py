@@ -26,6 +26,7 @@ classes, tells how many of these are recognised; without it the enrolled ones ar
 itself.
 """
 
+import contextlib
 import dataclasses
 import os
 from collections.abc import Sequence
@@ -39,6 +40,7 @@ from keras_clce.experiments import (
     photographs_flag,
     tool_command,
     tool_flag,
+    without_start_up_messages,
 )
 
 if TYPE_CHECKING:
@@ -204,8 +206,12 @@ def with_photographs(
     elif given or asked.threshold is not None:
         enrolled = dataclasses.replace(enrolled, **given).with_threshold(asked.threshold)
     if asked.trained_images:
-        from keras_clce.experiments import trained_examples
+        with without_start_up_messages():
+            from keras_clce.experiments import trained_examples
 
+            # The data of a run are read by TensorFlow; without it a message tells.
+            with contextlib.suppress(ImportError):
+                import tensorflow  # noqa: F401
         examples = trained_examples(model_path(asked, enrolled), asked.trained_images)
         enrolled = enrolled.with_examples(*examples)
     return enrolled

@@ -18,6 +18,7 @@ A model that was trained on a wrong label has learned a part of it; still it fin
 that are wrong (results/enroll has figures).
 """
 
+import contextlib
 import csv
 import dataclasses
 import os
@@ -28,13 +29,12 @@ from typing import TYPE_CHECKING
 
 from keras_clce.experiments import (
     ViewFlags,
-    find_suspects,
-    load_source,
     model_flag,
     name_of,
     results_folder,
     tool_command,
     tool_flag,
+    without_start_up_messages,
 )
 
 if TYPE_CHECKING:
@@ -77,6 +77,13 @@ class SuspectFlags(ViewFlags):
 
 def suspects(asked: SuspectFlags) -> None:
     """Find, write, print and draw."""
+    with without_start_up_messages():
+        from keras_clce.experiments import find_suspects, load_source
+
+        # A data set is read by TensorFlow, whatever the backend; without it a message tells.
+        if asked.images is None:
+            with contextlib.suppress(ImportError):
+                import tensorflow  # noqa: F401
     source = load_source(asked.model)
     print(f"Model:    {asked.model}, {source.model.num_classes} classes")
     start = time.perf_counter()
@@ -169,7 +176,7 @@ def draw(result: "Suspects", path: Path, name: str) -> None:
                     Tile(pictures[other], (names[result.labels[other]],), "right" if same else None)
                 )
             sections.append(("", tiles))
-        title = f"{name}: images whose label is contradicted, and their neighbours"
+        title = f"{name}: the most suspect, and their neighbours; green has the same label"
         plot_image_grid(sections, path, title, columns=NEIGHBORS, first_apart=1)
         print(f"Picture:  {path}")
 
