@@ -22,7 +22,6 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
-import keras
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -30,6 +29,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def pytest_collection_modifyitems(config, items):
     """Run backend-free tests once, in the TensorFlow run, rather than three times."""
+    # Not above: the process that hands tests to others collects none and needs no backend.
+    import keras
+
     if keras.backend.backend() == "tensorflow":
         return
     once = [item for item in items if item.get_closest_marker("any_backend")]
@@ -45,6 +47,8 @@ def pytest_collection_finish():
 @pytest.fixture(autouse=True)
 def _fresh_state():
     """Give every test the same random start and the default dtype policy."""
+    import keras
+
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
@@ -63,6 +67,8 @@ def shared_data() -> Path:
 @pytest.fixture
 def tiny_backbone(tmp_path) -> str:
     """An encoder that compiles at once, as a file, which the recipes also take."""
+    import keras
+
     inputs = keras.Input((16, 16, 3))
     x = keras.layers.Rescaling(1 / 255)(inputs)
     x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(x)
