@@ -3,8 +3,8 @@
 #
 #     tests/clean_environments.sh [jax] [torch]
 #
-# It takes about three minutes of two cores. A wheel is built, so that neither this folder nor what
-# is installed elsewhere is found by chance.
+# The backends are tried side by side. A wheel is built, so that neither this folder nor what is
+# installed elsewhere is found by chance.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
@@ -12,14 +12,15 @@ trap 'rm -rf "$work"' EXIT
 cp -r "$root"/{keras_clce,recipes,pyproject.toml,setup.py,README.md,LICENSE} "$work"
 python3 -m pip wheel -q --no-deps -w "$work/wheels" "$work"
 wheel=$(echo "$work"/wheels/keras_clce-*.whl)
-[ $# -gt 0 ] || set -- jax torch
-for backend in "$@"; do
+
+try() {
+    backend=$1
     python3 -m venv "$work/$backend"
     python="$work/$backend/bin/python"
-    extra=$backend
     # torch by an exact version, because a range may resolve to gigabytes of GPU libraries.
     pins=$(grep "^$backend==" "$root/requirements-test.txt" || true)
-    "$python" -m pip install -q "$wheel[$extra]" $pins
+    # Compiling all that is installed takes longer than compiling what is imported.
+    "$python" -m pip install -q --no-compile "$wheel[$backend]" $pins
     for other in tensorflow jax torch keras_cv keras_hub tensorflow_datasets; do
         if [ "$other" != "$backend" ] && "$python" -c "import $other" 2>/dev/null; then
             echo "$other is installed beside $backend" >&2
@@ -32,4 +33,16 @@ for backend in "$@"; do
     "$python" -c "import keras_clce.recipes.transfer"
     "$work/$backend/bin/keras-clce" transfer --help > help.txt
     grep -q -- --contrastive_weight help.txt
+}
+
+[ $# -gt 0 ] || set -- jax torch
+tried=()
+for backend in "$@"; do
+    try "$backend" &
+    tried+=($!)
 done
+failed=0
+for process in "${tried[@]}"; do
+    wait "$process" || failed=1
+done
+exit $failed
