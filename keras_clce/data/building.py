@@ -1,7 +1,7 @@
 """From undecoded records to a split: decode, resize, keep in memory or stream."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -27,7 +27,8 @@ def build_split(
     """Resize every image of `records` to a square and keep them in memory if they fit.
 
     Training images are kept whole, squeezed into larger squares with their aspects beside them, so
-    that crops keep the proportions; the others are kept as evaluation shows them.
+    that crops keep the proportions; the others are kept as evaluation shows them. For their
+    un-augmented views, training images are decoded anew, and are as sharp as the others.
 
     Args:
         records: The undecoded examples.
@@ -46,29 +47,29 @@ def build_split(
     image_size, interpolation = preprocessing.image_size, preprocessing.interpolation
     stored_size = round(TRAIN_ENLARGEMENT * image_size) if training else image_size
 
-    def resize(image, label):
-        if training:
-            aspect = resizing.aspect(image)
-            image = resizing.resize(image, stored_size, interpolation)
-        else:
-            aspect = tf.ones(())
-            image = resizing.resize_middle(image, **preprocessing.get_config())
+    def finished(image, label, aspect):
         image = tf.cast(tf.round(image), tf.uint8)
         return image, tf.cast(label, tf.int64), tf.fill(tf.shape(label), aspect)
 
+    def show(image, label):
+        return finished(
+            resizing.resize_middle(image, **preprocessing.get_config()), label, tf.ones(())
+        )
+
+    def squeeze(image, label):
+        small = resizing.resize(image, stored_size, interpolation)
+        return finished(small, label, resizing.aspect(image))
+
     def split(images, labels, aspects, stream=None):
-        shown = preprocessing.crop_fraction if training else 1.0
-        geometry = (image_size, flip, interpolation, stream, shown, aspects)
-        return ImageSplit(images, labels, *geometry, class_names)
+        fraction = preprocessing.crop_fraction if training else 1.0
+        geometry = (image_size, flip, interpolation, stream, fraction, aspects)
+        shown = _decoded_to(records, show) if training else None
+        return ImageSplit(images, labels, *geometry, class_names, shown)
+
+    resize = squeeze if training else show
 
     if records.num_examples * stored_size**2 * 3 > MEMORY_LIMIT_BYTES:
-        decode = records.decode
-
-        def decode_and_resize(*record):
-            return resize(*decode(*record))
-
-        stream = dataclasses.replace(records, decode=decode_and_resize)
-        return split(None, None, None, stream)
+        return split(None, None, None, _decoded_to(records, resize))
     parallel = {"num_parallel_calls": tf.data.AUTOTUNE, "deterministic": True}
     decoded = records.dataset.map(records.decode, **parallel)
     if decoded.element_spec[0].shape.is_fully_defined():
@@ -90,3 +91,9 @@ def build_split(
             f"The source announces {records.num_examples} examples but has {start}: prepare it anew"
         )
     return split(images, labels, aspects)
+
+
+def _decoded_to(records: Records, resize: Callable) -> Records:
+    """The same records, their images resized as they are decoded."""
+    decode = records.decode
+    return dataclasses.replace(records, decode=lambda *record: resize(*decode(*record)))

@@ -40,6 +40,9 @@ class ImageSplit:
         aspects: Width / height that the images had before they were squeezed into squares, float
             array (examples,); None means squares.
         class_names: Names of the classes, for messages; None gives their numbers.
+        shown: `Records` of the same examples whose `decode` gives (uint8 image of `image_size` as
+            evaluation shows it, label, aspect), for a split whose images are kept for views: a
+            crop of such a copy would be less sharp. None crops what is kept.
 
     Raises:
         ValueError: If an argument is out of range or of another shape or dtype than described.
@@ -63,6 +66,7 @@ class ImageSplit:
         crop_fraction: float = 1.0,
         aspects: np.ndarray | None = None,
         class_names: Sequence[str] | None = None,
+        shown: Records | None = None,
     ) -> None:
         check_image_size(image_size)
         check_interpolation(interpolation)
@@ -80,6 +84,7 @@ class ImageSplit:
             aspects = np.asarray(np.ones(len(labels)) if aspects is None else aspects, np.float32)
             _check_aspects(aspects, labels)
             self._stored = StoredArrays(images, labels, aspects)
+        self._shown = None if shown is None else StoredStream(shown)
         self.image_size = image_size
         self.flip = flip
         self.crop_fraction = crop_fraction
@@ -105,6 +110,8 @@ class ImageSplit:
     def batches(self, batch_size: int) -> tf.data.Dataset:
         """Give the examples once, in order and un-augmented.
 
+        Where views are drawn from smaller copies, the examples are read and decoded once more.
+
         Args:
             batch_size: Images per batch; the last batch may be smaller.
 
@@ -124,9 +131,12 @@ class ImageSplit:
         tf, view = tensorflow(), self.view("none")
 
         def finish(images, labels, aspects):
+            if self._shown is not None:
+                return tf.cast(images, tf.float32), labels
             return view(images, aspects, None), labels
 
-        batches = self.stored_batches(batch_size)
+        _check_positive("batch_size", batch_size)
+        batches = (self._shown or self._stored).batches(batch_size)
         return batches.map(finish, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
     def stored_batches(self, batch_size: int) -> tf.data.Dataset:
