@@ -47,6 +47,13 @@ class DemoFlags:
         PAGE,
         checks=((os.path.exists, "must be a file of embeddings or a folder of photographs"),),
     )
+    enrolled: str | None = tool_flag(
+        None,
+        "Enrolled classes in place of the model's own, a .npz file of recipes/enroll.py with its "
+        "threshold.",
+        PAGE,
+        checks=((os.path.isfile, "must be a file of enrolled classes, .npz"),),
+    )
     threshold: float = tool_flag(
         0.5, 'Probability below which the answer is "none of these".', PAGE, least=0, most=1
     )
@@ -65,6 +72,7 @@ class DemoFlags:
 def demo(asked: DemoFlags) -> None:
     """Load, and serve the page until Ctrl-C."""
     from keras_clce.inference import (
+        Enrolled,
         PhotographAnswers,
         check_demo,
         launch_demo,
@@ -79,7 +87,13 @@ def demo(asked: DemoFlags) -> None:
     if index is not None:
         size = size or index.model.get("image_size")
         print(f"Index:    {asked.index}, {len(index)} photographs")
-    answers = PhotographAnswers(model, index, asked.threshold, asked.top_k, asked.k, names, size)
+    enrolled = Enrolled.load(asked.enrolled) if asked.enrolled else None
+    if enrolled is not None:
+        size = size or enrolled.model.get("image_size")
+        print(f"Enrolled: {asked.enrolled}, {len(enrolled.class_names)} classes")
+    answers = PhotographAnswers(
+        model, index, asked.threshold, asked.top_k, asked.k, names, size, enrolled
+    )
     if asked.host not in HERE:
         print(f"Open to:  all who reach {asked.host}; without --host this computer alone")
     launch_demo(answers, host=asked.host, port=asked.port)

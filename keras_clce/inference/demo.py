@@ -229,10 +229,14 @@ def _policy_middleware() -> Any:
 
 def _about(answers: PhotographAnswers) -> str:
     model, names = answers.model, answers.class_names or answers.model.class_names
+    count = model.num_classes
+    if answers.enrolled is not None:
+        names = answers.enrolled.class_names
+        count = len(names)
     side = answers.preprocessing.image_size
     known = f": {_some(names)}" if names else ""
     return html.escape(
-        f"Drop a photograph. The model knows {model.num_classes} classes{known}. It looks at the "
+        f"Drop a photograph. The model knows {count} classes{known}. It looks at the "
         f"middle of the photograph, at {side} x {side} pixels."
     )
 
@@ -246,14 +250,16 @@ def _nothing() -> str:
     return _said("No photograph yet", "Drop one, choose a file, or paste one.")
 
 
-def _verdict(answer: Answer, threshold: float) -> str:
-    first, share = printable_text(answer.class_names[0]), _percent(answer.probabilities[0])
+def _verdict(answer: Answer, threshold: float | None) -> str:
+    is_share = answer.score == "probability"
+    first, score = printable_text(answer.class_names[0]), answer.probabilities[0]
+    shown = _percent(score) if is_share else f"{score:.2f}"
     if answer.is_sure:
-        return _said(first, f"with a probability of {share}")
+        return _said(first, f"with a {answer.score} of {shown}")
+    least = f"{100 * threshold:g} %" if is_share else f"{threshold:.2f}"
     return _said(
         "None of these",
-        f"No class has a probability of {100 * threshold:g} % or more. The first one, {first}, "
-        f"has {share}.",
+        f"No class has a {answer.score} of {least} or more. The first one, {first}, has {shown}.",
     )
 
 
@@ -270,7 +276,8 @@ def _said(answer: str, reason: str) -> str:
 
 def _shares(answer: Answer) -> dict[str, float]:
     names = map(printable_text, answer.class_names)
-    return dict(zip(names, answer.probabilities, strict=True))
+    # A bar cannot be shorter than nothing, as a cosine can be.
+    return dict(zip(names, (max(0.0, score) for score in answer.probabilities), strict=True))
 
 
 def _similar(answer: Answer) -> str:

@@ -15,6 +15,7 @@ from keras_clce.data.installed import pillow
 from keras_clce.files import printable_text
 from keras_clce.inference.descriptions import preprocessing_of
 from keras_clce.inference.embedding_index import EmbeddingIndex
+from keras_clce.inference.enrolled import Enrolled
 from keras_clce.inference.photographs import Photograph
 from keras_clce.inference.predictions import predict_images
 from keras_clce.train import CLCEModel
@@ -62,9 +63,11 @@ class Answer:
 
     Args:
         class_names: The most probable classes, the first one first.
-        probabilities: Their probabilities.
+        probabilities: Their probabilities, of enrolled classes their scores.
         is_sure: Whether the first one reaches the threshold.
         similar: The most similar photographs of the index, the most similar first.
+        score: What the numbers are: `"probability"`, or of enrolled classes `"cosine"`. Defaults
+            to `"probability"`.
 
     Example:
     ```python
@@ -76,6 +79,7 @@ class Answer:
     probabilities: tuple[float, ...]
     is_sure: bool
     similar: tuple[SimilarPhotograph, ...] = ()
+    score: str = "probability"
 
 
 class PhotographAnswers:
@@ -90,9 +94,11 @@ class PhotographAnswers:
         k: Similar photographs of an answer. Defaults to 8.
         class_names: Names of the classes. Defaults to `None`, the model's own.
         image_size: Pixels per side, for a model that takes any. Defaults to `None`.
+        enrolled: Classes of `enroll` in place of the model's own, with their threshold. Defaults to
+            `None`.
 
     Raises:
-        ValueError: If an argument is wrong, or the index is another model's.
+        ValueError: If an argument is wrong, or the index or the classes are another model's.
 
     Example:
     ```python
@@ -111,6 +117,7 @@ class PhotographAnswers:
         k: int = 8,
         class_names: Sequence[str] | None = None,
         image_size: int | None = None,
+        enrolled: Enrolled | None = None,
     ) -> None:
         self.preprocessing = preprocessing_of(model, image_size)
         if isinstance(threshold, bool) or not (
@@ -125,6 +132,9 @@ class PhotographAnswers:
             index.check_model(model, "this one")
         self.model, self.index = model, index
         self.threshold, self.top_k, self.k = threshold, top_k, k
+        self.enrolled = enrolled
+        if enrolled is not None:
+            self.threshold = enrolled.threshold
         self.class_names, self.image_size = class_names, image_size
         # Compiles, so that the first photograph does not wait; and tells of names that do not fit.
         self._predict(np.full((8, 8, 3), 128, np.uint8))
@@ -142,12 +152,12 @@ class PhotographAnswers:
             RefusedPhotograph: If the file is no image, or is too large.
         """
         row = self._predict(open_photograph(path))
-        return Answer(
-            row.class_names,
-            row.probabilities,
-            row.probability >= self.threshold,
-            self._similar(row.embedding),
-        )
+        similar = self._similar(row.embedding)
+        if self.enrolled is None:
+            is_sure = row.probability >= self.threshold
+            return Answer(row.class_names, row.probabilities, is_sure, similar)
+        score = self.enrolled.score_name
+        return Answer(row.class_names, row.scores, not row.is_rejected, similar, score)
 
     def _predict(self, image: Any) -> Any:
         found = predict_images(
@@ -159,6 +169,7 @@ class PhotographAnswers:
             class_names=self.class_names,
             image_size=self.image_size,
             verbose=0,
+            enrolled=self.enrolled,
         )
         if not found:
             reason = found.unreadable[0].error

@@ -12,10 +12,12 @@ from keras_clce.inference import (
     ENROLL_CLASSIFIERS,
     NONE_OF_THESE,
     Enrolled,
+    PhotographAnswers,
     closest_classes,
     enroll,
     model_fingerprint,
 )
+from keras_clce.inference.demo import _about, _shares, _verdict
 
 
 def rows_around(classes=4, each=6, dim=8, seed=0, spread=0.3):
@@ -160,6 +162,24 @@ def test_the_closest_class_by_loops():
         assert other == max(cosines, key=cosines.get)
         assert cosine == pytest.approx(cosines[other])
     assert closest_classes(rows[:3], labels[:3]) == (None,)
+
+
+@pytest.mark.any_backend
+def test_the_demo_answers_with_enrolled_classes(tmp_path):
+    model, folder = make_model(), write_photographs(tmp_path / "photographs")
+    enrolled = enroll(model, folder, threshold=0.999, verbose=0)
+    (row,) = predict_images(model, folder / "bee" / "0.png", enrolled=enrolled, verbose=0)
+    answer = PhotographAnswers(model, enrolled=enrolled)(folder / "bee" / "0.png")
+    assert (answer.class_names, answer.is_sure) == (row.class_names, False)
+    assert answer.probabilities == pytest.approx(row.scores, abs=1e-6)
+    said = _verdict(answer, enrolled.threshold)
+    assert "None of these" in said and "No class has a cosine of 1.00 or more" in said
+    assert min(_shares(answer).values()) >= 0
+    sure = PhotographAnswers(model, enrolled=enrolled.with_threshold(-1.0))
+    answer = sure(folder / "bee" / "0.png")
+    assert answer.is_sure
+    assert f"with a cosine of {row.scores[0]:.2f}" in _verdict(answer, -1.0)
+    assert "knows 3 classes: ant, bee, cat" in _about(sure)
 
 
 @pytest.mark.any_backend
