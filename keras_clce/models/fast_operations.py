@@ -137,8 +137,9 @@ def _layer_norm(layer, inputs):
     if not float32 or not last or layer.gamma is None or layer.rms_scaling:
         return type(layer).call(layer, inputs)
     inputs = ops.cast(inputs, "float32")
-    gamma = ops.convert_to_tensor(layer.gamma)
-    beta = None if layer.beta is None else ops.convert_to_tensor(layer.beta)
+    # Of half precision they would get a gradient of float32, which TensorFlow adds to no other.
+    gamma = ops.cast(layer.gamma, "float32")
+    beta = None if layer.beta is None else ops.cast(layer.beta, "float32")
     outputs = backend.layer_norm(inputs, gamma, beta, layer.epsilon, layer.gamma.shape)
     return ops.cast(outputs, layer.compute_dtype)
 

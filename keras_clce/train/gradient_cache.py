@@ -57,7 +57,10 @@ def call_in_chunks(
     # `trainable_variables` are none; the optimizer trains them all the same.
     variables = [v for layer in layers for v in layer.variables]
     trainable = [v for v in variables if v.trainable]
-    state = [v for v in variables if not v.trainable]
+    # Frozen weights are read alone; as state, each chunk would give back a copy of all of them.
+    learned = {id(v) for layer in layers for v in _made_to_learn(layer)}
+    frozen = [v for v in variables if not v.trainable and id(v) in learned]
+    state = [v for v in variables if not v.trainable and id(v) not in learned]
     batch, *row = ops.shape(inputs)
     dtype = keras.backend.standardize_dtype(inputs.dtype)
     spec = keras.KerasTensor((None, *inputs.shape[1:]), dtype)
@@ -65,7 +68,7 @@ def call_in_chunks(
         spec = layer.compute_output_spec(spec, training=True)
 
     def encode(chunk, *values):
-        mapping = zip(trainable + state, values, strict=True)
+        mapping = zip(trainable + frozen + state, values, strict=True)
         outputs = ops.view(ops.reshape(chunk, (-1, *row)), dtype)
         with keras.StatelessScope(state_mapping=list(mapping), collect_losses=True) as scope:
             for layer in layers:
@@ -81,6 +84,7 @@ def call_in_chunks(
     # Where it would be computed again beside another chunk, to keep it takes no more memory.
     encode_first = backend.remat(encode) if backend.remat_runs_in_order() else encode
     weights = [ops.convert_to_tensor(v) for v in trainable]
+    weights += [ops.stop_gradient(ops.convert_to_tensor(v)) for v in frozen]
     # Copies: torch would assign into what the first chunk is computed again from.
     values = [ops.copy(ops.convert_to_tensor(v)) for v in state]
     # A chunk of consecutive rows would lie on a few devices, and be sent to all others.
@@ -129,6 +133,11 @@ def call_in_chunks(
     for variable, value in zip(state, values, strict=True):
         variable.assign(value)
     return keras.tree.pack_sequence_as(spec, outputs)
+
+
+def _made_to_learn(layer):
+    """Weights that were made trainable, frozen or not, which no forward pass assigns."""
+    return [v for each in layer._flatten_layers() for v in each._trainable_variables]
 
 
 def _refuse_remat(layers):
