@@ -13,7 +13,6 @@ from keras_clce.models.registry import brings_weights, is_external
 from keras_clce.views.preprocessing import Preprocessing
 
 PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
-PROJECTION = 128
 
 
 def build_loss(settings: Settings) -> CLCELoss:
@@ -52,14 +51,20 @@ def unread_settings(loss: str) -> frozenset[str]:
     # ["contrastive_schedule", "hardness"]
     ```
     """
-    of_losses = {"contrastive_schedule", *(n for name in LOSSES for n in arguments_of(name))}
+    of_losses = {
+        "contrastive_schedule",
+        "memory_size",
+        *(n for name in LOSSES for n in arguments_of(name)),
+    }
     read = {*arguments_of(loss)}
     if "contrastive_weight" in read:
-        read.add("contrastive_schedule")
+        read |= {"contrastive_schedule", "memory_size"}
     else:
         trained = losses.get(loss)
         of_entropy = {"label_smoothing"}
         read = read & of_entropy if trained.trains_classifier else read - of_entropy
+        if trained.trains_embedding:
+            read.add("memory_size")
     return frozenset(of_losses - read)
 
 
@@ -79,28 +84,6 @@ def contrastive_schedule(settings: Settings) -> str:
     """
     unread = "contrastive_schedule" in unread_settings(settings.loss)
     return "constant" if unread else settings.contrastive_schedule
-
-
-def embedding_dim(settings: Settings) -> int | None:
-    """The size of the projection before the embedding.
-
-    Args:
-        settings: The settings.
-
-    Returns:
-        The setting; where it is not given, 128 for a loss that trains classifier and embedding
-        together. `None` where there is no projection.
-
-    Example:
-    ```python
-    embedding_dim(Settings(loss="clce"))  # 128
-    embedding_dim(Settings(loss="ce"))  # None
-    ```
-    """
-    if settings.embedding_dim is not None:
-        return settings.embedding_dim or None
-    loss = build_loss(settings)
-    return PROJECTION if loss.trains_classifier and loss.trains_embedding else None
 
 
 def learning_rate(settings: Settings) -> float:
@@ -186,7 +169,6 @@ def run_settings(settings: Settings, protocol: str) -> dict[str, Any]:
         settings,
         protocol,
         learning_rate=learning_rate(settings),
-        embedding_dim=embedding_dim(settings) or 0,
         image_size=preprocessing(settings).image_size,
         backend=backend_name(),
     )

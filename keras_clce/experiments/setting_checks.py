@@ -46,3 +46,9 @@ def rates_are_valid(rates: float | Mapping[str, float]) -> bool:
     """
     rates = rates.values() if isinstance(rates, Mapping) else [rates]
     return all(0 < rate < 1e3 for rate in rates)
+
+
+RATES = (
+    rates_are_valid,
+    "must be a number above 0, or one for each loss, such as ce=1e-3,clce=2e-3",
+)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Mapping
 
+from keras_clce.experiments import setting_checks as checks
 from keras_clce.experiments.setting import (
     Field,
     Range,
@@ -11,14 +12,6 @@ from keras_clce.experiments.setting import (
     check_value,
     fields_of,
     setting,
-)
-from keras_clce.experiments.setting_checks import (
-    ABOVE_0,
-    BELOW_1,
-    DIFFERENT,
-    WITHOUT_SPACES,
-    each_once,
-    rates_are_valid,
 )
 
 _DATA = "What is trained on"
@@ -30,6 +23,7 @@ _TASKS = "Few-shot tasks"
 _PLACE = "Where it runs, and what it leaves behind"
 _DEVICES = "Several devices"
 
+_of_loss = functools.partial(setting, part="training", group=_LOSS)
 _of_tasks = functools.partial(setting, part="evaluation", group=_TASKS, protocol="few_shot")
 
 
@@ -96,12 +90,11 @@ class Settings:
     )
     embedding_dim: int | None = setting(
         None,
-        "Size of a projection before the embedding, 0 for none. If not given 128 where the loss "
-        "trains classifier and embedding together, else 0.",
+        "Size of a projection before the embedding, if any.",
         "model",
         _ENCODER,
-        least=0,
-        search=(0, 128),
+        least=1,
+        search=(None, 128),
     )
     embedding_layers: int = setting(
         1, "Layers of that projection, 2 with a ReLU between.", "model", _ENCODER, least=1, most=2
@@ -120,6 +113,13 @@ class Settings:
         _ENCODER,
         search=Range(0.0, 0.2),
     )
+    classifier_head: str = setting(
+        "linear",
+        "Classifier on the encoder: linear, or by cosines with a learned scale.",
+        "model",
+        _ENCODER,
+        choices="keras_clce.models.heads:CLASSIFIERS",
+    )
     freeze_backbone: bool = setting(False, "Train the heads alone.", "training", _ENCODER)
     unfreeze_last: int | None = setting(
         None, "Train the heads and that many last blocks alone.", "training", _ENCODER, least=1
@@ -128,56 +128,48 @@ class Settings:
         None, "Freeze all of the encoder but LoRA of that rank.", "training", _ENCODER, least=1
     )
 
-    loss: str = setting(
-        "clce", "Loss of the run.", "training", _LOSS, choices="keras_clce.losses:LOSSES"
-    )
-    contrastive_weight: float = setting(
+    loss: str = _of_loss("clce", "Loss of the run.", choices="keras_clce.losses:LOSSES")
+    contrastive_weight: float = _of_loss(
         0.2,
         "Weight of the contrastive part (λ).",
-        "training",
-        _LOSS,
         least=0,
         most=1,
         search=Range(0.05, 0.95),
     )
-    contrastive_schedule: str = setting(
+    contrastive_schedule: str = _of_loss(
         "constant",
         "How that weight moves over training, on a straight line: falling to 0 or rising from 0.",
-        "training",
-        _LOSS,
         choices="keras_clce.train.contrastive_schedule:SCHEDULES",
     )
-    temperature: float = setting(
+    temperature: float = _of_loss(
         0.1,
         "Temperature of the contrastive part (τ).",
-        "training",
-        _LOSS,
-        checks=(ABOVE_0,),
+        checks=(checks.ABOVE_0,),
         search=Range(0.05, 1.0, "log"),
     )
-    hardness: float = setting(
+    hardness: float = _of_loss(
         1.0,
         "Concentration on hard negatives (β).",
-        "training",
-        _LOSS,
         least=0,
         search=Range(0.0, 2.0),
     )
-    positive_sum: str = setting(
+    positive_sum: str = _of_loss(
         "outside",
         "Where the mean over positives stands, outside the logarithm or inside it; not for hscl.",
-        "training",
-        _LOSS,
         choices="keras_clce.losses:POSITIVE_SUMS",
     )
-    label_smoothing: float = setting(
+    detach_weights: bool = _of_loss(
+        False, "Pass no gradient through the weights of hard negatives."
+    )
+    memory_size: int | None = _of_loss(
+        None, "Earlier embeddings, two an image, to compare with.", least=1
+    )
+    label_smoothing: float = _of_loss(
         0.0,
         "Share of a label spread over all classes.",
-        "training",
-        _LOSS,
         least=0,
         most=1,
-        checks=(BELOW_1,),
+        checks=(checks.BELOW_1,),
         search=Range(0.0, 0.2),
     )
 
@@ -208,12 +200,7 @@ class Settings:
         "pretrained weights, 3e-3 for random ones.",
         "training",
         _TRAINING,
-        checks=(
-            (
-                rates_are_valid,
-                "must be a number above 0, or one for each loss, such as ce=1e-3,clce=2e-3",
-            ),
-        ),
+        checks=(checks.RATES,),
         search=Range(1e-4, 1e-2, "log"),
     )
     weight_decay: float = setting(
@@ -241,7 +228,11 @@ class Settings:
         search=Range(0.6, 1.0),
     )
     clip_norm: float | None = setting(
-        None, "Largest norm of all gradients together.", "training", _TRAINING, checks=(ABOVE_0,)
+        None,
+        "Largest norm of all gradients together.",
+        "training",
+        _TRAINING,
+        checks=(checks.ABOVE_0,),
     )
     ema_momentum: float | None = setting(
         None,
@@ -249,7 +240,7 @@ class Settings:
         "training",
         _TRAINING,
         least=0,
-        checks=(BELOW_1,),
+        checks=(checks.BELOW_1,),
         search=(None, 0.99, 0.999),
     )
 
@@ -276,7 +267,7 @@ class Settings:
         (1, 5),
         "Labelled images per class; one set of tasks each.",
         least=1,
-        checks=((each_once, "must be different whole numbers above 0, such as 1,5"),),
+        checks=((checks.each_once, "must be different whole numbers above 0, such as 1,5"),),
     )
     queries: int = _of_tasks(15, "Classified images per class.", least=1)
     query_distribution: str = _of_tasks(
@@ -289,13 +280,13 @@ class Settings:
         ("logistic",),
         "Classifiers of a task, a column each; the first picks the epoch.",
         choices="keras_clce.evaluate.task_classifiers:TASK_CLASSIFIERS",
-        checks=((each_once, "must be different names, such as logistic,bavardage"),),
+        checks=((checks.each_once, "must be different names, such as logistic,bavardage"),),
     )
     features: tuple[str, ...] = _of_tasks(
         ("pooled", "embedding"),
         "What is classified: pooled, embedding, tokens (those of patches, for fewture).",
         choices=("pooled", "embedding", "tokens"),
-        checks=((each_once, "must be of: pooled, embedding, tokens, each once"),),
+        checks=((checks.each_once, "must be of: pooled, embedding, tokens, each once"),),
     )
     finetune_encoder: int | None = _of_tasks(
         None,
@@ -315,7 +306,7 @@ class Settings:
         "Name of these settings, after the loss in folders and tables.",
         "place",
         _PLACE,
-        checks=(WITHOUT_SPACES,),
+        checks=(checks.WITHOUT_SPACES,),
     )
     output_dir: str = setting("runs", "Where run folders go.", "place", _PLACE)
     test: bool = setting(
@@ -333,7 +324,7 @@ class Settings:
         "place",
         _PLACE,
         choices="keras_clce.experiments.loggers:LOGGERS",
-        checks=(DIFFERENT,),
+        checks=(checks.DIFFERENT,),
     )
     verbose: bool = setting(
         False, "Show Keras's progress bars, and all that frameworks print.", "place", _PLACE

@@ -14,7 +14,6 @@ from keras_clce.experiments.loggers.run_log import RunLog
 from keras_clce.experiments.resolved import (
     build_loss,
     contrastive_schedule,
-    embedding_dim,
     learning_rate,
     preprocessing,
 )
@@ -86,8 +85,9 @@ def build_model(settings: Settings, dataset: ImageDataset | FewShotDataset) -> C
         dataset.num_classes,
         image_size=shown.image_size,
         weights=settings.weights,
-        embedding_dim=embedding_dim(settings),
+        embedding_dim=settings.embedding_dim,
         embedding_layers=settings.embedding_layers,
+        classifier=settings.classifier_head,
         stochastic_depth=settings.stochastic_depth,
         remat=settings.remat,
         feature_normalization=settings.feature_normalization,
@@ -136,6 +136,7 @@ def compile_model(model: CLCEModel, settings: Settings, images: int) -> None:
     ```
     """
     steps = steps_per_epoch(settings, images)
+    loss = build_loss(settings)
     model.compile(
         optimizer=build_optimizer(
             settings.optimizer,
@@ -148,9 +149,10 @@ def compile_model(model: CLCEModel, settings: Settings, images: int) -> None:
             global_clipnorm=settings.clip_norm,
             ema_momentum=settings.ema_momentum,
         ),
-        loss=build_loss(settings),
+        loss=loss,
         metrics=["accuracy"],
         gradient_cache_size=settings.gradient_cache_size,
+        memory_size=settings.memory_size if loss.trains_embedding else None,
     )
 
 

@@ -1,6 +1,6 @@
 """Losses: CLCE and its contrastive parts."""
 
-from keras_clce.losses.arguments import POSITIVE_SUMS
+from keras_clce.losses.arguments import DENOMINATORS, POSITIVE_SUMS, POSITIVES
 from keras_clce.losses.base import ContrastiveLoss
 from keras_clce.losses.clce import CLCELoss
 from keras_clce.losses.hscl import HSCLLoss
@@ -10,7 +10,9 @@ from keras_clce.losses.registry import LOSSES, arguments_of, get
 from keras_clce.losses.supcon import SupConLoss
 
 __all__ = [
+    "DENOMINATORS",
     "LOSSES",
+    "POSITIVES",
     "POSITIVE_SUMS",
     "CLCELoss",
     "ContrastiveLoss",

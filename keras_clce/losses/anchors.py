@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_clce.losses.chunks import ChunkForm, values_in_chunks
-from keras_clce.losses.labels import classes_and_validity, classes_of_one_hot_rows
+from keras_clce.losses.labels import classes_and_validity, one_class_each
 from keras_clce.losses.pairs import Memory, Pairs, all_pairs, unit_rows
 
 # Up to that many rows the table of all pairs is small, and a single chunk is as fast.
@@ -83,11 +83,10 @@ def _checked_batch(labels, embeddings, memory):
             "`embeddings` must have shape (batch, dim), with at least one row. "
             f"Received: embeddings of shape {shape}"
         )
-    classes, known = classes_and_validity(labels, shape[0])
     if memory is not None:
-        if len(classes.shape) == 2:
-            classes, known = classes_of_one_hot_rows(classes)
-    elif isinstance(labels, (list, tuple, np.ndarray)) and np.size(labels) == classes.shape[0]:
+        return *one_class_each(labels, shape[0]), unit_rows(embeddings)
+    classes, known = classes_and_validity(labels, shape[0])
+    if isinstance(labels, (list, tuple, np.ndarray)) and np.size(labels) == classes.shape[0]:
         # JAX has no integers of 64 bits unless told to, and only equality counts.
         classes = ops.convert_to_tensor(np.unique(labels, return_inverse=True)[1].reshape(-1))
         known = ops.convert_to_tensor(np.reshape(labels, -1) >= 0)

@@ -12,6 +12,7 @@ from keras_clce import backend
 from keras_clce.losses.base import ContrastiveLoss
 from keras_clce.losses.labels import classes_and_validity
 from keras_clce.losses.lacln import LACLNLoss
+from keras_clce.losses.pairs import Memory
 from keras_clce.losses.reduction import reduce_anchors
 
 
@@ -102,7 +103,11 @@ class CLCELoss(keras.losses.Loss):
         return self.contrastive_weight > 0
 
     def parts(
-        self, y_true: Any, y_pred: Mapping[str, Any], sample_weight: Any = None
+        self,
+        y_true: Any,
+        y_pred: Mapping[str, Any],
+        sample_weight: Any = None,
+        memory: Memory | None = None,
     ) -> dict[str, tuple[Any, Any]]:
         """Both parts before they are weighted and joined, each with how many rows it counts.
 
@@ -110,6 +115,8 @@ class CLCELoss(keras.losses.Loss):
             y_true: Labels as in a call.
             y_pred: Outputs as in a call.
             sample_weight: Weights as in a call. Defaults to `None`.
+            memory: Rows of earlier batches, further positives and negatives of the contrastive
+                part. Defaults to `None`.
 
         Returns:
             `{"cross_entropy": (value, rows), "contrastive": (value, rows)}`.
@@ -131,7 +138,9 @@ class CLCELoss(keras.losses.Loss):
         y_pred = {key: y_pred[key] for key in ("embedding", "logits")}
         y_true, y_pred, sample_weight = backend.gather_rows((y_true, y_pred, sample_weight))
         entropy = self._cross_entropy(y_true, y_pred["logits"])
-        values, counted = self.contrastive.anchor_values(y_true, y_pred["embedding"])
+        # A loss of somebody's own may know of no memory.
+        options = {} if memory is None else {"memory": memory}
+        values, counted = self.contrastive.anchor_values(y_true, y_pred["embedding"], **options)
         everyone = ops.ones_like(counted)
         return {
             "cross_entropy": (

@@ -122,6 +122,28 @@ def classes_of_one_hot_rows(rows: Any) -> tuple[Any, Any]:
     return ops.where(one_hot, ops.cast(ops.argmax(rows, axis=1), "int32"), -1), one_hot
 
 
+def one_class_each(labels: Any, batch_size: int | None = None) -> tuple[Any, Any]:
+    """As `classes_and_validity`, without soft labels: rows that are not one-hot are not right.
+
+    Args:
+        labels: As there.
+        batch_size: As there. Defaults to `None`.
+
+    Returns:
+        An integer and a boolean tensor, both `[batch]`.
+
+    Raises:
+        ValueError: As there.
+
+    Example:
+    ```python
+    one_class_each(np.array([[0.5, 0.5], [0.0, 1.0]]))  # ([-1, 1], [False, True])
+    ```
+    """
+    classes, known = classes_and_validity(labels, batch_size)
+    return (classes, known) if len(classes.shape) == 1 else classes_of_one_hot_rows(classes)
+
+
 def _of_shares(rows):
     whole = ops.abs(ops.sum(rows, axis=1) - 1.0) <= _TOLERANCE
     right = ops.logical_and(whole, ops.amin(rows, axis=1) >= 0)

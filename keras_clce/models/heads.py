@@ -1,4 +1,4 @@
-"""The two heads on an encoder: a unit embedding and a linear softmax classifier."""
+"""The two heads on an encoder: a unit embedding and a softmax classifier."""
 
 from typing import Any
 
@@ -7,8 +7,10 @@ from keras import ops
 
 from keras_clce import backend
 from keras_clce.checks import check_at_least, check_whole_number
+from keras_clce.models.cosine_classifier import CosineClassifier, check_logit_scale
 
 FEATURE_NORMALIZATIONS = ("layer", "batch", "unit")
+CLASSIFIERS = ("linear", "cosine")
 # Length of the features that the heads read with "unit", and the most with the others. NormFace: on
 # length 1 alone the softmax of many classes cannot come near one-hot, so that cross-entropy stays
 # large. Divided by their deviation, 1,280 features are 36 long, and a classifier that starts with
@@ -36,6 +38,10 @@ class EmbeddingAndLogits(keras.layers.Layer):
             Features after a ReLU have no negative numbers, so that unlike images are never farther
             apart than a right angle; the first two take that limit away. `None` does nothing, as in
             the paper. Defaults to `"layer"`.
+        classifier: `"linear"`, with a bias, or `"cosine"`: logits are the cosines of what the
+            heads read and each class's weights, times a scale, so that cross-entropy compares
+            directions as the contrastive losses do. Defaults to `"linear"`.
+        logit_scale: That scale, above 0. Defaults to `None`: it is learned, from 16 on.
         **kwargs: As in `keras.layers.Layer`.
 
     Call arguments:
@@ -51,7 +57,8 @@ class EmbeddingAndLogits(keras.layers.Layer):
     Raises:
         ValueError: If `num_classes` or `embedding_dim` is not a whole number above 0,
             `feature_normalization` is none of those named, or the features are neither maps nor
-            vectors; if `embedding_layers` is neither 1 nor 2, or is 2 without `embedding_dim`.
+            vectors; if `embedding_layers` is neither 1 nor 2, or is 2 without `embedding_dim`; if
+            there is no such `classifier`, or a `logit_scale` without a cosine one.
 
     Reference:
         - [SimCLR](https://arxiv.org/abs/2002.05709), a projection of two layers
@@ -70,6 +77,8 @@ class EmbeddingAndLogits(keras.layers.Layer):
         embedding_dim: int | None = None,
         feature_normalization: str | None = "layer",
         embedding_layers: int = 1,
+        classifier: str = "linear",
+        logit_scale: float | None = None,
         **kwargs: Any,
     ) -> None:
         check_at_least("num_classes", num_classes, 1)
@@ -84,6 +93,16 @@ class EmbeddingAndLogits(keras.layers.Layer):
                 f"`feature_normalization` must be None or one of {FEATURE_NORMALIZATIONS}. "
                 f"Received: feature_normalization={feature_normalization!r}"
             )
+        if classifier not in CLASSIFIERS:
+            raise ValueError(
+                f"`classifier` must be one of {CLASSIFIERS}. Received: classifier={classifier!r}"
+            )
+        check_logit_scale(logit_scale)
+        if classifier == "linear" and logit_scale is not None:
+            raise ValueError(
+                "`logit_scale` is for classifier='cosine'. "
+                f"Received: logit_scale={logit_scale!r}, classifier='linear'"
+            )
         super().__init__(**kwargs)
         self.num_classes = int(num_classes)
         self.embedding_dim = embedding_dim
@@ -92,7 +111,12 @@ class EmbeddingAndLogits(keras.layers.Layer):
         self.feature_normalization = feature_normalization
         self.normalize = _normalizer(feature_normalization)
         self.norm = keras.layers.UnitNormalization(dtype="float32", name="norm")
-        self.classifier = keras.layers.Dense(self.num_classes, dtype="float32", name="classifier")
+        self.kind_of_classifier, self.logit_scale = classifier, logit_scale
+        named = {"dtype": "float32", "name": "classifier"}
+        if classifier == "linear":
+            self.classifier = keras.layers.Dense(self.num_classes, **named)
+        else:
+            self.classifier = CosineClassifier(self.num_classes, logit_scale, **named)
         self.projection = self.projection_hidden = None
         if self.embedding_dim is not None:
             self.projection = keras.layers.Dense(
@@ -162,6 +186,8 @@ class EmbeddingAndLogits(keras.layers.Layer):
             "embedding_dim": self.embedding_dim,
             "feature_normalization": self.feature_normalization,
             "embedding_layers": self.embedding_layers,
+            "classifier": self.kind_of_classifier,
+            "logit_scale": self.logit_scale,
         }
 
     @classmethod
@@ -179,7 +205,7 @@ class EmbeddingAndLogits(keras.layers.Layer):
             return pooled
         if self.feature_normalization == "unit":
             return _LENGTH * self.normalize(pooled)
-        dim = self.classifier.input_spec.axes[-1]
+        dim = pooled.shape[-1]
         if self.feature_normalization == "layer":
             read = backend.layer_norm(pooled, None, None, self.normalize.epsilon, (dim,))
         else:

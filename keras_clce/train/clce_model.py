@@ -69,6 +69,9 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
         softmax_temperature: A number above 0 that logits are divided by before the softmax of
             prediction, as `keras_clce.inference.calibrate` fits it. `"logits"`, the loss and
             training do not change. Defaults to `None`: they are taken as they are.
+        classifier: `"linear"` or `"cosine"`, as in `keras_clce.models.heads.EmbeddingAndLogits`.
+            Defaults to `"linear"`.
+        logit_scale: Scale of the cosines. Defaults to `None`: it is learned, from 16 on.
         **kwargs: As in `keras.Model`.
 
     Call arguments:
@@ -84,7 +87,7 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
         ValueError: If an argument is out of its range, if labels lie outside `[0, num_classes)`,
             or if arrays given to `fit` or `evaluate` are empty or hold values that are not finite.
             Labels and images that stream from a data set are not searched: a class out of range, a
-            row of labels that is not one-hot (mixup's, say) or a pixel that is not finite makes the
+            row of labels that does not sum to 1 or a pixel that is not finite makes the
             loss NaN, at which `fit` stops. An empty batch in a stream, and an
             augmenter that changes the number of images where the batch size is not known
             beforehand, end in the backend's own error.
@@ -114,6 +117,8 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
         preprocessing: Preprocessing | None = None,
         embedding_layers: int = 1,
         softmax_temperature: float | None = None,
+        classifier: str = "linear",
+        logit_scale: float | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -124,7 +129,13 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
                 f"Received: augmenter={augmenter!r}"
             )
         heads = EmbeddingAndLogits(
-            num_classes, embedding_dim, feature_normalization, embedding_layers, name="heads"
+            num_classes,
+            embedding_dim,
+            feature_normalization,
+            embedding_layers,
+            classifier,
+            logit_scale,
+            name="heads",
         )
         check_preprocessing(preprocessing, backbone.input_shape[1:])
         self.class_names = check_class_names(class_names, num_classes)
@@ -155,6 +166,7 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
         class_names: Sequence[str] | None = None,
         preprocessing: Preprocessing | None = None,
         embedding_layers: int = 1,
+        classifier: str = "linear",
     ) -> "CLCEModel":
         """Build the model on a named encoder.
 
@@ -175,6 +187,7 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
             class_names: As in the constructor. Defaults to `None`.
             preprocessing: As in the constructor. Defaults to `None`.
             embedding_layers: As in the constructor. Defaults to 1.
+            classifier: As in the constructor. Defaults to `"linear"`.
 
         Returns:
             A `CLCEModel` that takes RGB images in 0..255; the encoder's own scaling is inside.
@@ -199,6 +212,7 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
             class_names=class_names,
             preprocessing=preprocessing,
             embedding_layers=embedding_layers,
+            classifier=classifier,
         )
 
     @property
@@ -264,8 +278,8 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
             x: Images `(examples, height, width, channels)`, a pair of such arrays, or anything
                 that Keras trains on and that yields `(images, labels)` or
                 `((view_1, view_2), labels)`, optionally with sample weights.
-            y: Labels `(examples,)`, `(examples, 1)` or one-hot `(examples, num_classes)`, where
-                `x` is not a data set. Defaults to `None`.
+            y: Labels `(examples,)`, `(examples, 1)` or one-hot or soft `(examples, num_classes)`,
+                where `x` is not a data set. Defaults to `None`.
             *args: As in Keras.
             **kwargs: As in Keras.
 
@@ -347,6 +361,8 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
             "class_names": None if self.class_names is None else list(self.class_names),
             "preprocessing": serialize(self.preprocessing),
             "softmax_temperature": self.softmax_temperature,
+            "classifier": self.heads.kind_of_classifier,
+            "logit_scale": self.heads.logit_scale,
             "quantized_heads": quantized_layers(self.heads),
             **({"lora": dataclasses.asdict(self.lora)} if self.lora else {}),
         }

@@ -13,13 +13,14 @@ from keras_clce.losses import CLCELoss
 from keras_clce.models.fast_operations import fast_operations
 from keras_clce.train.array_checks import check_labelled
 from keras_clce.train.contrastive_schedule import CurrentWeight
+from keras_clce.train.embedding_memory import EmbeddingMemory, check_memory
 from keras_clce.train.view_stacking import stack_views
 
 
 class TwoViewTraining(keras.Model):
     """Base class of models with an encoder, an embedding and logits that train on two views.
 
-    A subclass sets `backbone`, `augmenter` and `num_classes`; its outputs are those of
+    A subclass sets `backbone`, `heads`, `augmenter` and `num_classes`; its outputs are those of
     `keras_clce.models.heads.EmbeddingAndLogits`.
 
     Args:
@@ -29,6 +30,7 @@ class TwoViewTraining(keras.Model):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.gradient_cache_size = None
+        self.memory: EmbeddingMemory | None = None
         self._evaluations = 0
         self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
         self.contrastive_tracker = keras.metrics.Mean(name="contrastive")
@@ -42,6 +44,8 @@ class TwoViewTraining(keras.Model):
         metrics: Any = None,
         weighted_metrics: Any = None,
         gradient_cache_size: int | None = None,
+        memory_size: int | None = None,
+        memory_start: int = 0,
         **kwargs: Any,
     ) -> None:
         """Configure training, as `keras.Model.compile` does.
@@ -61,16 +65,25 @@ class TwoViewTraining(keras.Model):
                 `torch.autograd.grad`; there Python's garbage collector pauses within each chunk,
                 and collects its youngest generation after it. On TensorFlow the model is not
                 compiled by XLA. Defaults to `None`, all views at once.
+            memory_size: Embeddings of earlier training batches, two an image, that the contrastive
+                loss compares a batch with as well: further positives and negatives, which pass no
+                gradient. They are the model's state and saved with it. Labels must be classes or
+                one-hot: soft labels give NaN. Evaluation compares a batch with itself alone.
+                Defaults to `None`, no memory.
+            memory_start: Training steps that fill the memory before it is used, since embeddings
+                move fast at first. Defaults to 0.
             **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss`,
                 as in Keras. `loss_weights` is refused: there is one loss.
 
         Raises:
             ValueError: If `loss` is not a `CLCELoss` that reduces to a scalar, `loss_weights`
                 are given, or `gradient_cache_size` is no whole number above 0 or comes with
-                `jit_compile=True` on TensorFlow.
+                `jit_compile=True` on TensorFlow; if `memory_size` is no whole number above 0, or
+                the loss compares no embeddings.
 
         Reference:
             - [Gradient cache](https://arxiv.org/abs/2101.06983)
+            - [Cross-batch memory](https://arxiv.org/abs/1912.06798)
 
         Example:
         ```python
@@ -99,6 +112,7 @@ class TwoViewTraining(keras.Model):
                 "`jit_compile` must be False or 'auto' with `gradient_cache_size` on TensorFlow, "
                 "whose XLA has no gradient of its loop. Received: jit_compile=True"
             )
+        memory_size, memory_start = check_memory(memory_size, memory_start, loss)
         # Keras would flatten the outputs and look for a loss of each; `compute_loss` gives all
         # of them to the one loss instead.
         super().compile(
@@ -109,6 +123,7 @@ class TwoViewTraining(keras.Model):
             **kwargs,
         )
         self.loss = loss
+        self._remember(memory_size, memory_start)
         self.current_weight.update_state(loss.contrastive_weight)
         self.gradient_cache_size = gradient_cache_size
         if chunked and not backend.xla_has_loop_gradients():
@@ -120,6 +135,9 @@ class TwoViewTraining(keras.Model):
         if config:
             config["loss"] = keras.saving.serialize_keras_object(self.loss)
             config["gradient_cache_size"] = self.gradient_cache_size
+            if self.memory is not None:
+                config["memory_size"] = self.memory.size
+                config["memory_start"] = self.memory.start
         return config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -161,7 +179,12 @@ class TwoViewTraining(keras.Model):
     ) -> Any:
         """The loss of `compile` plus the layers' own losses; updates the logged parts."""
         check_labelled(y)
-        parts = self.loss.parts(y, y_pred, sample_weight)
+        memory = self.memory if training else None
+        if memory is None:
+            parts = self.loss.parts(y, y_pred, sample_weight)
+        else:
+            parts = self.loss.parts(y, y_pred, sample_weight, memory.contents())
+            memory.remember(y, y_pred["embedding"])
         self.cross_entropy_tracker.update_state(*parts["cross_entropy"])
         self.contrastive_tracker.update_state(*parts["contrastive"])
         if "feature_norm" in y_pred:
@@ -195,6 +218,21 @@ class TwoViewTraining(keras.Model):
         if self._evaluations:
             logs.pop(self.feature_norm_tracker.name)
         return logs
+
+    def _remember(self, size, start):
+        """Have a memory of that size, or none; one that fits is kept with what it holds."""
+        if self.memory is not None and (size, start) == (self.memory.size, self.memory.start):
+            return
+        # Keras has no public way to give a model that is built further state.
+        if self.memory is not None:
+            self._tracker.untrack(self.memory)
+            self.memory = None
+        if size is not None:
+            features = self.backbone.compute_output_shape(self.backbone.input_shape)
+            dim = self.heads.compute_output_shape(features)["embedding"][-1]
+            self._tracker.unlock()
+            self.memory = EmbeddingMemory(size, dim, start)
+            self._tracker.lock()
 
     @contextlib.contextmanager
     def _without_feature_norm(self):

@@ -84,6 +84,8 @@ class TrainingWatch(keras.callbacks.Callback):
 
     def _causes(self):
         yield from self._label_causes()
+        if getattr(self.model, "memory", None) is not None:
+            yield "soft labels, which do not go with `memory_size`"
         yield "pixels that are not finite"
         yield "a learning rate that is too high for the encoder"
 
