@@ -59,8 +59,9 @@ def announce(
     settings = trained[0].settings
     spec = backbone_spec(settings.backbone)
     licence = ""
-    if settings.weights or spec.family == "file":
+    if settings.weights or spec.family in ("file", "hub"):
         licence = f", licence: {spec.licence}"
+    adapters = f", LoRA of rank {settings.lora_rank}" if settings.lora_rank else ""
     epochs, images = (
         sorted({getattr(run.settings, name) for run in trained})
         for name in ("trained_epochs", "batch_size")
@@ -70,7 +71,7 @@ def announce(
     tell(
         "Encoder",
         f"{settings.backbone} at {preprocessing(settings).image_size} px, weights: "
-        f"{weights_in_words(settings)}{licence}",
+        f"{weights_in_words(settings)}{adapters}{licence}",
     )
     tell("Backend", f"{backend_name()}, {settings.mixed_precision}{devices.in_words()}")
     tell(
