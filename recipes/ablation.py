@@ -51,7 +51,7 @@ def study(asked: StudyFlags) -> "Study":
         projection = {"embedding_dim": [settings.embedding_dim or 128]}
         projection |= {"embedding_layers": [layers], "label": [f"projection-{layers}"]}
         grids.append({"loss": ["clce"], **projection})
-    asked = dataclasses.replace(asked, settings=dataclasses.replace(settings, embedding_dim=0))
+    asked = dataclasses.replace(asked, settings=dataclasses.replace(settings, embedding_dim=None))
     paper = {
         row["method"]: row["accuracy"]
         for row in paper_rows(table=4, dataset=settings.dataset, encoder=settings.backbone)

@@ -33,7 +33,7 @@ def fit_losses(settings: Settings) -> tuple[str, ...]:
 
     Example:
     ```python
-    fit_losses(Settings(freeze_backbone=True, embedding_dim=0))  # ("ce",)
+    fit_losses(Settings(freeze_backbone=True))  # ("ce",)
     ```
     """
     return tuple(loss for loss in LOSSES if can_train(dataclasses.replace(settings, loss=loss)))
@@ -67,10 +67,6 @@ def take_over(
             with contextlib.suppress(ValueError):
                 check_value(name, found[0], field.kind, field.about)
                 settings = unchecked({**vars(settings), name: found[0]})
-    # Earlier versions wrote `None` where there was no projection.
-    before = any("embedding_dim" in one and one["embedding_dim"] is None for one in begun)
-    if before and "embedding_dim" not in given:
-        settings = unchecked({**vars(settings), "embedding_dim": 0})
     return settings
 
 
@@ -147,7 +143,7 @@ def fits_in_words(
         batches += f", {fitted.total_devices} devices"
     parts = []
     if losses is not None and tuple(losses) != LOSSES:
-        parts.append(f"--losses={','.join(losses)} for a frozen encoder without a projection")
+        parts.append(f"--losses={','.join(losses)} for a frozen encoder")
     if asked.warmup_epochs is None and fitted.warmup_epochs not in (None, WARMUP_EPOCHS):
         parts.append(f"--warmup_epochs={fitted.warmup_epochs:g} for {fitted.epochs} epochs")
     if asked.batch_size is None and fitted.batch_size not in (None, BATCH_SIZE):

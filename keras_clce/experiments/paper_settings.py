@@ -18,7 +18,6 @@ _SHARED = {
     "contrastive_weight": 0.9,
     "temperature": 0.5,
     "hardness": 1.0,
-    "embedding_dim": 0,
     "augmentation": "randaugment",
     # Both heads read the features as they are.
     "feature_normalization": None,

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from keras_clce.data.catalog import get_spec
 from keras_clce.evaluate import ENCODER_CLASSIFIERS, TASK_CLASSIFIERS
 from keras_clce.experiments.loggers import LOGGERS
-from keras_clce.experiments.resolved import build_loss, contrastive_schedule, embedding_dim
+from keras_clce.experiments.resolved import build_loss, contrastive_schedule
 from keras_clce.experiments.settings import Settings
 from keras_clce.losses import LOSSES
 from keras_clce.models.backbones import backbone_spec, check_options, check_weights
@@ -56,10 +56,10 @@ def _adapters(settings):
 
 
 def _projection(settings):
-    if settings.embedding_layers > 1 and settings.embedding_dim == 0:
+    if settings.embedding_layers > 1 and settings.embedding_dim is None:
         raise ValueError(
             "--embedding_layers is for a projection, whose size is --embedding_dim. Received: "
-            f"embedding_layers={settings.embedding_layers}, embedding_dim=0"
+            f"embedding_layers={settings.embedding_layers}, embedding_dim=None"
         )
 
 
@@ -161,6 +161,10 @@ def _two_parts_to_weigh(settings):
         )
 
 
+def _arguments_of_the_loss(settings):
+    build_loss(settings)
+
+
 def _loggers(settings):
     for name in settings.log:
         LOGGERS[name].check()
@@ -178,7 +182,13 @@ _OF_SETTINGS = (
     _features_of_tasks,
     _finetuned_encoder,
 )
-_OF_RUNS = (_something_to_train, _rate_of_the_loss, _two_parts_to_weigh, _loggers)
+_OF_RUNS = (
+    _arguments_of_the_loss,
+    _something_to_train,
+    _rate_of_the_loss,
+    _two_parts_to_weigh,
+    _loggers,
+)
 
 
 def can_train(settings: Settings) -> bool:
@@ -192,10 +202,10 @@ def can_train(settings: Settings) -> bool:
 
     Example:
     ```python
-    can_train(Settings(freeze_backbone=True, loss="supcon"))  # False
+    can_train(Settings(freeze_backbone=True, loss="clce"))  # False
     ```
     """
-    if not settings.freeze_backbone or embedding_dim(settings):
+    if not settings.freeze_backbone or settings.embedding_dim:
         return True
     return not build_loss(settings).trains_embedding
 

@@ -158,6 +158,11 @@ class Settings:
         "Where the mean over positives stands, outside the logarithm or inside it; not for hscl.",
         choices="keras_clce.losses:POSITIVE_SUMS",
     )
+    denominator: str = _of_loss(
+        "all",
+        "What supcon and ce_supcon compare a positive with: all other rows, or the negatives alone.",
+        choices="keras_clce.losses:DENOMINATORS",
+    )
     detach_weights: bool = _of_loss(
         False, "Pass no gradient through the weights of hard negatives."
     )

@@ -50,12 +50,7 @@ def settings_from_json(values: Mapping[str, Any]) -> Settings:
     for name, value in known.items():
         field = fields()[name]
         if field.kind.is_tuple:
-            # Earlier versions wrote a name alone where there are several today.
-            value = [value] if isinstance(value, str) else value
             known[name] = tuple(field.kind.type(item) for item in value)
-    if known.get("embedding_dim", 0) is None:
-        # Earlier versions wrote it so where there was no projection.
-        known["embedding_dim"] = 0
     # Not checked again: what was trained stays readable where weights have moved away since.
     return unchecked(known)
 

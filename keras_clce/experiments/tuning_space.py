@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from keras_clce.experiments.resolved import embedding_dim, learning_rate, unread_settings
+from keras_clce.experiments.resolved import learning_rate, unread_settings
 from keras_clce.experiments.setting import Range, SettingError, check_choice, check_value, rounded
 from keras_clce.experiments.settings import Settings, fields
 
@@ -26,8 +26,8 @@ class Space:
 
     Example:
     ```python
-    space = Space({"learning_rate": Range(1e-4, 1e-2, "log"), "embedding_dim": (0, 128)})
-    space.nearest(Settings(learning_rate=1e-3))  # {"learning_rate": 0.001, "embedding_dim": 128}
+    space = Space({"learning_rate": Range(1e-4, 1e-2, "log"), "embedding_dim": (None, 128)})
+    space.nearest(Settings(learning_rate=1e-3))  # {"learning_rate": 0.001, "embedding_dim": None}
     ```
     """
 
@@ -62,8 +62,6 @@ class Space:
             value = getattr(settings, name)
             if name == "learning_rate":
                 value = learning_rate(settings)
-            elif name == "embedding_dim":
-                value = embedding_dim(settings) or 0
             if isinstance(where, Range):
                 found[name] = where.low if value is None else _within(where, value)
             elif value in where or not all(isinstance(item, (int, float)) for item in where):
@@ -110,7 +108,7 @@ class Space:
 
         Example:
         ```python
-        space = Space({"embedding_dim": (0, 128)})
+        space = Space({"embedding_dim": (None, 128)})
         space.decoded({"embedding_dim": 1})  # {"embedding_dim": 128}
         ```
         """
@@ -134,7 +132,7 @@ class Space:
 
         Example:
         ```python
-        space = Space({"embedding_dim": (0, 128)})
+        space = Space({"embedding_dim": (None, 128)})
         space.encoded({"embedding_dim": 128})  # {"embedding_dim": 1}
         ```
         """
@@ -144,7 +142,7 @@ class Space:
         }
 
     def in_words(self) -> str:
-        """As "learning_rate 0.0001 to 0.01 (log), embedding_dim 0 or 128"."""
+        """As "learning_rate 0.0001 to 0.01 (log), embedding_dim None or 128"."""
         return ", ".join(f"{name} {_in_words(where)}" for name, where in self.where.items())
 
     def as_json(self) -> dict[str, Any]:
@@ -194,7 +192,7 @@ def parse_search(items: Sequence[str]) -> dict[str, Range | tuple[Any, ...] | No
 
     Args:
         items: Each as `learning_rate`, `learning_rate=1e-4:1e-2:log`, `contrastive_weight=0.1:0.9`
-            or `embedding_dim=0|128`.
+            or `embedding_dim=none|128`.
 
     Returns:
         A range, values or `None` by name, as `search_space` takes them.
@@ -204,8 +202,8 @@ def parse_search(items: Sequence[str]) -> dict[str, Range | tuple[Any, ...] | No
 
     Example:
     ```python
-    parse_search(["temperature", "embedding_dim=0|128"])
-    # {"temperature": None, "embedding_dim": (0, 128)}
+    parse_search(["temperature", "embedding_dim=none|128"])
+    # {"temperature": None, "embedding_dim": (None, 128)}
     ```
     """
     found = {}

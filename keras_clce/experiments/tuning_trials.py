@@ -124,7 +124,7 @@ def best_trial(trials: Sequence[Trial]) -> Trial | None:
 
 
 def values_in_words(values: dict[str, Any]) -> str:
-    """As "learning_rate=0.001, embedding_dim=0".
+    """As "learning_rate=0.001, embedding_dim=None".
 
     Args:
         values: Values by name.

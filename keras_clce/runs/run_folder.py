@@ -26,8 +26,6 @@ from keras_clce.runs.software import git_commit, package_versions
 _CHOSEN_LATER = {
     "contrastive_schedule": ("contrastive_weight", "constant"),
     "embedding_layers": ("embedding_dim", 1),
-    "query_distribution": ("queries", "balanced"),
-    "finetune_encoder": ("queries", None),
 }
 _WITHOUT_CONFIG = "Bring it back from a copy, or delete the folder to start anew"
 
@@ -353,9 +351,4 @@ class RunFolder:
 def _completed(settings):
     """Settings of a run, with those that its version did not write."""
     later = {name: before for name, (beside, before) in _CHOSEN_LATER.items() if beside in settings}
-    # Once there was no projection unless its size was given.
-    size = {"embedding_dim": settings["embedding_dim"] or 0} if "embedding_dim" in settings else {}
-    # Once there was one classifier of tasks.
-    name = settings.get("classifier")
-    names = {"classifier": [name]} if isinstance(name, str) else {}
-    return {**later, **settings, **size, **names}
+    return {**later, **settings}

@@ -1,6 +1,5 @@
 """Defaults that follow other flags and the data, beside values that were given."""
 
-import dataclasses
 import functools
 import json
 
@@ -17,7 +16,6 @@ from keras_clce.experiments import run as one_run
 from keras_clce.experiments.resolved import run_settings
 from keras_clce.experiments.rules import check_settings
 from keras_clce.experiments.settings import Settings
-from keras_clce.experiments.settings_json import settings_from_json
 from keras_clce.experiments.study import Study
 
 pytestmark = pytest.mark.any_backend
@@ -35,11 +33,10 @@ def losses(asked):
     ("arguments", "expected"),
     [
         ([], ["ce", "clce"]),
-        (["--freeze_backbone"], ["ce", "clce"]),
-        (["--freeze_backbone", "--embedding_dim=0"], ["ce"]),
-        (["--freeze_backbone", "--embedding_dim=0", "--learning_rate=ce=1e-3"], ["ce"]),
+        (["--freeze_backbone"], ["ce"]),
+        (["--freeze_backbone", "--learning_rate=ce=1e-3"], ["ce"]),
         (["--freeze_backbone", "--embedding_dim=8"], ["ce", "clce"]),
-        (["--freeze_backbone", "--embedding_dim=0", "--contrastive_weight=0"], ["ce", "clce"]),
+        (["--freeze_backbone", "--contrastive_weight=0"], ["ce", "clce"]),
         (["--freeze_backbone", "--losses=clce", "--contrastive_weight=0"], ["clce"]),
     ],
 )
@@ -48,7 +45,7 @@ def test_a_frozen_encoder_trains_what_can_be_trained(arguments, expected):
     assert expected == losses(asked)
     followed = None if asked.vary else expected
     assert fitted.fits_in_words(asked.settings, asked.settings, followed, 1259) == (
-        "" if expected != ["ce"] else "--losses=ce for a frozen encoder without a projection"
+        "" if expected != ["ce"] else "--losses=ce for a frozen encoder"
     )
 
 
@@ -133,37 +130,20 @@ def test_a_run_that_goes_on_keeps_what_its_heads_read():
     assert asked.given == {"feature_normalization", "batch_size"}
 
 
-def test_the_contrastive_part_weighs_little_behind_a_projection():
-    for arguments, expected in (
-        (["--losses=clce"], (0.2, 0.1, 128)),
-        (["--losses=ce_supcon"], (0.2, 0.1, 128)),
-        (["--losses=ce"], (0.2, 0.1, 0)),
-        (["--losses=supcon"], (0.2, 0.1, 0)),
-        (["--losses=clce", "--contrastive_weight=1"], (1.0, 0.1, 0)),
-        (["--losses=clce", "--embedding_dim=0"], (0.2, 0.1, 0)),
-        (["--losses=ce", "--embedding_dim=8"], (0.2, 0.1, 8)),
-        (["--losses=clce", "--preset=paper"], (0.9, 0.5, 0)),
-    ):
-        asked = study(*arguments)
-        loss = "clce" if "--preset=paper" in arguments else losses(asked)[0]
-        recorded = run_settings(dataclasses.replace(asked.settings, loss=loss), "transfer")
-        names = ("contrastive_weight", "temperature", "embedding_dim")
-        assert tuple(recorded[name] for name in names) == expected
+def test_the_contrastive_part_weighs_little_unless_the_paper_is_asked_for():
+    for arguments, expected in (([], (0.2, 0.1)), (["--preset=paper"], (0.9, 0.5))):
+        recorded = run_settings(settings(*arguments), "transfer")
+        assert (recorded["contrastive_weight"], recorded["temperature"]) == expected
 
 
 def test_a_run_of_other_defaults_goes_on_with_them():
-    begun = {"contrastive_weight": 0.9, "temperature": 0.5, "embedding_dim": None}
+    begun = {"contrastive_weight": 0.9, "temperature": 0.5}
     asked = study("--resume")
     found = fitted.take_over(asked.settings, [begun], asked.given)
-    assert (found.contrastive_weight, found.temperature, found.embedding_dim) == (0.9, 0.5, 0)
-    asked = study("--resume", "--embedding_dim=8", "--temperature=0.2")
+    assert (found.contrastive_weight, found.temperature) == (0.9, 0.5)
+    asked = study("--resume", "--temperature=0.2")
     found = fitted.take_over(asked.settings, [begun], asked.given)
-    assert (found.contrastive_weight, found.temperature, found.embedding_dim) == (0.9, 0.2, 8)
-    # Cross-entropy has no projection, and its partner still gets one.
-    beside = fitted.take_over(Settings(), [{"embedding_dim": 0}], ())
-    assert run_settings(beside, "transfer")["embedding_dim"] == 128
-    # The record of such a run says that it had none.
-    assert settings_from_json(begun).embedding_dim == 0
+    assert (found.contrastive_weight, found.temperature) == (0.9, 0.2)
 
 
 @pytest.fixture
@@ -229,7 +209,7 @@ def test_values_of_a_flag_file_were_given(tmp_path):
     asked = study(f"--flagfile={file}")
     assert fitted.fit_batch_size(asked.settings, 40, 2).batch_size == 64
     with pytest.raises(flags.Error, match="nothing to train"):
-        study(f"--flagfile={file}", "--freeze_backbone", "--embedding_dim=0")
+        study(f"--flagfile={file}", "--freeze_backbone")
 
 
 def test_pictures_that_fail_cost_no_results(tiny_backbone, tmp_path, monkeypatch):
