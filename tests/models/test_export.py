@@ -19,20 +19,21 @@ CLASSES = 3
 
 # Each family of encoders in a size that exports quickly.
 _VIT = {"patch_size": 8, "hidden_dim": 8, "num_layers": 2, "num_heads": 2}
-_RESNET = {"blocks": [2] * 4, "block_type": "block"}
+_RESNET = {"blocks": [1, 2, 1, 1], "block_type": "block"}
+_RESNET_V2 = {"blocks": [2] * 4, "block_type": "block"}  # with one alone keras-cv repeats a name
 _V2 = Stages(8, [8] * 6, [1] * 6)
 FAMILIES = {
     "small_resnet": {},
     "efficientnet_lite0": {"width": 0.3, "depth": 0.3},
     "efficientnetv2_b0": {"stages": _V2, "width": 1.0, "depth": 1.0},
     "resnet50": {"version": 1, **_RESNET},
-    "resnet50_v2": {"version": 2, **_RESNET},
+    "resnet50_v2": {"version": 2, **_RESNET_V2},
     "resnet101": {"blocks": [1, 1, 1, 1]},
     "resnet101_in21k": {"blocks": [1, 1]},
     "vit_tiny": _VIT,
     "mae_base": _VIT,
     "beit3_base": _VIT,
-    "app:MobileNetV2": None,
+    "app:MobileNet": None,
 }
 # What Keras writes from a backend with nothing but what the tests install.
 FORMATS = {
@@ -81,17 +82,24 @@ def run_exported(path, format, images):
     return [runner.get_tensor(each["index"]) for each in sorted(names, key=lambda x: x["name"])]
 
 
+def images_for(format):
+    # torch's own format is of one image unless told otherwise.
+    return random_pixels(SIZE, batch=1 if format == "torch" else 3)
+
+
 def assert_exports(model, format, folder):
     path = str(folder / f"model{SUFFIXES[format]}")
     model.export(path, format=format, verbose=False)
-    # torch's own format is of one image unless told otherwise.
-    images = random_pixels(SIZE, batch=1 if format == "torch" else 3)
+    images = images_for(format)
     expected = keras.tree.flatten(model.predict(images, verbose=0))
-    outputs = run_exported(path, format, images)
+    # Of another number than those that the model may have been called with.
+    few = images[:2]
+    outputs = run_exported(path, format, few)
     assert np.std(outputs[0]) > 0
     # Deep random encoders may give features so small that all classes are equally probable.
     for actual, each in zip(outputs, expected, strict=True):
-        np.testing.assert_allclose(actual, each, rtol=0, atol=1e-5 * np.abs(each).max())
+        bound = 1e-5 * np.abs(each).max()
+        np.testing.assert_allclose(actual, each[: len(few)], rtol=0, atol=bound)
 
 
 @pytest.mark.parametrize("name", FAMILIES)
@@ -110,7 +118,7 @@ def test_model(name, format, tmp_path):
 @pytest.mark.parametrize("name", FAMILIES)
 def test_encoder(name, tmp_path):
     model = encoder(name)
-    model.predict(random_pixels(SIZE), verbose=0)  # Keras exports what was called
+    model.predict(images_for(FORMATS[0]), verbose=0)  # Keras exports what was called
     assert_exports(model, FORMATS[0], tmp_path)
 
 
@@ -134,7 +142,7 @@ def test_own_model_exports_after_training(tmp_path):
     model = CLCEModel(own, CLASSES)
     model.compile("sgd")
     model.fit(random_pixels(SIZE, batch=6) / 255, np.arange(6) % 3, epochs=1, verbose=0)
-    own.predict(random_pixels(SIZE), verbose=0)
+    own.predict(images_for(FORMATS[0]), verbose=0)
     assert_exports(own, FORMATS[0], tmp_path)
 
 
