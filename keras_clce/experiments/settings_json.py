@@ -50,6 +50,8 @@ def settings_from_json(values: Mapping[str, Any]) -> Settings:
     for name, value in known.items():
         field = fields()[name]
         if field.kind.is_tuple:
+            # Earlier versions wrote a name alone where there are several today.
+            value = [value] if isinstance(value, str) else value
             known[name] = tuple(field.kind.type(item) for item in value)
     # Not checked again: what was trained stays readable where weights have moved away since.
     return unchecked(known)

@@ -7,6 +7,7 @@ import numpy as np
 from keras_clce.evaluate import TASK_CLASSIFIERS
 from keras_clce.evaluate.statistics import confidence_interval, paired_t_test
 from keras_clce.report.few_shot_kinds import (
+    IN_WORDS,
     dot_of,
     in_features,
     kinds_of,
@@ -21,6 +22,7 @@ from keras_clce.runs.record import Record
 CLASSIFIER_TERMS = {
     "inductive": "each query is classified by itself",
     "transductive": "all queries of a task are seen together",
+    **IN_WORDS,
     "minus": "difference on the same tasks, of the same seeds",
     "±": "95 % interval, Student's t: across seeds where there are several, else over the tasks of "
     "one, which takes the trained model as given",

@@ -26,6 +26,8 @@ from keras_clce.runs.software import git_commit, package_versions
 _CHOSEN_LATER = {
     "contrastive_schedule": ("contrastive_weight", "constant"),
     "embedding_layers": ("embedding_dim", 1),
+    "finetune_encoder": ("queries", None),
+    "query_distribution": ("queries", "balanced"),
 }
 _WITHOUT_CONFIG = "Bring it back from a copy, or delete the folder to start anew"
 
@@ -351,4 +353,7 @@ class RunFolder:
 def _completed(settings):
     """Settings of a run, with those that its version did not write."""
     later = {name: before for name, (beside, before) in _CHOSEN_LATER.items() if beside in settings}
-    return {**later, **settings}
+    # Once there was one classifier of tasks.
+    name = settings.get("classifier")
+    names = {"classifier": [name]} if isinstance(name, str) else {}
+    return {**later, **settings, **names}

@@ -10,11 +10,12 @@ import recipe_runs
 from absl import flags
 from keras_clce.recipes import few_shot
 
-from keras_clce.data import load_few_shot
-from keras_clce.evaluate import few_shot_accuracy, finetune_tasks
+from keras_clce.data import ImageSplit, load_few_shot
+from keras_clce.evaluate import few_shot_accuracy
 from keras_clce.experiments import Settings
-from keras_clce.experiments.protocols import few_shot_features, few_shot_finetuning
+from keras_clce.experiments.protocols import few_shot_features
 from keras_clce.experiments.protocols.few_shot_features import BaseImages
+from keras_clce.experiments.settings_json import settings_from_json
 from keras_clce.runs import RunFolder
 
 study = functools.partial(recipe_runs.study, "few_shot")
@@ -46,7 +47,6 @@ def flags_for(folder, backbone, output, *more):
         "--image_size=16",
         "--batch_size=16",
         "--epochs=1",
-        "--embedding_dim=0",
         "--ways=2",
         "--shots=1,3",
         "--queries=4",
@@ -131,3 +131,91 @@ def validation_features(model, data):
     images, labels = data.validation.arrays()
     maps = model.backbone.predict(images.astype("float32"), verbose=0)
     return keras.ops.convert_to_numpy(maps).mean(axis=(1, 2)), labels
+
+
+@pytest.mark.any_backend
+def test_a_classifier_of_base_classes_picks_the_epoch_of_a_quick_run(
+    folder, tiny_backbone, tmp_path, capsys
+):
+    arguments = flags_for(folder, tiny_backbone, tmp_path / "runs", "--features=pooled", "--quick")
+    run(*arguments, "--classifier=bavardage,finetuning", "--losses=ce", "--finetune_encoder=9")
+    metrics = json.loads(recipe_runs.only(tmp_path / "runs", "metrics.json").read_text())
+    assert 0 < metrics["validation"]["few_shot"] <= 1
+    # Two batches of images, and tasks enough to see that all works.
+    assert metrics["base_images"] == 32
+    assert {one["tasks"] for one in metrics["finetuned_encoder"].values()} == {2}
+    assert "test 2w1s: bavardage" in capsys.readouterr().out
+
+
+@pytest.mark.any_backend
+def test_many_base_images_are_a_seeded_choice_with_their_labels(monkeypatch):
+    pixels = np.arange(50, dtype="uint8")[:, None, None, None]
+    split = ImageSplit(np.broadcast_to(pixels, (50, 8, 8, 3)).copy(), np.arange(50) * 2, 8)
+    settings = Settings(batch_size=4)
+    everything = BaseImages.of(split, settings)
+    assert everything.are_all and len(everything.labels) == 50
+    monkeypatch.setattr(few_shot_features, "BASE_IMAGES", 18)
+    chosen, again = (BaseImages.of(split, settings) for _ in range(2))
+    batches = list(chosen.images.as_numpy_iterator())
+    assert [len(batch) for batch in batches] == [4, 4, 4, 4, 2]
+    shown = np.concatenate(batches)[:, 0, 0, 0]
+    np.testing.assert_array_equal(2 * shown, chosen.labels)
+    assert not chosen.are_all and len(set(chosen.labels)) == 18
+    np.testing.assert_array_equal(chosen.labels, again.labels)
+
+
+@pytest.mark.any_backend
+def test_runs_of_one_classifier_by_its_name_go_on(tmp_path):
+    assert Settings(classifier="tim").classifier == ("tim",)
+    before = {"classifier": "logistic", "queries": 15}
+    assert settings_from_json(before).classifier == ("logistic",)
+    folder = RunFolder(tmp_path / "ce-seed0")
+    folder.start(before, "20 novel classes")
+    later = {"query_distribution": "balanced", "finetune_encoder": None}
+    asked = {"classifier": ["logistic"], "queries": 15, **later}
+    folder.check(asked, resume=True)
+    with pytest.raises(ValueError, match=r"classifier: \['logistic'\] then, \['tim'\] now"):
+        folder.check({**asked, "classifier": ["tim"]}, resume=True)
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--classifier=logistic,svm"], "must be one of: logistic, nearest_centroid"),
+        (["--classifier=tim,tim"], "must be different names, such as logistic,bavardage"),
+        (["--classifier="], "must be different names"),
+        (["--query_distribution=zipf"], "must be one of: balanced, dirichlet"),
+        (["--classifier=logistic,fewture"], "fewture needs --features to have tokens"),
+        (["--features=tokens"], "--features=tokens is for --classifier of: fewture. Received"),
+        (
+            ["--classifier=fewture,tim", "--features=tokens"],
+            "--classifier=tim needs --features to have pooled or embedding. Received",
+        ),
+        (["--features=pooled,tokens"], "--features=tokens is for --classifier of: fewture. Rec"),
+        (
+            ["--classifier=fewture", "--features=tokens,pooled"],
+            "--features=pooled is for --classifier of: logistic, nearest_centroid",
+        ),
+        (["--finetune_encoder=2"], "needs --classifier to have finetuning or transductive_finet"),
+        (["--classifier=finetuning", "--finetune_encoder=0"], "must be at least 1"),
+        (
+            ["--classifier=finetuning", "--finetune_encoder=9", "--tasks=5"],
+            "must be at most --tasks and 256. Received: finetune_encoder=9, tasks=5",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_told_before_any_data_is_read(arguments, message):
+    with pytest.raises(flags.Error, match=message):
+        study(*arguments)
+
+
+@pytest.mark.any_backend
+def test_an_encoder_without_tokens_is_refused_in_one_line(folder, tmp_path):
+    inputs = keras.Input((16, 16, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(inputs)
+    path = tmp_path / "pooled.keras"
+    keras.Model(inputs, pooled).save(path)
+    arguments = flags_for(folder, path, tmp_path / "runs", "--features=tokens", "--losses=ce")
+    with pytest.raises(SystemExit, match="Error: `backbone` must give feature maps"):
+        run(*arguments, "--classifier=fewture")
