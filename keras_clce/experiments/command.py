@@ -1,6 +1,7 @@
 """A study as a command: flags in, runs, tables and pictures out."""
 
 import contextlib
+import contextvars
 import os
 import shlex
 import sys
@@ -15,6 +16,9 @@ from keras_clce.experiments.errors import in_one_line
 
 if TYPE_CHECKING:
     from keras_clce.experiments.study import Study
+
+# Of the command at work.
+ALL_IS_SHOWN = contextvars.ContextVar("ALL_IS_SHOWN", default=False)
 
 
 def study_command(
@@ -165,12 +169,17 @@ def stoppable(arguments: Sequence[str]) -> Iterator[None]:
 def without_start_up_messages() -> Iterator[None]:
     """Hide what frameworks write while they are imported, and their lesser messages afterwards.
 
+    With `--verbose` nothing is hidden.
+
     Example:
     ```python
     with without_start_up_messages():
         import keras
     ```
     """
+    if ALL_IS_SHOWN.get():
+        yield
+        return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # TFDS warns of its own deprecated names.
     logging.set_verbosity(logging.ERROR)

@@ -1,5 +1,6 @@
 """A command that is no study: flags from a dataclass, a call, errors in one line."""
 
+import dataclasses
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -8,7 +9,7 @@ from typing import Any
 from absl import flags as absl_flags
 
 from keras_clce.experiments import flags
-from keras_clce.experiments.command import without_start_up_messages
+from keras_clce.experiments.command import ALL_IS_SHOWN, without_start_up_messages
 from keras_clce.experiments.errors import in_one_line
 from keras_clce.experiments.setting import SettingError, fields_of, setting
 
@@ -34,6 +35,11 @@ def tool_flag(default: Any, help: str, group: str, **options: Any) -> Any:
     return setting(default, help, "place", group, **options)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _OfEveryTool:
+    verbose: bool = tool_flag(False, "Show all that frameworks print.", "Terminal")
+
+
 def tool_command(
     doc: str, own: type, run: Callable[[Any], None], arguments: Sequence[str] | None = None
 ) -> None:
@@ -43,7 +49,7 @@ def tool_command(
         doc: Docstring of the recipe, which `--help` shows.
         own: A dataclass whose fields were declared by `tool_flag`. Its checks are made before Keras
             is imported.
-        run: What is called with an instance of it.
+        run: What is called with an instance of it. `--verbose`, which every tool has, is not of it.
         arguments: The command line, the program's name first. Defaults to `None`, `sys.argv`.
 
     Raises:
@@ -61,16 +67,17 @@ def tool_command(
     arguments = list(sys.argv if arguments is None else arguments)
     values = absl_flags.FlagValues()
     fields = fields_of(own)
-    for field in fields.values():
+    for field in (*fields.values(), *fields_of(_OfEveryTool).values()):
         flags.define_field(field, field.default, values)
     if flags.asks_for_help(arguments):
         print(flags.help_text(values, doc))
         return
     with in_one_line(absl_flags.Error):
         asked = _parse(values, arguments, own)
-    with without_start_up_messages():
-        import keras  # noqa: F401
+    shown = ALL_IS_SHOWN.set(values.verbose)
     try:
+        with without_start_up_messages():
+            import keras  # noqa: F401
         run(asked)
     except (ValueError, OSError, ImportError) as error:
         message = " ".join(str(error).split())
@@ -80,6 +87,8 @@ def tool_command(
         sys.exit(f"Error: {message}")
     except KeyboardInterrupt:
         sys.exit("\nStopped.")
+    finally:
+        ALL_IS_SHOWN.reset(shown)
 
 
 def _parse(values: absl_flags.FlagValues, arguments: Sequence[str], own: type) -> Any:

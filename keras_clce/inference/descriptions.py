@@ -122,6 +122,32 @@ def names_of_classes(model: CLCEModel, class_names: Sequence[str] | None = None)
     return tuple(known or map(str, range(model.num_classes)))
 
 
+def check_classifier(model: CLCEModel) -> None:
+    """Refuse a model whose classifier has learned nothing.
+
+    Args:
+        model: A `CLCEModel`.
+
+    Raises:
+        ValueError: If it was trained by a contrastive loss alone, which trains the embedding.
+
+    Example:
+    ```python
+    check_classifier(model)
+    ```
+    """
+    # None where it was never compiled.
+    loss = model.loss
+    if loss is not None and not loss.trains_classifier:
+        raise ValueError(
+            "`model` must have a classifier that was trained. Received: a model trained by a "
+            f"contrastive loss alone ({type(loss.contrastive).__name__}), whose classes would be "
+            "random. Its embedding serves: enroll the classes by some photographs of each "
+            "(recipes/enroll.py, then --enrolled), or search for similar photographs "
+            "(recipes/embed.py, recipes/search.py)"
+        )
+
+
 def model_fingerprint(model: CLCEModel) -> str:
     """Sixteen letters that tell models of different embeddings apart.
 

@@ -12,7 +12,11 @@ from scipy.special import expit, logsumexp
 
 from keras_clce.checks import check_at_least, check_whole_number
 from keras_clce.data.decoding import UnreadableImage
-from keras_clce.inference.descriptions import names_of_classes, preprocessing_of
+from keras_clce.inference.descriptions import (
+    check_classifier,
+    names_of_classes,
+    preprocessing_of,
+)
 from keras_clce.inference.embedding_index import EmbeddingIndex
 from keras_clce.inference.photographs import find_photographs
 from keras_clce.inference.predictions import Prediction
@@ -200,6 +204,7 @@ def iterate_explanations(
     batch_size = check_whole_number("batch_size", batch_size)
     limit = check_whole_number("limit", limit, optional=True)
     preprocessing = preprocessing_of(model, image_size)
+    check_classifier(model)
     names = _class_names(model, class_names)
     asked = None if target is None else _number_of(target, names)
     if index is not None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from keras_clce.checks import check_at_least, check_whole_number
 from keras_clce.files import printable_text
-from keras_clce.inference.descriptions import names_of_classes, preprocessing_of
+from keras_clce.inference.descriptions import check_classifier, names_of_classes, preprocessing_of
 from keras_clce.inference.enrolled import Enrolled
 from keras_clce.inference.enrolled_files import NONE_OF_THESE
 from keras_clce.inference.photographs import Photograph, find_photographs
@@ -318,6 +318,7 @@ def iterate_predictions(
     limit = check_whole_number("limit", limit, optional=True)
     preprocessing = preprocessing_of(model, image_size)
     if enrolled is None:
+        check_classifier(model)
         names = names_of_classes(model, class_names)
     elif class_names is not None:
         raise ValueError(

@@ -61,11 +61,15 @@ def test_what_frameworks_print_at_their_start_is_hidden_unless_asked_for(tmp_pat
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)
     environment["TF_ENABLE_ONEDNN_OPTS"] = "1"
     # An error that is found after Keras has started.
-    command = [sys.executable, ROOT / "recipes" / "transfer.py", "--epochs=2", "--warmup_epochs=2"]
+    study = ["transfer.py", "--epochs=2", "--warmup_epochs=2"]
 
-    def errors(*more):
+    def errors(*more, command=study):
         done = subprocess.run(
-            [*command, *more], capture_output=True, text=True, env=environment, cwd=tmp_path
+            [sys.executable, ROOT / "recipes" / command[0], *command[1:], *more],
+            capture_output=True,
+            text=True,
+            env=environment,
+            cwd=tmp_path,
         )
         assert done.returncode == 1 and not done.stdout
         return done.stderr.splitlines()
@@ -73,4 +77,10 @@ def test_what_frameworks_print_at_their_start_is_hidden_unless_asked_for(tmp_pat
     (line,) = errors()
     assert line.startswith("Error: --warmup_epochs must be below --epochs")
     loud = errors("--verbose")
+    assert len(loud) > 1 and loud[-1] == line
+    (tmp_path / "model.keras").write_text("no model")
+    tool = ["embed.py", "--model=model.keras", "--images=.", "--output=mine.npz"]
+    (line,) = errors(command=tool)
+    assert line.startswith("Error: --model must be")
+    loud = errors("--verbose", command=tool)
     assert len(loud) > 1 and loud[-1] == line
