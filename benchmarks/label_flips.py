@@ -30,9 +30,15 @@ from keras_clce.report import format_table
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARE = 0.05
-SMALL = ("--contrastive_weight", 0.2, "--temperature", 0.1, "--embedding_dim", 128)
+# The flags of each arm beside those that all share.
+SMALL = ("--contrastive_weight", 0.2, "--temperature", 0.1)
 PAPER = ("--contrastive_weight", 0.9, "--temperature", 0.5, "--embedding_dim", "none")
-ARMS = {"ce": ("ce", ()), "small": ("clce", SMALL), "paper": ("clce", PAPER)}
+ARMS = {
+    "ce": ("ce", ("--embedding_dim", "none")),
+    "small": ("clce", (*SMALL, "--embedding_dim", 128)),
+    "smallnp": ("clce", (*SMALL, "--embedding_dim", "none")),
+    "paper": ("clce", PAPER),
+}
 TRAINING = {
     "flowers": (
         *("--backbone", "efficientnet_lite0", "--weights", "imagenet", "--image_size", 96),
@@ -47,6 +53,7 @@ TRAINING = {
 flags.DEFINE_string("data_dir", None, "Folder of TFDS's data sets.", required=True)
 flags.DEFINE_string("work_dir", None, "Folder of images and runs.", required=True)
 flags.DEFINE_string("output", None, "A .json file for the figures.")
+flags.DEFINE_list("datasets", [*TRAINING], "Which data.")
 flags.DEFINE_list("arms", ["ce", "small"], "Which arms.")
 FLAGS = flags.FLAGS
 
@@ -54,7 +61,7 @@ FLAGS = flags.FLAGS
 def main(_) -> None:
     """Write, train, look for suspects."""
     work, found, rows = Path(FLAGS.work_dir), [], []
-    for dataset in TRAINING:
+    for dataset in FLAGS.datasets:
         home = work / "data" / f"flipped_{dataset}"
         write_images(dataset, home)
         for arm in FLAGS.arms:
@@ -117,7 +124,7 @@ def measured(work: Path, home: Path, dataset: str, arm: str) -> dict:
     for by, suspicion in (
         ("neighbours", 1 - found.neighbor_share),
         ("classifier", 1 - found.confidence),
-        ("both", found.suspicion),
+        ("both", 1 - (found.neighbor_share + found.confidence) / 2),
     ):
         order = shuffled[np.argsort(-suspicion[shuffled], kind="stable")]
         figures[by] = {

@@ -34,9 +34,14 @@ from keras_clce.report import format_table
 ROOT = Path(__file__).resolve().parent.parent
 SHOTS, RATE = 5, 0.05
 # The flags of each arm beside those that all share.
-SMALL = ("--contrastive_weight", 0.2, "--temperature", 0.1, "--embedding_dim", 128)
+SMALL = ("--contrastive_weight", 0.2, "--temperature", 0.1)
 PAPER = ("--contrastive_weight", 0.9, "--temperature", 0.5, "--embedding_dim", "none")
-ARMS = {"ce": ("ce", ()), "small": ("clce", SMALL), "paper": ("clce", PAPER)}
+ARMS = {
+    "ce": ("ce", ("--embedding_dim", "none")),
+    "small": ("clce", (*SMALL, "--embedding_dim", 128)),
+    "smallnp": ("clce", (*SMALL, "--embedding_dim", "none")),
+    "paper": ("clce", PAPER),
+}
 TRAINING = (
     *("--batch_size", 64, "--backbone", "efficientnet_lite0", "--weights", "imagenet"),
     *("--image_size", 96, "--epochs", 8, "--warmup_epochs", 1, "--learning_rate", 2e-3),

@@ -9,14 +9,16 @@ from keras_clce.checks import check_at_least, check_labels_within, class_labels,
 from keras_clce.evaluate.embedding_geometry import unit_rows
 from keras_clce.evaluate.neighbors import nearest_neighbors
 
+SUSPECT_BY = ("neighbors", "classifier", "both")
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LabelSuspects:
     """How much speaks against the label of each example.
 
     Args:
-        suspicion: Number within [0, 1] for each example `(examples,)`: one minus the mean of
-            `neighbor_share` and, where there are probabilities, `confidence`.
+        suspicion: Number within [0, 1] for each example `(examples,)`: one minus
+            `neighbor_share`, `confidence` or the mean of the two.
         neighbor_share: Share of the nearest neighbours that have its label, each weighted by how
             near it is.
         neighbor_labels: The class that most neighbours have, by these weights.
@@ -41,7 +43,9 @@ class LabelSuspects:
     @property
     def ranked(self) -> np.ndarray:
         """Numbers of all examples, the most suspect first."""
-        return np.argsort(-self.suspicion, kind="stable")
+        # Of equal ones, such as those without a neighbour of their label, the other tells.
+        other = self.neighbor_share if self.confidence is None else self.confidence
+        return np.lexsort((self.neighbor_share + other, -self.suspicion))
 
 
 def label_suspects(
@@ -50,17 +54,23 @@ def label_suspects(
     probabilities: Any = None,
     k: int = 10,
     temperature: float = 0.07,
+    by: str = "neighbors",
 ) -> LabelSuspects:
-    """Find examples whose label is contradicted, by the neighbours of their embedding among others.
+    """Find examples whose label is contradicted by their neighbours or by a classifier.
+
+    Neighbours decide by default: a classifier that was trained on wrong labels gives them a high
+    probability, once it knows its training examples by heart, before its embedding moves them among
+    the examples of that label.
 
     Args:
         embeddings: Embeddings `(examples, dim)` without zero rows.
         labels: Their classes `(examples,)`, from 0 on.
-        probabilities: What a classifier gives them `(examples, classes)`. Defaults to `None`:
-            neighbours alone decide.
+        probabilities: What a classifier gives them `(examples, classes)`. Defaults to `None`.
         k: Neighbours of each example, itself left out; with fewer examples all others. Defaults
             to 10.
         temperature: A neighbour counts exp(cosine / temperature). Defaults to 0.07.
+        by: What decides, `"neighbors"`, `"classifier"` or `"both"`, the mean of their shares; of
+            equally suspect ones the others tell. Defaults to `"neighbors"`.
 
     Returns:
         `LabelSuspects`.
@@ -92,6 +102,11 @@ def label_suspects(
         raise ValueError(
             f"`temperature` must be a number above 0. Received: temperature={temperature!r}"
         )
+    if by not in SUSPECT_BY or (by != "neighbors" and probabilities is None):
+        raise ValueError(
+            f"`by` must be one of {', '.join(SUSPECT_BY)}, and without `probabilities` neighbors. "
+            f"Received: by={by!r}"
+        )
     neighbors, cosines = _others(*nearest_neighbors(rows, rows, k + 1))
     weights = np.exp((cosines - cosines.max(axis=1, keepdims=True)) / temperature)
     votes = np.zeros((len(rows), int(labels.max()) + 1))
@@ -109,7 +124,11 @@ def label_suspects(
             )
         check_labels_within(labels, probabilities.shape[1])
         confidence, predicted = probabilities[own], probabilities.argmax(axis=1)
-        support = (share + confidence) / 2
+        support = {
+            "neighbors": share,
+            "classifier": confidence,
+            "both": (share + confidence) / 2,
+        }[by]
     return LabelSuspects(1 - support, share, votes.argmax(axis=1), confidence, predicted, neighbors)
 
 

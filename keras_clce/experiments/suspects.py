@@ -61,6 +61,7 @@ def find_suspects(
     data_dir: str | Path | None = None,
     split: str = "train",
     k: int = 10,
+    by: str = "neighbors",
     image_size: int | None = None,
     limit: int | None = None,
     batch_size: int = 64,
@@ -70,12 +71,13 @@ def find_suspects(
 
     Args:
         source: The model.
-        images: A folder of class folders. Where all of them bear names of the model's classes, the
-            probability of the class counts too. Defaults to `None`: a data set.
+        images: A folder of class folders. Where all of them bear names of the model's classes, its
+            classifier is asked too. Defaults to `None`: a data set.
         dataset: Name of a data set. Defaults to `None`, that of the model's run.
         data_dir: Its folder. Defaults to `None`, that of the run.
         split: `"train"`, `"validation"` or `"test"` of it. Defaults to `"train"`.
         k: Neighbours of each image. Defaults to 10.
+        by: What decides, as in `label_suspects`. Defaults to `"neighbors"`.
         image_size: Side of the images of a model that takes any. Defaults to `None`.
         limit: Most images, drawn as evenly over classes as they allow. Defaults to `None`, all.
         batch_size: Images a step. Defaults to 64.
@@ -118,14 +120,23 @@ def find_suspects(
         is_known = len(names) == source.model.num_classes and (
             source.class_names is None or source.class_names == names
         )
+    if by != "neighbors" and not is_known:
+        raise ValueError(
+            "`by` must be neighbors for images of other classes than the model's. Received: "
+            f"by={by}"
+        )
     outputs, labels = shown.outputs(source, batch_size)
     if len(labels) < 2:
         raise ValueError(
             f"`images` must have two images or more that can be read. Received: {len(labels)}"
         )
     probabilities = _probabilities(source, outputs) if is_known else None
-    found = label_suspects(outputs.embeddings, labels, probabilities, k)
-    note = shown.note if is_known else f"{shown.note}; not the model's classes: neighbours alone"
+    found = label_suspects(outputs.embeddings, labels, probabilities, k, by=by)
+    note = (
+        shown.note
+        if is_known
+        else f"{shown.note}; not the model's classes, whose classifier is not asked"
+    )
     return Suspects(shown, outputs.rows, labels, names, found, outputs.unreadable, note)
 
 

@@ -14,12 +14,13 @@ def clusters(classes=5, each=8, dim=6, seed=0):
     return 3 * np.eye(classes, dim)[labels] + rng.normal(size=(len(labels), dim)), labels
 
 
-def test_numbers_by_loops():
+@pytest.mark.parametrize("by", ["neighbors", "classifier", "both"])
+def test_numbers_by_loops(by):
     rows, labels = clusters()
     rng = np.random.default_rng(1)
     probabilities = rng.dirichlet(np.ones(5), len(labels))
     k, temperature = 4, 0.2
-    found = label_suspects(rows, labels, probabilities, k, temperature)
+    found = label_suspects(rows, labels, probabilities, k, temperature, by=by)
     units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     for place in range(len(labels)):
         cosines = {j: units[place] @ units[j] for j in range(len(labels)) if j != place}
@@ -34,7 +35,10 @@ def test_numbers_by_loops():
         assert found.neighbor_labels[place] == votes.argmax()
         assert found.confidence[place] == pytest.approx(confidence)
         assert found.predicted[place] == probabilities[place].argmax()
-        assert found.suspicion[place] == pytest.approx(1 - (share + confidence) / 2, abs=1e-6)
+        sums = {"neighbors": 2 * share, "classifier": 2 * confidence, "both": share + confidence}
+        assert found.suspicion[place] == pytest.approx(1 - sums[by] / 2, abs=1e-6)
+    suspicion = found.suspicion[found.ranked]
+    assert (suspicion[:-1] >= suspicion[1:]).all()
 
 
 def test_flipped_labels_come_first():
@@ -57,6 +61,13 @@ def test_an_example_is_no_neighbour_of_itself_among_equal_ones():
     np.testing.assert_array_equal(found.neighbor_share, 0)
 
 
+def test_of_equally_suspect_ones_the_classifier_tells():
+    probabilities = np.array([[0.2, 0.8], [0.9, 0.1], [0.4, 0.6]])
+    found = label_suspects(np.ones((3, 2)), np.array([0, 0, 0]), probabilities)
+    np.testing.assert_array_equal(found.suspicion, 0)
+    np.testing.assert_array_equal(found.ranked, [0, 2, 1])
+
+
 def test_few_examples_are_all_neighbours():
     found = label_suspects(np.eye(3), np.array([0, 0, 1]), k=10)
     assert found.neighbors.shape == (3, 2)
@@ -73,6 +84,8 @@ def test_few_examples_are_all_neighbours():
         ((np.eye(3), [0, 1, 2], np.eye(3)[:, :2]), r"within \[0, 2\)"),
         ((np.eye(3), [0, 1, 2], None, 0), "`k` must be a whole number"),
         ((np.eye(3), [0, 1, 2], None, 1, 0.0), "`temperature` must be a number above 0"),
+        ((np.eye(3), [0, 1, 2], None, 1, 0.1, "both"), "`by` must be one of neighbors"),
+        ((np.eye(3), [0, 1, 2], np.eye(3), 1, 0.1, "all"), "`by` must be one of neighbors"),
         ((np.zeros((3, 2)), [0, 1, 2]), "`embeddings` must have no zero row"),
     ],
 )
