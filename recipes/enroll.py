@@ -81,8 +81,8 @@ class EnrollFlags(ViewFlags):
     )
     classifier: str | None = tool_flag(
         None,
-        "How classes are told apart: the cosine to the mean embedding of a class, or a logistic "
-        "regression. If not given cosine, or that of --enrolled.",
+        "How classes are told apart: cosine to the mean embedding of a class, or a logistic "
+        "regression; cosine, or that of --enrolled, if not given.",
         WHAT,
         choices=("cosine", "logistic"),
     )

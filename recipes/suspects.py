@@ -69,7 +69,7 @@ class SuspectFlags(ViewFlags):
     k: int = tool_flag(10, "Neighbours of each image that are asked.", FITTED, least=1)
     by: str = tool_flag(
         "neighbors",
-        "What decides: neighbors, classifier, or both.",
+        "What decides; both is the mean of the two.",
         FITTED,
         choices=("neighbors", "classifier", "both"),
     )

@@ -279,10 +279,13 @@ class Field:
         Returns:
             A sentence or two.
         """
-        names = ", ".join(choices.get(self.name, ()))
+        own = self.about.choices
+        # A flag of a command may have the name of a setting, and other choices.
+        names = ", ".join(own if isinstance(own, tuple) else choices.get(self.name, ()))
         if "{names}" in self.about.help:
             return self.about.help.format(names=names)
-        return f"{self.about.help} One of: {names}." if names else self.about.help
+        is_told = not names or names in self.about.help
+        return self.about.help if is_told else f"{self.about.help} One of: {names}."
 
 
 def fields_of(settings: type) -> dict[str, Field]:

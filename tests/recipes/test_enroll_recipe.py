@@ -204,5 +204,9 @@ def test_names_with_commas_and_equals_signs(tmp_path, monkeypatch):
     assert Enrolled.load("e.npz").class_names == ("a", "f")
 
 
-def test_the_flag_names_all_classifiers():
-    assert fields_of(enroll.EnrollFlags)["classifier"].about.choices == (*ENROLL_CLASSIFIERS,)
+def test_the_flag_and_its_help_name_all_classifiers():
+    field = fields_of(enroll.EnrollFlags)["classifier"]
+    assert field.about.choices == (*ENROLL_CLASSIFIERS,)
+    # There is a setting of this name with other choices.
+    help = field.help_in_words({"classifier": ("tim", "cosine")})
+    assert help.endswith(" One of: cosine, logistic.")
