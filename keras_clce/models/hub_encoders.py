@@ -112,7 +112,8 @@ def image_input(tower: keras.Model) -> keras.KerasTensor | None:
 
     Example:
     ```python
-    image_input(keras.applications.MobileNetV2(weights=None)).shape  # (None, 224, 224, 3)
+    encoder = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()])
+    image_input(encoder).shape  # (None, 32, 32, 3)
     ```
     """
     inputs = keras.tree.flatten(tower.input)
