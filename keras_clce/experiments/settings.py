@@ -160,7 +160,7 @@ class Settings:
     )
     denominator: str = _of_loss(
         "all",
-        "What supcon and ce_supcon compare a positive with: all other rows, or the negatives alone.",
+        "What supcon and ce_supcon compare a positive with: all other rows or the negatives.",
         choices="keras_clce.losses:DENOMINATORS",
     )
     detach_weights: bool = _of_loss(
