@@ -75,39 +75,49 @@ def absolute_pages():
 
 def settings_page():
     """A table of all settings, read from the code of `Settings`."""
-    source = (ROOT / "keras_clce" / "experiments" / "settings.py").read_text(encoding="utf-8")
-    choices = json.loads(
-        (ROOT / "keras_clce" / "experiments" / "choices.json").read_text(encoding="utf-8")
-    )
-    tree = ast.parse(source)
-    groups = {
-        node.targets[0].id: node.value.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-    }
-    (settings,) = [
-        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings"
-    ]
+    experiments = ROOT / "keras_clce" / "experiments"
+    choices = json.loads((experiments / "choices.json").read_text(encoding="utf-8"))
+    tree = ast.parse((experiments / "settings.py").read_text(encoding="utf-8"))
+    headings = headings_of(tree)
     lines = [
         "# All settings\n",
         "A field of `Settings` in Python is a flag of the same name on the command line:",
         "`Settings(epochs=10)` and `--epochs 10`. `keras-clce transfer --help` prints the same.\n",
     ]
     current = None
-    for node in settings.body:
-        if not isinstance(node, ast.AnnAssign):
-            continue
-        default, about, *rest = [ast.literal_eval(arg) for arg in node.value.args[:2]] + [
-            arg for arg in node.value.args[2:]
-        ]
-        group = groups[rest[1].id] if len(rest) > 1 else "Few-shot tasks"
-        if group != current:
-            current = group
-            lines += [f"\n## {group}\n", "| setting | default | what it is |", "|---|---|---|"]
-        names = ", ".join(choices.get(node.target.id, ()))
+    for name, call in settings_of(tree):
+        default, about = map(ast.literal_eval, call.args[:2])
+        heading = headings.get(call.func.id) or headings[call.args[3].id]
+        if heading != current:
+            current = heading
+            lines += [f"\n## {heading}\n", "| setting | default | what it is |", "|---|---|---|"]
+        names = ", ".join(choices.get(name, ()))
         if "{names}" in about:
             about = about.format(names=names)
         elif names:
             about = f"{about} One of: {names}."
-        lines.append(f"| `{node.target.id}` | `{default!r}` | {about} |")
+        lines.append(f"| `{name}` | `{default!r}` | {about} |")
     return "\n".join(lines) + "\n"
+
+
+def settings_of(tree):
+    """Names of the fields of `Settings`, with the calls that declare them."""
+    (settings,) = [
+        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings"
+    ]
+    return [
+        (node.target.id, node.value) for node in settings.body if isinstance(node, ast.AnnAssign)
+    ]
+
+
+def headings_of(tree):
+    """Headings by the constants that hold them, and by the functions that declare under them."""
+    found = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            found[node.targets[0].id] = node.value.value
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            given = {keyword.arg: keyword.value for keyword in node.value.keywords}
+            if "group" in given:
+                found[node.targets[0].id] = found[given["group"].id]
+    return found
