@@ -75,7 +75,8 @@ def build_backbone(
     """Build an encoder that takes RGB pixels from 0 to 255.
 
     The pixel statistics that the weights expect are a layer of the model. Named backbones are
-    plain graphs of Keras's own layers: a saved one loads with nothing but Keras. Every
+    plain graphs of Keras's own layers: a saved one loads with nothing but Keras. DINOv2, DINOv3,
+    SigLIP and CLIP keep layers of keras-hub, which a saved one needs installed. Every
     BatchNormalization has momentum 0.9, for short fine-tuning; a `.keras` file keeps its own.
 
     Convolutions, poolings and normalisations of the model are computed by operations of
@@ -90,7 +91,7 @@ def build_backbone(
             of a `.keras` file, loaded in safe mode. Vision Transformers take their patch size in
             the name, 16 px if none is given: `vit_tiny_patch4`.
         image_size: Height and width of the images in pixels, at least 8.
-        weights: `None` starts at random; `"imagenet"` takes the public ImageNet weights, where
+        weights: `None` starts at random; `"imagenet"` takes the public weights, where
             `BackboneSpec.weights` names any; a path takes a file or folder of the kind given
             there. `"hf://USER/NAME"` downloads such a folder for transformers and BiT;
             `resnet101` takes it and `"kaggle://USER/MODEL/keras/NAME"` as keras-hub does,

@@ -10,7 +10,9 @@ import transformers_helper
 from backbone_checks import assert_close, random_pixels, scaled
 from transformers_helper import KINDS, PATCH, SIZE
 
-from keras_clce.models.backbones import build_backbone
+from keras_clce.models.backbones import backbone_spec, build_backbone
+from keras_clce.models.hub_encoders import hub_kind
+from keras_clce.models.registry import find_depth_groups
 
 
 @functools.cache
@@ -42,3 +44,45 @@ def test_features_equal_transformers_at_two_sizes(name, folders, monkeypatch):
         if KINDS[name].hub:
             preset = build_backbone(f"hub:{folders(name)}", size)
             assert_close(keras.ops.convert_to_numpy(preset(pixels)), expected)
+
+
+@pytest.mark.any_backend
+def test_what_is_refused(folders, monkeypatch):
+    with pytest.raises(ValueError, match=r"multiple of the patch size, 14 px.*image_size=100"):
+        build_backbone("dinov2_small", 100)
+    transformers_helper.shrink(monkeypatch, "clip_base")
+    with pytest.raises(ValueError, match=r"hold clip_base .*looks like a DINOv2.*Received: weig"):
+        build_backbone("clip_base", SIZE, weights=folders("dinov2_small"))
+    with pytest.raises(ValueError, match=r"is for 32 px.*patch size 8.*Received: image_size=36"):
+        build_backbone(f"hub:{folders('dinov2_small')}", SIZE + 4)
+
+
+@pytest.mark.any_backend
+def test_licences_and_pixels_of_presets_are_known():
+    for name, licence, interpolation in (
+        ("dinov3_vit_small_lvd1689m", "DINOv3 License", "bicubic"),
+        ("hf://facebook/dinov2-small", "Apache-2.0", "bicubic"),
+        ("siglip2_base_patch16_224", "Apache-2.0", "bilinear"),
+        ("metaclip_2_vit_huge_patch14_224", "CC-BY-NC-4.0", "bicubic"),
+        ("clip_vit_base_patch16", "MIT", "bicubic"),
+    ):
+        kind = hub_kind(name)
+        assert kind.licence.startswith(licence) and kind.interpolation == interpolation
+    assert hub_kind("resnet_50_imagenet") is None
+    assert backbone_spec("dinov3_small").licence.startswith("DINOv3 License")
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    ("path", "block", "stem"),
+    [
+        ("tower_encoder/layers_3/mlp/fc1/kernel", 3, False),
+        ("tower_encoder_block_11/self_attn/query/kernel", 11, False),
+        ("tower_embeddings/cls_token", None, True),
+        ("tower_embedding/position_embedding/embeddings", None, True),
+        ("tower_head/attention/query/kernel", None, False),
+    ],
+)
+def test_how_deep_their_weights_lie(path, block, stem):
+    groups = find_depth_groups([path, "tower_encoder/layers_0/norm1/gamma"])
+    assert (groups.block_of(path), groups.in_stem(path)) == (block, stem)

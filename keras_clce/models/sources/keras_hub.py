@@ -61,7 +61,7 @@ def build_preset(
     Returns:
         A `keras.Model` on pixels from 0 to 255, to what `pooled_features` gives. Layers of
         keras-hub's own stay in it, so where the architecture has such, loading a saved model
-        needs `import keras_hub`.
+        needs keras-hub installed.
 
     Raises:
         ValueError: If the preset is unknown, is no image backbone, is another architecture, or
