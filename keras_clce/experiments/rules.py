@@ -52,7 +52,7 @@ def _adapters(settings):
             f"Received: lora_rank={settings.lora_rank}"
         )
     if not is_external(settings.backbone):
-        check_options(settings.backbone, lora_rank=True)
+        check_options(settings.backbone, lora_rank=settings.lora_rank)
 
 
 def _projection(settings):

@@ -135,7 +135,7 @@ def check_options(
     stochastic_depth: float = 0.0,
     remat: bool = False,
     layer_decay: bool = False,
-    lora_rank: bool = False,
+    lora_rank: int | None = None,
 ) -> None:
     """Check that a backbone can be built and trained with these options.
 
@@ -144,7 +144,7 @@ def check_options(
         stochastic_depth: As in `build_backbone`.
         remat: As in `build_backbone`.
         layer_decay: Whether its learning rate shall differ from block to block.
-        lora_rank: Whether its dense layers shall have adapters.
+        lora_rank: Rank of adapters in its dense layers. Defaults to `None`, no adapters.
 
     Raises:
         ValueError: If the share is out of range, or the backbone has no such option.

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from keras_clce import CLCELoss, CLCEModel, load_model
+from keras_clce.experiments import Settings
 from keras_clce.models.architectures.vit import vision_transformer
 from keras_clce.models.backbones import build_backbone
 from keras_clce.train.callbacks import RunCheckpoint
@@ -224,7 +225,19 @@ def test_what_is_refused():
         model.quantize("int8")
     model.merge_lora()
     model.quantize("int8")
-    with pytest.raises(
-        ValueError, match=r"not quantised. Received.*4 quantised layers"
-    ):
+    with pytest.raises(ValueError, match=r"not quantised. Received.*4 quantised layers"):
         model.enable_lora(2)
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"freeze_backbone": True, "loss": "ce"}, "adapters and excludes --freeze_backbone"),
+        ({"unfreeze_last": 2}, "excludes --unfreeze_last. Received: lora_rank=4"),
+        ({"backbone": "small_resnet"}, "`lora_rank` is for vit_tiny, .*lora_rank=4, name='small_r"),
+    ],
+)
+def test_settings_that_exclude_adapters(more, message):
+    with pytest.raises(ValueError, match=message):
+        Settings(**{"backbone": "vit_tiny", "lora_rank": 4, **more})

@@ -6,7 +6,8 @@ import numpy as np
 
 _SIGNS = (
     (r"beit3\.encoder\.|encoder\.layers\.0\.self_attn\.q_proj\.A", "an official BEiT-3"),
-    (r"(vit\.)?(encoder\.)?layer\.0\.layer_scale1", "a DINOv2 or DINOv3 of Hugging Face's"),
+    (r"(vit\.)?encoder\.layer\.0\.layer_scale1", "a DINOv2 of Hugging Face's"),
+    (r"(vit\.)?layer\.0\.layer_scale1", "a DINOv3 of Hugging Face's"),
     (r"(vision_model\.)?head\.probe", "a SigLIP of Hugging Face's"),
     (r"(vision_model\.)?pre_layrnorm", "a CLIP of Hugging Face's"),
     (r"(vit|deit)\.encoder\.layer\.0\.", "a Hugging Face ViT"),
