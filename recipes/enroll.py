@@ -15,7 +15,8 @@ made it alone, which is refused where it is another.
 
 The enrolled classes stand alone: predictions are one of them, or "none of these". For the classes
 that the model was trained on to stand beside them, enroll photographs of these too:
-`--trained_images 20` takes 20 of each from the training split of the model's run.
+`--trained_images 20` takes 20 of each from the training split of the model's run. The model knows
+these photographs, so that counts on them flatter it.
 
 A photograph is "none of these" where its score is below a threshold, which is chosen so that no
 more than `--false_accept_rate` of unknown photographs pass. Give some with `--unknown`: photographs
