@@ -32,7 +32,7 @@ class Retrieved:
 def plot_retrieval(
     queries: Sequence[tuple[Retrieved, Sequence[Retrieved]]], path: Path, title: str
 ) -> None:
-    """Draw queries, each beside its neighbours, in green of its own class and in red of another.
+    """Draw queries, each beside its neighbours, in green of its own class and in orange of another.
 
     Args:
         queries: Pairs of a query and its neighbours, the nearest first.

@@ -34,7 +34,7 @@ from keras_clce.report.names import by_name, run_title
 from keras_clce.report.pictures import drawing
 from keras_clce.report.provenance import Command, runs_details, settings_table
 from keras_clce.report.study_blocks import study_blocks
-from keras_clce.report.transfer_tables import summary_cells, transfer_answer
+from keras_clce.report.transfer_tables import RETRIEVAL_NOTE, summary_cells, transfer_answer
 from keras_clce.report.verdicts import Verdict, capitalized
 from keras_clce.runs.record import Record
 
@@ -83,7 +83,7 @@ def section_blocks(
         *_pictures(records, output, number),
         *([settings] if settings else []),
         *_tests(records),
-        *_tasks(records),
+        *_photographs(records),
         runs_details(records, command),
     ]
 
@@ -183,12 +183,20 @@ def _tests(records: Sequence[Record]) -> list[Block]:
     return [Details("All tests", [table, Text(TESTS_NOTE, "note")])]
 
 
-def _tasks(records: Sequence[Record]) -> list[Block]:
-    """The first task of one run of each name, where its picture is."""
+def _photographs(records: Sequence[Record]) -> list[Block]:
+    """The first task, or the worst queries, of one run of each name, where its picture is."""
+    if records[0].is_few_shot:
+        file, heading = "task.png", "One few-shot task of each loss"
+        alt = "One few-shot task as {} classified it: support, queries and predictions"
+        about = []
+    else:
+        file, heading = "retrieval.png", "The worst queries of each loss"
+        alt = "Test images that {} finds none or few of their class for, and what is nearest"
+        about = [Text(RETRIEVAL_NOTE, "note")]
     pictures = []
     for name, group in by_name(records).items():
-        path = next((path for run in group if (path := run.folder / "task.png").is_file()), None)
+        path = next((path for run in group if (path := run.folder / file).is_file()), None)
         if path is not None:
-            alt = f"One few-shot task as {name} classified it: support, queries and predictions"
-            pictures.append(Picture(path, alt, f"`{name}`, `{path.parent.name}`", is_photo=True))
-    return [Details("One few-shot task of each loss", pictures)] if pictures else []
+            caption = f"`{name}`, `{path.parent.name}`"
+            pictures.append(Picture(path, alt.format(name), caption, is_photo=True))
+    return [Details(heading, [*about, *pictures])] if pictures else []

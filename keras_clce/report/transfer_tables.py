@@ -12,6 +12,12 @@ from keras_clce.runs.record import Record
 
 COLUMNS = (("top1", "top-1"), ("top5", "top-5"), ("nearest_neighbor", "1-NN"))
 _RETRIEVAL = "MAP@R"
+RETRIEVAL_NOTE = (
+    "MAP@R is of retrieval among the test images: each is a query, all others are the gallery, and "
+    "precision is averaged over as many of the nearest as its class has others. Below are the "
+    "queries of the lowest; what is nearest to them has a green frame if it is of their class, "
+    "else an orange one."
+)
 
 
 def summary_table(runs: Sequence[Run], baseline: str = "ce") -> str:

@@ -2,10 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
+from PIL import Image
 from run_folders import transfer_run
 
-from keras_clce.report import summary_table
+from keras_clce.report import summary_table, write_report
 
 pytestmark = pytest.mark.any_backend
 
@@ -38,3 +40,14 @@ def test_a_column_where_a_run_has_it(tmp_path):
 def test_damage_is_named(value, tmp_path):
     with pytest.raises(ValueError, match=r"metrics\.json is damaged .*(map@r|precision@1)"):
         with_retrieval(tmp_path, "ce", 0, value).record()
+
+
+def test_the_page_shows_the_worst_queries(tmp_path):
+    folder = with_retrieval(tmp_path / "runs", "ce", 0, figures(0.25))
+    image = Image.fromarray(np.zeros((9, 9, 3), np.uint8))
+    image.save(folder.path / "retrieval.png")
+    path = write_report(tmp_path / "runs", tmp_path / "out")
+    page = path.with_suffix(".html").read_text()
+    assert "The worst queries of each loss" in page and "MAP@R is of retrieval" in page
+    assert "Test images that ce finds none or few of their class for" in page
+    assert "25.00" in path.read_text()
