@@ -1,5 +1,6 @@
 """Shared fixtures: where the real images are, and which tests one backend's run leaves out."""
 
+import functools
 import gc
 import os
 import tempfile
@@ -75,3 +76,15 @@ def tiny_backbone(tmp_path) -> str:
     path = tmp_path / "tiny.keras"
     keras.Model(inputs, x).save(path)
     return str(path)
+
+
+@pytest.fixture
+def eager_steps(monkeypatch):
+    """Models train step by step, for runs of few steps whose subject is what is around them.
+
+    The graphs of such a run take TensorFlow longer than the run.
+    """
+    from keras_clce import CLCEModel
+
+    eager = functools.partialmethod(CLCEModel.compile, run_eagerly=True)
+    monkeypatch.setattr(CLCEModel, "compile", eager)
