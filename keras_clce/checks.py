@@ -156,7 +156,7 @@ def is_whole_number(value: Any, least: int) -> bool:
     is_whole_number(np.int64(3), least=1)  # True
     ```
     """
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def check_at_least(name: str, value: Any, least: int) -> None:

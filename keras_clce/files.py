@@ -10,7 +10,7 @@ from typing import Any
 from keras_clce import backend
 
 
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Write a file under a temporary name beside it and rename it when it is whole.
 
     Where writing fails, as on a full disk, the temporary file goes and the file before it stays. Of

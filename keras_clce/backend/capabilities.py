@@ -13,7 +13,9 @@ def backend_name() -> str:
 def is_torch_compiling() -> bool:
     """Whether torch's compiler reads the code that runs, instead of Python running it."""
     torch = sys.modules.get("torch")
-    return keras.backend.backend() == "torch" and torch.compiler.is_compiling()
+    return (
+        keras.backend.backend() == "torch" and torch is not None and torch.compiler.is_compiling()
+    )
 
 
 def xla_has_loop_gradients() -> bool:

@@ -134,7 +134,8 @@ def remat(function: Callable[..., tuple]) -> Callable[..., tuple]:
 
     if tf.executing_eagerly():
         return function
-    taken, given = [], []
+    taken: list[Any] = []
+    given: list[Any] = []
 
     def in_floats(*args):
         floats, given[:] = _to_floats(function(*_from_floats(args, taken)))

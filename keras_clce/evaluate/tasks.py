@@ -38,7 +38,7 @@ class Tasks:
     queries: np.ndarray
     query_classes: np.ndarray | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.query_classes is None:
             places = np.arange(self.queries.shape[1])[:, None]
             object.__setattr__(self, "query_classes", np.broadcast_to(places, self.queries.shape))

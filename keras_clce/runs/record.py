@@ -11,7 +11,7 @@ from keras_clce.runs.damage import damaged_arrays
 from keras_clce.runs.predictions import Predictions, read_predictions
 
 _NUMBER = (int, float)
-_TRANSFER_METRICS = {
+_TRANSFER_METRICS: dict[str, Any] = {
     "loss": str,
     "seed": int,
     "seconds": _NUMBER,
@@ -26,11 +26,11 @@ _TRANSFER_METRICS = {
 # Among the test images; runs of earlier versions and of many images lack it.
 _RETRIEVAL = {"precision@1": _NUMBER, "map@r": _NUMBER, "queries": int}
 # Of a run that was not tested, so that settings may be chosen with the test split unread.
-_UNTESTED_METRICS = {
+_UNTESTED_METRICS: dict[str, Any] = {
     name: _TRANSFER_METRICS[name] for name in ("loss", "seed", "seconds", "validation")
 }
 # What some kinds of runs, or those of earlier versions, lack.
-_OPTIONAL = {
+_OPTIONAL: dict[str, Any] = {
     "settings": dict,
     "label": (str, type(None)),
     "dataset": (str, type(None)),

@@ -36,7 +36,7 @@ def find_records(folder: Path) -> tuple[list[Record], list[tuple[Path, str]]]:
 
 
 def _progress(run: RunFolder) -> str:
-    done, settings = len(run.read_history()), run.begun()["settings"]
+    done, settings = len(run.read_history()), (run.begun() or {"settings": {}})["settings"]
     epochs = 1 if settings.get("quick") else settings.get("epochs")
     if not isinstance(epochs, int):
         return ""

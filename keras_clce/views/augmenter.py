@@ -1,6 +1,7 @@
 """Random views by Keras layers, made inside the training step on any backend."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
@@ -44,7 +45,7 @@ class RandomResizedCrop(keras.layers.Layer):
         aspect_ratio: tuple[float, float] = (3 / 4, 4 / 3),
         seed: int | None = None,
         size: int | None = None,
-        **kwargs,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.size = size
@@ -109,7 +110,7 @@ class MiddleSquare(keras.layers.Layer):
     ```
     """
 
-    def __init__(self, size: int, **kwargs) -> None:
+    def __init__(self, size: int, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.size = size
 
@@ -148,7 +149,7 @@ class RandomChange(keras.layers.Layer):
     ```
     """
 
-    def __init__(self, change: Change, seed: int | None = None, **kwargs) -> None:
+    def __init__(self, change: Change, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.change = change
         self.seed = seed
@@ -230,7 +231,7 @@ def two_view_augmenter(
     check_image_size(image_size)
     check_policy(policy)
     # A mixed-precision policy is about the network, not about pixels.
-    common = {"dtype": "float32"}
+    common: dict[str, Any] = {"dtype": "float32"}
     layers = [keras.Input((None, None, 3), dtype="float32")]
     numbers = POLICIES[policy]
     if numbers is None:

@@ -33,7 +33,7 @@ class Change:
 
     def get_config(self) -> dict[str, Any]:
         """Give the arguments of the constructor."""
-        return dataclasses.asdict(self)
+        return dataclasses.asdict(self)  # type: ignore[call-overload]  # each change is a dataclass
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Change":

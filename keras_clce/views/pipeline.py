@@ -77,20 +77,26 @@ def make_view(
     check_policy(policy)
 
     def middle(
-        images: tf.Tensor, aspects: tf.Tensor, key: tf.Tensor | None, share=(0, 1)
+        images: tf.Tensor,
+        aspects: tf.Tensor,
+        key: tf.Tensor | None,
+        share: tuple[int, int] = (0, 1),
     ) -> tf.Tensor:
         if crop_fraction != 1.0:
             # Twice as many samples as pixels, for an antialiased resize like the evaluation's.
             images = crop_boxes(images, middle_boxes(aspects, crop_fraction), 2 * image_size)
         return resize(images, image_size, interpolation)
 
-    if policy == "none":
-        return middle
     draws, numbers = KeyedRandom(), POLICIES[policy]
+    if numbers is None:
+        return middle
     change = make_changes(numbers.changes_with(flip), image_size, draws)
 
     def view(
-        images: tf.Tensor, aspects: tf.Tensor, key: tf.Tensor | None, share=(0, 1)
+        images: tf.Tensor,
+        aspects: tf.Tensor,
+        key: tf.Tensor | None,
+        share: tuple[int, int] = (0, 1),
     ) -> tf.Tensor:
         draws.start(key, share)
         boxes = _random_boxes(draws, aspects, numbers)

@@ -108,7 +108,7 @@ class Preprocessing:
             [c + k * (o + end) / s for c, k, s, o in zip(corner, kept, sides, offsets, strict=True)]
             for end in (0, self.image_size)
         )
-        return (*near, *far)
+        return near[0], near[1], far[0], far[1]
 
     def _view(self, image: np.ndarray) -> np.ndarray:
         (top, left), kept, sides, offsets = self._geometry(image.shape[:2])

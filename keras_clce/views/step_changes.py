@@ -1,6 +1,7 @@
 """Where changes of images inside the training step get their random numbers and arithmetic."""
 
 import types
+from typing import Any
 
 import keras
 from keras import ops
@@ -16,19 +17,21 @@ class SeededDraws:
     def __init__(self, generator: keras.random.SeedGenerator) -> None:
         self._generator = generator
 
-    def uniform(self, shape: tuple, low: float = 0.0, high: float = 1.0):
+    def uniform(self, shape: tuple, low: float = 0.0, high: float = 1.0) -> Any:
         """Draw uniformly from [low, high)."""
         return keras.random.uniform(shape, low, high, "float32", self._generator)
 
-    def integers(self, shape: tuple, count: int):
+    def integers(self, shape: tuple, count: int) -> Any:
         """Draw from 0, 1, …, count - 1."""
         return keras.random.randint(shape, 0, count, "int32", self._generator)
 
-    def sign(self, shape: tuple):
+    def sign(self, shape: tuple) -> Any:
         """Draw -1 or 1."""
         return ops.where(self.uniform(shape) > 0.5, -1.0, 1.0)
 
-    def clipped_normal(self, shape: tuple, mean: float, stddev: float, low: float, high: float):
+    def clipped_normal(
+        self, shape: tuple, mean: float, stddev: float, low: float, high: float
+    ) -> Any:
         """Draw from a normal distribution, with values outside [low, high] moved to its ends."""
         drawn = keras.random.normal(shape, mean, stddev, "float32", self._generator)
         return ops.clip(drawn, low, high)

@@ -74,7 +74,7 @@ class Bavardage(TaskClassifier):
     transductive = True
     base_features = REQUIRED
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not isinstance(self.balanced, bool):
             raise ValueError(
                 f"`balanced` must be True or False. Received: balanced={self.balanced!r}"

@@ -52,7 +52,7 @@ class FewTURE(TaskClassifier):
 
     tokens = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_positive(temperature=self.temperature)
         check_steps(steps=self.steps)
         check_not_negative(learning_rate=self.learning_rate)

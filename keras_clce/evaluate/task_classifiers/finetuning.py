@@ -48,7 +48,7 @@ class Finetuning(TaskClassifier):
 
     together = 8
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_steps(steps=self.steps)
         check_positive(learning_rate=self.learning_rate, temperature=self.temperature)
 

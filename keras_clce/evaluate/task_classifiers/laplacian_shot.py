@@ -43,7 +43,7 @@ class LaplacianShot(TaskClassifier):
 
     transductive = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_steps(steps=self.steps, neighbors=self.neighbors)
         check_not_negative(regularization=self.regularization)
 

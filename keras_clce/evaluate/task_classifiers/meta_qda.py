@@ -55,7 +55,7 @@ class MetaQDA(TaskClassifier):
     prior: str | NormalInverseWishart = "moments"
     regularization: float = 0.3
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_one_of("variant", self.variant, VARIANTS)
         given = isinstance(self.prior, NormalInverseWishart)
         if not given and self.prior not in ("moments", "meta"):

@@ -49,7 +49,7 @@ class NormalInverseWishart:
     nu: float
     scale: np.ndarray
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         mean = finite_array("mean", self.mean, ndim=1).astype("float64")
         scale = finite_array("scale", self.scale, ndim=2).astype("float64")
         dim = len(mean)

@@ -50,7 +50,7 @@ class PTMAP(TaskClassifier):
 
     transductive = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_steps(steps=self.steps)
         check_positive(
             learning_rate=self.learning_rate,

@@ -49,7 +49,7 @@ class SoftKMeans(TaskClassifier):
     together = 8
     base_features = OPTIONAL
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_positive(temperature=self.temperature)
         check_steps(steps=self.steps)
 

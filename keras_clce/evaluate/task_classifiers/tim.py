@@ -55,7 +55,7 @@ class TIM(TaskClassifier):
     transductive = True
     together = 8
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_steps(steps=self.steps)
         check_positive(learning_rate=self.learning_rate, temperature=self.temperature)
         check_not_negative(

@@ -49,7 +49,7 @@ class TransductiveFinetuning(TaskClassifier):
     transductive = True
     together = 8
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_steps(steps=self.steps)
         check_positive(learning_rate=self.learning_rate, temperature=self.temperature)
         check_one_of("similarity", self.similarity, ("euclidean", "cosine"))
