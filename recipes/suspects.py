@@ -4,11 +4,11 @@ r"""Find training images whose label a trained model contradicts.
     python recipes/suspects.py --model RUN/model.keras --images my_photographs/train
 
 An image is suspect where its nearest neighbours by the embedding, itself left out, have another
-label; what the classifier says stands beside it. `--by classifier` ranks by the probability that
-the classifier gives the label, `--by both` by the mean of the two: for a model that does not know
-its training images by heart. `--images` is a folder of class folders; without it the training split
-of the model's run is looked at. Where the folders are of other classes than the model's, neighbours
-alone are asked. Nothing is moved or deleted. In `--output_dir` stand
+label, and where the classifier gives its label a low probability: the suspicion is one minus the
+mean of the two, or one minus one of them with `--by`. `--images` is a folder of class folders;
+without it the training split of the model's run is looked at. Where the folders are of other
+classes than the model's, neighbours alone are asked. Nothing is moved or deleted. In `--output_dir`
+stand
 
     suspects.csv    a line an image, the most suspect first: suspicion, its label, what the
                     neighbours and the classifier say, the share of neighbours and the probability
@@ -67,9 +67,9 @@ class SuspectFlags(ViewFlags):
         None, "Most images, drawn by the seed as evenly over classes as they allow.", WHAT, least=2
     )
     k: int = tool_flag(10, "Neighbours of each image that are asked.", FITTED, least=1)
-    by: str = tool_flag(
-        "neighbors",
-        "What decides; both is the mean of the two.",
+    by: str | None = tool_flag(
+        None,
+        "What decides; both, or neighbors for other classes than the model's, if not given.",
         FITTED,
         choices=("neighbors", "classifier", "both"),
     )

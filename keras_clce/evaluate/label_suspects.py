@@ -54,13 +54,13 @@ def label_suspects(
     probabilities: Any = None,
     k: int = 10,
     temperature: float = 0.07,
-    by: str = "neighbors",
+    by: str | None = None,
 ) -> LabelSuspects:
     """Find examples whose label is contradicted by their neighbours or by a classifier.
 
-    Neighbours decide by default: a classifier that was trained on wrong labels gives them a high
-    probability, once it knows its training examples by heart, before its embedding moves them among
-    the examples of that label.
+    A classifier that knows its training examples by heart gives wrong labels a high probability
+    too, while neighbours still tell; where the embedding is weak, the classifier finds more. The
+    mean of both is close to the better of the two.
 
     Args:
         embeddings: Embeddings `(examples, dim)` without zero rows.
@@ -70,7 +70,8 @@ def label_suspects(
             to 10.
         temperature: A neighbour counts exp(cosine / temperature). Defaults to 0.07.
         by: What decides, `"neighbors"`, `"classifier"` or `"both"`, the mean of their shares; of
-            equally suspect ones the others tell. Defaults to `"neighbors"`.
+            equally suspect ones the others tell. Defaults to `None`: both where there are
+            probabilities, else neighbours.
 
     Returns:
         `LabelSuspects`.
@@ -102,6 +103,7 @@ def label_suspects(
         raise ValueError(
             f"`temperature` must be a number above 0. Received: temperature={temperature!r}"
         )
+    by = by or ("neighbors" if probabilities is None else "both")
     if by not in SUSPECT_BY or (by != "neighbors" and probabilities is None):
         raise ValueError(
             f"`by` must be one of {', '.join(SUSPECT_BY)}, and without `probabilities` neighbors. "

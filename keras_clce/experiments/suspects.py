@@ -61,7 +61,7 @@ def find_suspects(
     data_dir: str | Path | None = None,
     split: str = "train",
     k: int = 10,
-    by: str = "neighbors",
+    by: str | None = None,
     image_size: int | None = None,
     limit: int | None = None,
     batch_size: int = 64,
@@ -77,7 +77,7 @@ def find_suspects(
         data_dir: Its folder. Defaults to `None`, that of the run.
         split: `"train"`, `"validation"` or `"test"` of it. Defaults to `"train"`.
         k: Neighbours of each image. Defaults to 10.
-        by: What decides, as in `label_suspects`. Defaults to `"neighbors"`.
+        by: What decides, as in `label_suspects`. Defaults to `None`.
         image_size: Side of the images of a model that takes any. Defaults to `None`.
         limit: Most images, drawn as evenly over classes as they allow. Defaults to `None`, all.
         batch_size: Images a step. Defaults to 64.
@@ -120,7 +120,7 @@ def find_suspects(
         is_known = len(names) == source.model.num_classes and (
             source.class_names is None or source.class_names == names
         )
-    if by != "neighbors" and not is_known:
+    if by not in (None, "neighbors") and not is_known:
         raise ValueError(
             "`by` must be neighbors for images of other classes than the model's. Received: "
             f"by={by}"

@@ -14,7 +14,7 @@ def clusters(classes=5, each=8, dim=6, seed=0):
     return 3 * np.eye(classes, dim)[labels] + rng.normal(size=(len(labels), dim)), labels
 
 
-@pytest.mark.parametrize("by", ["neighbors", "classifier", "both"])
+@pytest.mark.parametrize("by", [None, "neighbors", "classifier", "both"])
 def test_numbers_by_loops(by):
     rows, labels = clusters()
     rng = np.random.default_rng(1)
@@ -35,8 +35,9 @@ def test_numbers_by_loops(by):
         assert found.neighbor_labels[place] == votes.argmax()
         assert found.confidence[place] == pytest.approx(confidence)
         assert found.predicted[place] == probabilities[place].argmax()
-        sums = {"neighbors": 2 * share, "classifier": 2 * confidence, "both": share + confidence}
-        assert found.suspicion[place] == pytest.approx(1 - sums[by] / 2, abs=1e-6)
+        sums = {"neighbors": 2 * share, "classifier": 2 * confidence}
+        expected = 1 - sums.get(by, share + confidence) / 2
+        assert found.suspicion[place] == pytest.approx(expected, abs=1e-6)
     suspicion = found.suspicion[found.ranked]
     assert (suspicion[:-1] >= suspicion[1:]).all()
 
@@ -63,7 +64,7 @@ def test_an_example_is_no_neighbour_of_itself_among_equal_ones():
 
 def test_of_equally_suspect_ones_the_classifier_tells():
     probabilities = np.array([[0.2, 0.8], [0.9, 0.1], [0.4, 0.6]])
-    found = label_suspects(np.ones((3, 2)), np.array([0, 0, 0]), probabilities)
+    found = label_suspects(np.ones((3, 2)), np.array([0, 0, 0]), probabilities, by="neighbors")
     np.testing.assert_array_equal(found.suspicion, 0)
     np.testing.assert_array_equal(found.ranked, [0, 2, 1])
 

@@ -35,9 +35,9 @@ def test_a_photograph_in_the_wrong_folder_comes_first(colours, capsys):  # noqa:
     first, *rest = lines_of(folder / "suspects.csv")
     assert first["file"] == "red/9.png" and first["label"] == "red"
     assert first["neighbors_say"] == first["classifier_says"] == "green"
-    assert float(first["neighbor_share"]) == 0 and float(first["suspicion"]) == 1
+    assert float(first["neighbor_share"]) == 0 and float(first["suspicion"]) > 0.9
     # Two of three greens are left, so that of two neighbours one is another.
-    assert len(rest) == 8 and all(float(line["suspicion"]) < 0.6 for line in rest)
+    assert len(rest) == 8 and all(float(line["suspicion"]) < 0.3 for line in rest)
     assert Image.open(folder / "suspects.png").size[0] > 300
 
 
