@@ -158,6 +158,7 @@ def test_many_base_images_are_a_seeded_choice_with_their_labels(monkeypatch):
     chosen, again = (BaseImages.of(split, settings) for _ in range(2))
     batches = list(chosen.images.as_numpy_iterator())
     assert [len(batch) for batch in batches] == [4, 4, 4, 4, 2]
+    assert len(chosen.images) == len(batches)
     shown = np.concatenate(batches)[:, 0, 0, 0]
     np.testing.assert_array_equal(2 * shown, chosen.labels)
     assert not chosen.are_all and len(set(chosen.labels)) == 18

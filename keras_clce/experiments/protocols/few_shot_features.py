@@ -63,7 +63,10 @@ class BaseImages:
         tf = tensorflow()
         marks = tf.data.Dataset.from_tensor_slices(chosen).batch(settings.batch_size)
         images = tf.data.Dataset.zip((images, marks)).map(tf.boolean_mask)
-        return cls(images.rebatch(settings.batch_size), split.labels[rows], False)
+        images = images.rebatch(settings.batch_size)
+        # Its own count is of what was there before the choice.
+        count = tf.data.experimental.assert_cardinality(-(-most // settings.batch_size))
+        return cls(images.apply(count), split.labels[rows], False)
 
 
 def needs_base(settings: Settings) -> bool:
