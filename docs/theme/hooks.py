@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 from pathlib import Path
 
@@ -9,26 +10,37 @@ from latex2mathml.converter import convert
 from mkdocs.structure.files import File
 
 ROOT = Path(__file__).resolve().parents[2]
+RESULTS = sorted(path.parent.name for path in ROOT.glob("results/*/README.md"))
 # Pages made of files that stand elsewhere in the repository, by their place on the site.
 PAGES = {
-    "results.md": "results/README.md",
     "changelog.md": "CHANGELOG.md",
     "contributing.md": "CONTRIBUTING.md",
+    "results/index.md": "results/README.md",
+    **{f"results/{name}/index.md": f"results/{name}/README.md" for name in RESULTS},
 }
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)\s]+)\)")
 INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
 BLOCK = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL)
 
 
+def on_config(config):
+    """Put the folders of results that have a page of their own into the navigation."""
+    (results,) = [part["Results"] for part in config.nav if "Results" in part]
+    results += [f"results/{name}/index.md" for name in RESULTS]
+    return config
+
+
 def on_files(files, config):
     """Add the pages that are made of other files, and the pictures that they show."""
     for place, source in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
-        folder = (ROOT / source).parent
         for picture in pictures_of(text):
-            path = folder / picture
-            files.append(File.generated(config, picture, abs_src_path=str(path)))
-        files.append(File.generated(config, place, content=with_links_of_the_site(text, source)))
+            beside = (Path(place).parent / picture).as_posix()
+            path = (ROOT / source).parent / picture
+            if files.get_file_from_path(beside) is None:
+                files.append(File.generated(config, beside, abs_src_path=str(path)))
+        text = with_links_of_the_site(text, place)
+        files.append(File.generated(config, place, content=text))
     files.append(File.generated(config, "guides/settings.md", content=settings_page()))
     return files
 
@@ -51,26 +63,23 @@ def pictures_of(text):
     return [target for image, _, target in LINK.findall(text) if image]
 
 
-def with_links_of_the_site(text, source):
+def with_links_of_the_site(text, page):
     """A page's text whose links go to pages of the site; others are left as names."""
-    places = {Path(path).resolve(): place for place, path in absolute_pages().items()}
+    places = {ROOT / source: place for place, source in PAGES.items()}
+    folder = (ROOT / PAGES[page]).parent
 
     def link(found):
         image, label, target = found.groups()
         path, _, anchor = target.partition("#")
         if image or not path or "://" in target:
             return found[0]
-        place = places.get((ROOT / source).parent.joinpath(path).resolve())
+        place = places.get((folder / path).resolve())
         if place is None:
             return label if label.startswith("`") else f"`{label}`"
+        place = os.path.relpath(place, Path(page).parent)
         return f"[{label}]({place}{'#' + anchor if anchor else ''})"
 
     return LINK.sub(link, text)
-
-
-def absolute_pages():
-    """The files of `PAGES`, by their place on the site."""
-    return {place: ROOT / source for place, source in PAGES.items()}
 
 
 def settings_page():

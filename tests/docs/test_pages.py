@@ -22,7 +22,8 @@ FENCE = re.compile(r"^( *)```(\w+)([^\n]*)\n(.*?)^\1```$", re.DOTALL | re.MULTIL
 LINK = re.compile(r"(!?)\[[^\]]*\]\(([^)\s]+)\)")
 # Pages that the site makes of files elsewhere (docs/theme/hooks.py).
 MADE = {
-    "results.md": ROOT / "results" / "README.md",
+    **{f"results/{path.parent.name}/index.md": path for path in ROOT.glob("results/*/README.md")},
+    "results/index.md": ROOT / "results" / "README.md",
     "changelog.md": ROOT / "CHANGELOG.md",
     "contributing.md": ROOT / "CONTRIBUTING.md",
 }
@@ -167,7 +168,7 @@ def test_links_lead_to_pages_and_headings(path):
         found = (path.parent / file).resolve() if file else path
         place = str(found.relative_to(DOCS))
         if is_picture:
-            assert found.is_file() or (ROOT / "results" / place).is_file(), target
+            assert found.is_file() or (ROOT / place).is_file(), target
             continue
         if place in MADE_OF_CODE:
             continue
@@ -188,7 +189,9 @@ def test_every_page_is_in_the_navigation():
 
     listed = [*pages(config["nav"])]
     assert len(listed) == len(set(listed))
-    assert {*listed} == {*map(id_of, PAGES), *MADE, *MADE_OF_CODE}
+    # Folders of results get their places by the hook.
+    made = {page for page in MADE if not re.fullmatch(r"results/[^/]+/index.md", page)}
+    assert {*listed} == {*map(id_of, PAGES), *made, *MADE_OF_CODE}
     assert config["strict"] is True
 
 
