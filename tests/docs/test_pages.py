@@ -31,6 +31,7 @@ MADE_OF_CODE = {"guides/settings.md"}
 # An encoder that compiles at once, and a study of seconds.
 SHORTER = {
     '"small_resnet"': '"encoder.keras"',
+    '"digits", image_size=32)': '"digits", image_size=32, limit_examples=128)',
     'dataset="digits", epochs=10)': 'backbone="encoder.keras", image_size=32, quick=True)',
 }
 
