@@ -18,7 +18,13 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from keras_clce.experiments import command_of, load_named_model, tool_command, tool_flag
+from keras_clce.experiments import (
+    command_of,
+    load_named_model,
+    tool_command,
+    tool_flag,
+    without_start_up_messages,
+)
 
 RUN, CARD = "Run", "Card"
 
@@ -88,16 +94,18 @@ def card(asked: CardFlags) -> None:
         raise ValueError(
             f"`preset` needs the run's model. Received: {asked.run} without model.keras"
         )
-    path = write_model_card(
-        record,
-        asked.output and Path(asked.output).expanduser(),
-        asked.preset and Path(asked.preset).expanduser(),
-        siblings=siblings,
-        model=load_named_model(str(folder.model)) if has_model else None,
-        licence=asked.licence,
-        name=asked.name,
-        command=command_of,
-    )
+    # Keras looks for TensorFlow as it saves, on any backend.
+    with without_start_up_messages():
+        path = write_model_card(
+            record,
+            asked.output and Path(asked.output).expanduser(),
+            asked.preset and Path(asked.preset).expanduser(),
+            siblings=siblings,
+            model=load_named_model(str(folder.model)) if has_model else None,
+            licence=asked.licence,
+            name=asked.name,
+            command=command_of,
+        )
     print(f"Run:      {asked.run}")
     if asked.licence == "unknown":
         print("Licence:  unknown; --licence says under which one the model is passed on")

@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from keras_clce.experiments import command, flags
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -76,4 +79,25 @@ def flags_for(backbone, output, *more):
 def only(folder, pattern):
     """The one file of that name below a folder."""
     (path,) = folder.rglob(pattern)
+    return path
+
+
+def colour_folders(path, noise):
+    """Folders of twelve images each of twelve classes that differ in colour.
+
+    Args:
+        path: The folder to make.
+        noise: Standard deviation of the pixels of a class.
+
+    Returns:
+        The folder.
+    """
+    rng = np.random.default_rng(0)
+    for label in range(12):
+        folder = path / f"class{label:02d}"
+        folder.mkdir(parents=True)
+        colour = rng.uniform(40, 215, 3)
+        for number in range(12):
+            pixels = np.clip(rng.normal(colour, noise, (20, 20, 3)), 0, 255).astype("uint8")
+            Image.fromarray(pixels).save(folder / f"{number}.png")
     return path

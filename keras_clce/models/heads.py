@@ -134,6 +134,7 @@ class EmbeddingAndLogits(keras.layers.Layer):
             )
         if len(input_shape) == 4:
             input_shape = self.pool.compute_output_shape(input_shape)
+        self._dim = int(input_shape[-1])
         if self.normalize is not None:
             self.normalize.build(input_shape)
         self.classifier.build(input_shape)
@@ -205,7 +206,8 @@ class EmbeddingAndLogits(keras.layers.Layer):
             return pooled
         if self.feature_normalization == "unit":
             return _LENGTH * self.normalize(pooled)
-        dim = pooled.shape[-1]
+        # Not the shape of the features, which an exporter to ONNX does not take for a constant.
+        dim = self._dim
         if self.feature_normalization == "layer":
             read = backend.layer_norm(pooled, None, None, self.normalize.epsilon, (dim,))
         else:

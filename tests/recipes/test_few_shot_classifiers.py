@@ -27,15 +27,7 @@ CLASSIFIERS = ("logistic", "bavardage", "transductive_finetuning", "fewture")
 @pytest.fixture
 def folder(tmp_path):
     """Twelve classes that differ in colour."""
-    rng = np.random.default_rng(0)
-    for label in range(12):
-        path = tmp_path / "photos" / f"class{label:02d}"
-        path.mkdir(parents=True)
-        colour = rng.uniform(40, 215, 3)
-        for number in range(12):
-            pixels = np.clip(rng.normal(colour, 60, (20, 20, 3)), 0, 255).astype("uint8")
-            keras.utils.save_img(path / f"{number}.png", pixels, scale=False)
-    return tmp_path / "photos"
+    return recipe_runs.colour_folders(tmp_path / "photos", noise=60)
 
 
 def flags_for(folder, backbone, output, *more):
