@@ -101,3 +101,15 @@ def colour_folders(path, noise):
             pixels = np.clip(rng.normal(colour, noise, (20, 20, 3)), 0, 255).astype("uint8")
             Image.fromarray(pixels).save(folder / f"{number}.png")
     return path
+
+
+def flat(values, before=""):
+    """The numbers of nested dicts and lists by their path, as `pytest.approx` compares them."""
+    if not isinstance(values, dict | list):
+        return {before: values}
+    parts = values.items() if isinstance(values, dict) else enumerate(values)
+    return {
+        path: number
+        for key, part in parts
+        for path, number in flat(part, f"{before}/{key}").items()
+    }

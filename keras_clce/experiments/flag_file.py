@@ -23,8 +23,8 @@ def flag_lines(settings: Settings) -> list[str]:
 
     Example:
     ```python
-    flag_lines(Settings(loss="clce", temperature=0.1, strict=True))
-    # ["--losses=clce", "--dataset=digits", "--strict", "--temperature=0.1"]
+    flag_lines(Settings(loss="clce", temperature=0.5, strict=True))
+    # ["--losses=clce", "--dataset=digits", "--strict", "--temperature=0.5"]
     ```
     """
     lines = [f"--losses={settings.loss}", f"--dataset={settings.dataset}"]

@@ -67,8 +67,8 @@ class Tuning:
     settings = Settings(backbone="encoder.keras", image_size=32, quick=True)
     tuning = Tuning(losses=["clce"], search=["temperature"], trials=1, settings=settings)
     (tuned,) = tuning.run()
-    tuned.best.values, tuned.best.validation  # ({"temperature": 0.5}, 0.1)
-    tuned.best_settings.temperature  # 0.5
+    tuned.best.values, tuned.best.validation  # ({"temperature": 0.1}, 0.1)
+    tuned.best_settings.temperature  # 0.1
     ```
     """
 

@@ -112,7 +112,8 @@ def image_input(tower: keras.Model) -> keras.KerasTensor | None:
 
     Example:
     ```python
-    encoder = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()])
+    images = keras.Input((32, 32, 3))
+    encoder = keras.Model(images, keras.layers.Flatten()(images))
     image_input(encoder).shape  # (None, 32, 32, 3)
     ```
     """

@@ -42,7 +42,7 @@ def test_the_best_of_each_loss_is_found_with_the_test_split_unread(
         ce, clce = tuned.run()
     # Cross-entropy reads no temperature, so that there is nothing to try twice.
     assert [len(ce.trials), len(clce.trials)] == [1, 2]
-    assert clce.trials[0].values == {"temperature": 0.5}
+    assert clce.trials[0].values == {"temperature": 0.1}
     assert clce.best.validation == max(trial.validation for trial in clce.trials)
     assert clce.best_settings.temperature == clce.best.values["temperature"]
     home = tuned.home

@@ -13,7 +13,8 @@ from recipe_runs import ROOT, environment_alone, flags_for
 from terminals import as_standard_output, screen
 
 from keras_clce import CLCEModel
-from keras_clce.experiments.protocols import few_shot
+from keras_clce.experiments import Settings
+from keras_clce.experiments.protocols import few_shot_features
 
 
 def shown(tiny_backbone, tmp_path, *more):
@@ -47,7 +48,7 @@ def test_a_verbose_run_has_the_progress_bars_of_keras(tiny_backbone, tmp_path):
 
 def test_few_shot_features_are_computed_without_a_warning(tiny_backbone):
     model = CLCEModel(keras.saving.load_model(tiny_backbone, compile=False), num_classes=3)
-    encoder = few_shot._pooled_and_embedding(model)
+    encoder = few_shot_features.encoder_of(model, Settings())
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
         features = encoder.predict_on_batch(np.zeros((2, 16, 16, 3), "float32"))

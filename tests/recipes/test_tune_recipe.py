@@ -42,7 +42,7 @@ def test_the_recipe_tunes_goes_on_and_tests_the_best(tiny_backbone, tmp_path, ca
     flags += ("--search=temperature=0.1|0.5", "--method=grid", "--limit_examples=60")
     recipe_runs.run(tune, *flags)
     records, _ = find_records(tmp_path)
-    assert [record.settings["temperature"] for record in records] == [0.5, 0.1]
+    assert [record.settings["temperature"] for record in records] == [0.1, 0.5]
     assert not any(record.is_tested for record in records)
     with pytest.raises(SystemExit, match=r"Error: .* already holds a search\. Pass --resume"):
         recipe_runs.run(tune, *flags)
