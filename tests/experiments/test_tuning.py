@@ -53,7 +53,7 @@ def test_the_best_of_each_loss_is_found_with_the_test_split_unread(
     }
     with open(home / "trials.csv") as file:
         rows = list(csv.DictReader(file))
-    assert [(row["loss"], row["temperature"]) for row in rows][:2] == [("ce", ""), ("clce", "0.5")]
+    assert [(row["loss"], row["temperature"]) for row in rows][:2] == [("ce", ""), ("clce", "0.1")]
     assert float(rows[1]["validation"]) == clce.trials[0].validation
     page = (home / "tune.md").read_text()
     assert f"**clce**: {100 * clce.best.validation:.2f} % on validation" in page

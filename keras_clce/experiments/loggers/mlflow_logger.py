@@ -75,7 +75,9 @@ class MLflowLogger(RunLogger):
 
     def _log(self, values):
         now = int(time.time() * 1000)
-        metrics = [self._metric(name, value, now, self._epochs) for name, value in values.items()]
+        # MLflow takes no "@" in names.
+        named = {name.replace("@", "_at_"): value for name, value in values.items()}
+        metrics = [self._metric(name, value, now, self._epochs) for name, value in named.items()]
         self._client.log_batch(self._id, metrics=metrics)
 
     def _goes_on(self, mark, mlflow):
