@@ -52,7 +52,10 @@ def match_ranks(
     ```
     """
     if metric == "cosine":
-        queries, gallery = (None if of_one_set else _units(queries)), _units(gallery)
+        queries, gallery = (
+            (None if of_one_set else unit_or_zero_rows(queries)),
+            unit_or_zero_rows(gallery),
+        )
     layout = _Layout(queries, labels, gallery, classes, of_one_set, metric == "euclidean")
     yield from _counted(layout)
     yield from _sorted(layout)
@@ -250,6 +253,19 @@ def _sorted_ranks(
     return np.sort(above) + 1
 
 
-def _units(rows: np.ndarray) -> np.ndarray:
+def unit_or_zero_rows(rows: np.ndarray) -> np.ndarray:
+    """Divide embeddings by their length; one without a direction stays zero.
+
+    Args:
+        rows: Embeddings `(images, dim)`.
+
+    Returns:
+        Rows of length 1 or 0.
+
+    Example:
+    ```python
+    unit_or_zero_rows(np.array([[3.0, 4.0], [0.0, 0.0]]))  # [[0.6, 0.8], [0.0, 0.0]]
+    ```
+    """
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     return rows / np.where(lengths > 0, lengths, 1)

@@ -8,7 +8,7 @@ import numpy as np
 from keras_clce.checks import check_at_least
 
 # Tasks that are drawn together; part of what a seed means, so it does not follow the memory.
-_DRAWN_TOGETHER = 256
+DRAWN_TOGETHER = 256
 # The α of Dirichlet tasks.
 _CONCENTRATION = 2.0
 QUERY_DISTRIBUTIONS = ("balanced", "dirichlet")
@@ -92,8 +92,8 @@ def draw_tasks(
     for number, name in enumerate(names):
         rows[number, : counts[number]] = np.flatnonzero(labels == name)
     rng = np.random.default_rng(seed)
-    for start in range(0, tasks, _DRAWN_TOGETHER):
-        order = rng.random((_DRAWN_TOGETHER, len(names)))
+    for start in range(0, tasks, DRAWN_TOGETHER):
+        order = rng.random((DRAWN_TOGETHER, len(names)))
         chosen = np.argsort(order, axis=1)[:, :ways]
         chosen_names = names[chosen[: tasks - start]]
         if query_distribution == "balanced":
@@ -102,7 +102,7 @@ def draw_tasks(
             yield Tasks(chosen_names, examples[..., :shots], examples[..., shots:])
         else:
             total = ways * queries
-            shares = rng.dirichlet(np.full(ways, _CONCENTRATION), size=_DRAWN_TOGETHER)
+            shares = rng.dirichlet(np.full(ways, _CONCENTRATION), size=DRAWN_TOGETHER)
             taken = np.arange(total) < _whole_parts(shares, total)[..., None]
             picked = _subsets(counts[chosen], shots + total, rng)
             examples = rows[chosen[..., None], picked]

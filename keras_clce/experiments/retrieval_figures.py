@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_clce.data import ImageSplit
 from keras_clce.evaluate import RetrievalResult, nearest_neighbors, retrieval_metrics
+from keras_clce.evaluate.retrieval_ranks import unit_or_zero_rows
 from keras_clce.experiments.embedding_models import image_batches
 from keras_clce.files import printable_text
 from keras_clce.report import drawing
@@ -78,8 +79,7 @@ def _worst(
     # Where nothing of its class is among the R nearest, the whole ranking decides.
     order = np.lexsort((result.per_query["map"], result.per_query["map@r"]))
     rows = result.queries[order[:_QUERIES]]
-    lengths = np.linalg.norm(embeddings, axis=1, keepdims=True)
-    units = embeddings / np.where(lengths > 0, lengths, 1)
+    units = unit_or_zero_rows(embeddings)
     nearest, cosines = nearest_neighbors(units[rows], units, _NEIGHBORS + 1)
     others = nearest != rows[:, None]
     # Among equal ones the query itself may stand behind the last.

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from keras_clce.data.catalog import get_spec
 from keras_clce.evaluate import ENCODER_CLASSIFIERS, TASK_CLASSIFIERS
+from keras_clce.evaluate.tasks import DRAWN_TOGETHER
 from keras_clce.experiments.loggers import LOGGERS
 from keras_clce.experiments.resolved import build_loss, contrastive_schedule
 from keras_clce.experiments.settings import Settings
@@ -125,11 +126,9 @@ def _finetuned_encoder(settings):
             f"--finetune_encoder needs --classifier to have {' or '.join(ENCODER_CLASSIFIERS)}. "
             f"Received: classifier={','.join(settings.classifier)}"
         )
-    # Tasks are drawn by so many at a time.
-    most = min(settings.tasks, 256)
-    if tasks > most:
+    if tasks > min(settings.tasks, DRAWN_TOGETHER):
         raise ValueError(
-            f"--finetune_encoder must be at most --tasks and 256. Received: "
+            f"--finetune_encoder must be at most --tasks and {DRAWN_TOGETHER}. Received: "
             f"finetune_encoder={tasks}, tasks={settings.tasks}"
         )
 

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from keras_clce.checks import as_array
 from keras_clce.train import CLCEModel
@@ -145,6 +146,35 @@ def check_classifier(model: CLCEModel) -> None:
             "random. Its embedding serves: enroll the classes by some photographs of each "
             "(recipes/enroll.py, then --enrolled), or search for similar photographs "
             "(recipes/embed.py, recipes/search.py)"
+        )
+
+
+def check_maker(
+    about: Mapping[str, Any], model: CLCEModel, what: str, name: str | Path = "this one"
+) -> None:
+    """Refuse a model that did not make some embeddings.
+
+    Args:
+        about: What is known of the model that did: its `"fingerprint"` and its `"path"`.
+        model: The model.
+        what: What that one did.
+        name: What the model is called. Defaults to `"this one"`.
+
+    Raises:
+        ValueError: If it has other weights or another preprocessing. Where the one that did is not
+            known nothing is refused.
+
+    Example:
+    ```python
+    check_maker({"fingerprint": model_fingerprint(model)}, model, "that made the index")
+    ```
+    """
+    expected, found = about.get("fingerprint"), model_fingerprint(model)
+    if expected is not None and found != expected:
+        own = about.get("path") or "a model in memory"
+        raise ValueError(
+            f"`model` must be the one {what}, {own} ({expected}). Received: "
+            f"{name} ({found}), whose embeddings are others"
         )
 
 

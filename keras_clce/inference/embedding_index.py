@@ -11,7 +11,7 @@ import numpy as np
 from keras_clce.checks import as_array, check_at_least, number_array
 from keras_clce.evaluate import nearest_neighbors
 from keras_clce.evaluate.embedding_geometry import unit_rows
-from keras_clce.inference.descriptions import model_fingerprint
+from keras_clce.inference.descriptions import check_maker
 from keras_clce.inference.inverted_lists import InvertedLists
 from keras_clce.inference.photographs import Photograph
 from keras_clce.train import CLCEModel
@@ -215,13 +215,7 @@ class EmbeddingIndex:
         EmbeddingIndex.load("pets.npz").check_model(model, "mine")
         ```
         """
-        expected, found = self.model.get("fingerprint"), model_fingerprint(model)
-        if expected is not None and found != expected:
-            own = self.model.get("path") or "a model in memory"
-            raise ValueError(
-                f"`model` must be the one that made the index, {own} ({expected}). Received: "
-                f"{name} ({found}), whose embeddings are others"
-            )
+        check_maker(self.model, model, "that made the index", name)
 
     def search(self, embeddings: Any, k: int = 10, exact: bool | None = None) -> Neighbors:
         """Find the most similar images.

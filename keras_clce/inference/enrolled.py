@@ -11,7 +11,7 @@ import numpy as np
 from keras_clce.checks import class_labels, finite_array
 from keras_clce.data.splitting import named
 from keras_clce.evaluate import nearest_neighbors
-from keras_clce.inference.descriptions import model_fingerprint
+from keras_clce.inference.descriptions import check_maker
 from keras_clce.inference.embedding_index import float32_units
 from keras_clce.inference.enroll_classifiers import ENROLL_CLASSIFIERS
 from keras_clce.inference.enrolled_files import (
@@ -306,13 +306,7 @@ class Enrolled:
         enroll(model, "pets").check_model(model)
         ```
         """
-        expected, found = self.model.get("fingerprint"), model_fingerprint(model)
-        if expected is not None and found != expected:
-            own = self.model.get("path") or "a model in memory"
-            raise ValueError(
-                f"`model` must be the one that the classes were enrolled with, {own} ({expected}). "
-                f"Received: {name} ({found}), whose embeddings are others"
-            )
+        check_maker(self.model, model, "that the classes were enrolled with", name)
 
     def save(self, path: str | Path) -> None:
         """Write a `.npz` file, which `Enrolled.load` reads.

@@ -32,7 +32,8 @@ def read_object(
         return None
     try:
         value = json.loads(path.read_bytes())
-        wrong = ", ".join(misfits(value, kinds(value)))
+        # What is no object lacks all entries.
+        wrong = ", ".join(misfits(value, kinds(value if isinstance(value, dict) else {})))
     except (ValueError, TypeError, RecursionError) as error:
         wrong = str(error)
     if wrong:

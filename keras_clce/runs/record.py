@@ -219,8 +219,6 @@ def kinds_of_config(config: dict) -> dict[str, Any]:
 
 def kinds_of_metrics(metrics: dict) -> dict[str, Any]:
     """Types of the entries that a `metrics.json` has, for `read_object`."""
-    if not isinstance(metrics, dict):
-        return dict(_TRANSFER_METRICS)
     optional = {name: kind for name, kind in _OPTIONAL.items() if name in metrics}
     if "tested" in metrics and metrics["tested"] is False:
         # Few-shot accuracy, or top-1.
