@@ -40,7 +40,8 @@ def unread_settings(loss: str) -> frozenset[str]:
         loss: Name of the loss.
 
     Returns:
-        Names of settings: of a part whose weight is 0, and of a weight that does not move.
+        Names of settings: of a part whose weight is 0, of a weight that does not move, and of a
+        memory that the loss does not take.
 
     Raises:
         ValueError: If there is no such loss.
@@ -62,8 +63,11 @@ def unread_settings(loss: str) -> frozenset[str]:
     else:
         trained = losses.get(loss)
         of_entropy = {"label_smoothing"}
-        read = read & of_entropy if trained.trains_classifier else read - of_entropy
-        if trained.trains_embedding:
+        if not trained.trains_embedding:
+            read &= of_entropy
+        elif not trained.trains_classifier:
+            read -= of_entropy
+        if trained.trains_embedding and trained.contrastive.takes_memory:
             read.add("memory_size")
     return frozenset(of_losses - read)
 

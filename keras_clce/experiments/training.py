@@ -137,6 +137,7 @@ def compile_model(model: CLCEModel, settings: Settings, images: int) -> None:
     """
     steps = steps_per_epoch(settings, images)
     loss = build_loss(settings)
+    remembers = loss.trains_embedding and loss.contrastive.takes_memory
     model.compile(
         optimizer=build_optimizer(
             settings.optimizer,
@@ -152,7 +153,7 @@ def compile_model(model: CLCEModel, settings: Settings, images: int) -> None:
         loss=loss,
         metrics=["accuracy"],
         gradient_cache_size=settings.gradient_cache_size,
-        memory_size=settings.memory_size if loss.trains_embedding else None,
+        memory_size=settings.memory_size if remembers else None,
     )
 
 

@@ -3,6 +3,7 @@
 from keras_clce.losses.arguments import DENOMINATORS, POSITIVE_SUMS, POSITIVES
 from keras_clce.losses.base import ContrastiveLoss
 from keras_clce.losses.clce import CLCELoss
+from keras_clce.losses.core_tuning import CoreTuningLoss
 from keras_clce.losses.hscl import HSCLLoss
 from keras_clce.losses.labels import labels_are_valid
 from keras_clce.losses.lacln import LACLNLoss
@@ -16,6 +17,7 @@ __all__ = [
     "POSITIVE_SUMS",
     "CLCELoss",
     "ContrastiveLoss",
+    "CoreTuningLoss",
     "HSCLLoss",
     "LACLNLoss",
     "SupConLoss",

@@ -59,7 +59,7 @@ def anchor_values(
     )
     ```
     """
-    classes, known, embeddings = _checked_batch(labels, embeddings, memory)
+    classes, known, embeddings = checked_batch(labels, embeddings, memory)
     if _fits_in_table(embeddings, chunk_size, memory):
         pairs = all_pairs(classes, embeddings, views, memory)
         has_positive = ops.cast(pairs.num_positives > 0, "float32")
@@ -74,8 +74,28 @@ def anchor_values(
     return values, ops.where(known, has_positive, 1.0)
 
 
-def _checked_batch(labels, embeddings, memory):
-    """Classes or soft labels, whether each is right, and unit rows `[batch, dim]`."""
+def checked_batch(
+    labels: Any, embeddings: Any, memory: Memory | None = None
+) -> tuple[Any, Any, Any]:
+    """Classes or soft labels, whether each is right, and unit rows.
+
+    Args:
+        labels: As in `anchor_values`.
+        embeddings: As there.
+        memory: As there. Defaults to `None`.
+
+    Returns:
+        Integers `[batch]`, or float32 `[batch, classes]` for soft labels; booleans `[batch]`; and
+        float32 unit rows `[batch, dim]`.
+
+    Raises:
+        ValueError: As there.
+
+    Example:
+    ```python
+    checked_batch(np.array([0, 1]), 2 * np.eye(2))[2]  # [[1, 0], [0, 1]]
+    ```
+    """
     embeddings = ops.convert_to_tensor(embeddings)
     shape = tuple(embeddings.shape)
     if len(shape) != 2 or 0 in shape:

@@ -1,5 +1,6 @@
 """Base of the contrastive losses, for any model whose output is an embedding."""
 
+import inspect
 from typing import Any
 
 import keras
@@ -41,6 +42,11 @@ class ContrastiveLoss(keras.losses.Loss):
     ) -> tuple[Any, Any]:
         """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
         raise NotImplementedError
+
+    @property
+    def takes_memory(self) -> bool:
+        """Whether rows of earlier batches can be further positives and negatives."""
+        return "memory" in inspect.signature(self.anchor_values).parameters
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Value of each anchor, `[batch]`, 0 where it has no positive, NaN where no class."""

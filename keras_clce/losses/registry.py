@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from keras_clce.losses.clce import CLCELoss
+from keras_clce.losses.core_tuning import CoreTuningLoss
 from keras_clce.losses.hscl import HSCLLoss
 from keras_clce.losses.lacln import LACLNLoss
 from keras_clce.losses.supcon import SupConLoss
@@ -18,6 +19,8 @@ _PARTS = {
     "hscl": (HSCLLoss, None),
     "clce": (LACLNLoss, None),
     "supcon": (SupConLoss, 1.0),
+    # Cross-entropy + 0.1 of the contrastive part, in these proportions.
+    "core_tuning": (CoreTuningLoss, 0.1 / 1.1),
 }
 LOSSES = tuple(_PARTS)
 
@@ -27,8 +30,9 @@ def get(identifier: str | Mapping[str, Any] | CLCELoss, **arguments: Any) -> CLC
 
     Args:
         identifier: A name in `LOSSES`: `"ce"` (cross-entropy alone), `"ce_supcon"`, `"hscl"` and
-            `"clce"` (cross-entropy with SupCon, H-SCL or LACLN) or `"supcon"` (SupCon alone). Or
-            a `CLCELoss`, which is returned, or its config as `keras.losses.serialize` gives it.
+            `"clce"` (cross-entropy with SupCon, H-SCL or LACLN), `"supcon"` (SupCon alone) or
+            `"core_tuning"` (cross-entropy + 0.1 `CoreTuningLoss`, over 1.1). Or a `CLCELoss`, which
+            is returned, or its config as `keras.losses.serialize` gives it.
         **arguments: With a name, any of `arguments_of(name)`; the defaults are those of
             `CLCELoss` and of its contrastive part. A part of weight 0 takes its arguments too: it
             is not trained on, but `CLCEModel` logs it.
@@ -95,7 +99,7 @@ def _loss_of_name(name, arguments):
     others = {key: value for key, value in arguments.items() if key not in known}
     if others:
         fixed = weight is not None and "contrastive_weight" in others
-        why = f" Its weight is fixed, {weight}." if fixed else ""
+        why = f" Its weight is fixed, {weight:.4}." if fixed else ""
         raise ValueError(
             f"{', '.join(f'`{key}`' for key in others)}: the loss {name!r} has no such argument, "
             f"but {', '.join(known)}.{why} Received: {_joined(others)}"

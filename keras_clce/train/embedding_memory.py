@@ -1,6 +1,5 @@
 """Embeddings and classes of the last batches, for the contrastive loss of the next."""
 
-import inspect
 from typing import Any
 
 import keras
@@ -110,7 +109,7 @@ def check_memory(
             "`memory_size` must be None for a loss that compares no embeddings: its "
             f"contrastive_weight is 0. Received: memory_size={memory_size}"
         )
-    if "memory" not in inspect.signature(loss.contrastive.anchor_values).parameters:
+    if not loss.contrastive.takes_memory:
         raise ValueError(
             "`memory_size` must be None for a contrastive loss whose `anchor_values` takes no "
             f"`memory`. Received: memory_size={memory_size}, contrastive={loss.contrastive!r}"

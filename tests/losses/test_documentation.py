@@ -11,7 +11,13 @@ from keras_clce.losses.lacln import lacln
 
 pytestmark = pytest.mark.any_backend
 
-CLASSES = [losses.CLCELoss, losses.HSCLLoss, losses.LACLNLoss, losses.SupConLoss]
+CLASSES = [
+    losses.CLCELoss,
+    losses.CoreTuningLoss,
+    losses.HSCLLoss,
+    losses.LACLNLoss,
+    losses.SupConLoss,
+]
 
 
 def descriptions(documented):

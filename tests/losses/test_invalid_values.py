@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_clce.losses import CLCELoss, HSCLLoss, LACLNLoss, SupConLoss
+from keras_clce.losses import CLCELoss, CoreTuningLoss, HSCLLoss, LACLNLoss, SupConLoss
 
 N, CLASSES = 16, 4
 VALID = np.arange(N) % CLASSES
@@ -28,6 +28,7 @@ LOSSES = {
     "supcon in chunks": lambda **options: SupConLoss(chunk_size=5, **options),
     "hscl": lambda **options: HSCLLoss(**options),
     "hscl in chunks": lambda **options: HSCLLoss(threshold=0.1, chunk_size=5, **options),
+    "core tuning": lambda **options: CoreTuningLoss(**options),
 }
 chunks = pytest.mark.parametrize("chunk_size", [None, 5])
 functions = pytest.mark.parametrize("function", FUNCTIONS)

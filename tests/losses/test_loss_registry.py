@@ -6,7 +6,16 @@ import re
 import keras
 import pytest
 
-from keras_clce.losses import LOSSES, CLCELoss, HSCLLoss, LACLNLoss, SupConLoss, arguments_of, get
+from keras_clce.losses import (
+    LOSSES,
+    CLCELoss,
+    CoreTuningLoss,
+    HSCLLoss,
+    LACLNLoss,
+    SupConLoss,
+    arguments_of,
+    get,
+)
 
 pytestmark = pytest.mark.any_backend
 
@@ -17,6 +26,7 @@ MEANING = {
     "hscl": (0.9, HSCLLoss, True),
     "clce": (0.9, LACLNLoss, True),
     "supcon": (1.0, SupConLoss, False),
+    "core_tuning": (0.1 / 1.1, CoreTuningLoss, False),
 }
 OF_PART = {
     LACLNLoss: {
@@ -32,6 +42,7 @@ OF_PART = {
         "chunk_size": 5,
         "denominator": "negatives",
     },
+    CoreTuningLoss: {"temperature": 0.1, "chunk_size": 5},
     HSCLLoss: {
         "temperature": 0.1,
         "hardness": 2.0,
@@ -90,7 +101,9 @@ def test_an_argument_that_a_loss_does_not_have_is_refused_by_name(name, argument
         get(name, **{argument: value})
 
 
-@pytest.mark.parametrize(("name", "weight"), [("ce", 0.0), ("supcon", 1.0)])
+@pytest.mark.parametrize(
+    ("name", "weight"), [("ce", 0.0), ("supcon", 1.0), ("core_tuning", 0.09091)]
+)
 def test_a_weight_that_the_name_fixes_is_refused_even_where_it_is_the_same(name, weight):
     with pytest.raises(ValueError, match=rf"`contrastive_weight`.*weight is fixed, {weight}"):
         get(name, contrastive_weight=weight)
