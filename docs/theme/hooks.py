@@ -86,17 +86,23 @@ def settings_page():
     """A table of all settings, read from the code of `Settings`."""
     experiments = ROOT / "keras_clce" / "experiments"
     choices = json.loads((experiments / "choices.json").read_text(encoding="utf-8"))
-    tree = ast.parse((experiments / "settings.py").read_text(encoding="utf-8"))
-    headings = headings_of(tree)
+    files = ("loss_settings.py", "settings.py")
+    trees = [ast.parse((experiments / name).read_text(encoding="utf-8")) for name in files]
+    headings, order = headings_of(trees)
     lines = [
         "# All settings\n",
         "A field of `Settings` in Python is a flag of the same name on the command line:",
         "`Settings(epochs=10)` and `--epochs 10`. `keras-clce transfer --help` prints the same.\n",
     ]
     current = None
-    for name, call in settings_of(tree):
+
+    def heading_of(call):
+        return headings.get(call.func.id) or headings[call.args[3].id]
+
+    found = [pair for tree in trees for pair in settings_of(tree)]
+    for name, call in sorted(found, key=lambda pair: order.index(heading_of(pair[1]))):
         default, about = map(ast.literal_eval, call.args[:2])
-        heading = headings.get(call.func.id) or headings[call.args[3].id]
+        heading = heading_of(call)
         if heading != current:
             current = heading
             lines += [f"\n## {heading}\n", "| setting | default | what it is |", "|---|---|---|"]
@@ -110,23 +116,23 @@ def settings_page():
 
 
 def settings_of(tree):
-    """Names of the fields of `Settings`, with the calls that declare them."""
-    (settings,) = [
-        node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Settings"
-    ]
+    """Names of the fields of the one class of a file, with the calls that declare them."""
+    (settings,) = [node for node in tree.body if isinstance(node, ast.ClassDef)]
     return [
         (node.target.id, node.value) for node in settings.body if isinstance(node, ast.AnnAssign)
     ]
 
 
-def headings_of(tree):
-    """Headings by the constants that hold them, and by the functions that declare under them."""
-    found = {}
-    for node in tree.body:
+def headings_of(trees):
+    """Headings by the names that hold them or declare under them, and their order."""
+    found, order = {}, []
+    for node in (node for tree in trees for node in tree.body):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
+            order = [found[name.id] for name in node.value.elts]
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
             found[node.targets[0].id] = node.value.value
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
             given = {keyword.arg: keyword.value for keyword in node.value.keywords}
             if "group" in given:
                 found[node.targets[0].id] = found[given["group"].id]
-    return found
+    return found, order

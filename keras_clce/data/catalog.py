@@ -13,6 +13,7 @@ from keras_clce.data.few_shot_benchmarks import (
 )
 from keras_clce.data.image_folder_class_splits import image_folder_class_splits
 from keras_clce.data.image_folder_splits import image_folder_splits
+from keras_clce.data.long_tail import long_tailed_splits
 from keras_clce.data.spec import DatasetSpec, SplitPlan
 from keras_clce.data.tfds_source import tfds_splits
 
@@ -66,6 +67,18 @@ _SPECS = (
         homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
         crop_fraction=1.0,
         hub_name="uoft-cs/cifar100",
+    ),
+    DatasetSpec(
+        name="cifar100_lt",
+        loader=long_tailed_splits,
+        tfds_name="cifar100",
+        splits=SplitPlan("train", None, "test", "10,847/-/10,000, seeded", holdout=0.02),
+        num_classes=100,
+        licence="research use",
+        download_size="161 MiB",
+        note="CIFAR-100-LT: 5 to 500 training images per class, 100:1",
+        homepage="https://www.cs.toronto.edu/~kriz/cifar.html",
+        crop_fraction=1.0,
     ),
     DatasetSpec(
         name="cub200",

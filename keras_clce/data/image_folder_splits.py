@@ -3,6 +3,7 @@
 from keras_clce.data.class_subset import without_small_classes
 from keras_clce.data.folder_layout import check_classes, split_folders
 from keras_clce.data.image_folder import scan_class_folders
+from keras_clce.data.rare_classes import warn_of_rare_classes
 from keras_clce.data.spec import PARTS, LoadRequest, Splits
 from keras_clce.data.splitting import TEST_SHARE, VALIDATION_SHARE, hold_out, three_way
 from keras_clce.files import printable_text
@@ -23,6 +24,7 @@ def image_folder_splits(request: LoadRequest) -> Splits:
     if not found:
         how = f"seeded, stratified 70/15/15 % split (seed {seed})"
         splits = three_way(rest, names, VALIDATION_SHARE, TEST_SHARE, seed)
+        warn_of_rare_classes(splits["train"].read_labels(), names)
         return Splits(names, splits, origin, how + note)
     dropped = set(images.class_names) - set(names)
     splits = {
@@ -45,5 +47,6 @@ def image_folder_splits(request: LoadRequest) -> Splits:
         splits = three_way(rest, names, VALIDATION_SHARE, TEST_SHARE, seed)
         rest = splits["train"]
         how = f"15 % of {train} held out for validation and 15 % for test, stratified (seed {seed})"
+    warn_of_rare_classes(rest.read_labels(), names)
     splits = {"train": rest, "validation": splits["validation"], "test": splits["test"]}
     return Splits(names, splits, origin, how + note)

@@ -2,6 +2,14 @@
 
 from keras_clce.evaluate.alignment_uniformity import alignment, class_separation, uniformity
 from keras_clce.evaluate.calibration import Reliability, fit_temperature, reliability
+from keras_clce.evaluate.class_balance import (
+    UNBALANCED,
+    GroupAccuracy,
+    balanced_accuracy,
+    class_group,
+    group_accuracies,
+    imbalance,
+)
 from keras_clce.evaluate.classification import (
     linear_probe,
     nearest_neighbor_accuracy,
@@ -68,6 +76,7 @@ __all__ = [
     "QUERY_DISTRIBUTIONS",
     "TASK_CLASSIFIERS",
     "TRANSFORMS",
+    "UNBALANCED",
     "ClassAccuracy",
     "ConfusedPair",
     "CosineHistogram",
@@ -78,6 +87,7 @@ __all__ = [
     "FewShotCallback",
     "FewShotComparison",
     "FewShotResult",
+    "GroupAccuracy",
     "LabelSuspects",
     "McNemarTest",
     "MedianInterval",
@@ -93,8 +103,10 @@ __all__ = [
     "WilcoxonTest",
     "alignment",
     "auroc_difference",
+    "balanced_accuracy",
     "check_tasks",
     "class_accuracies",
+    "class_group",
     "class_separation",
     "classify_tasks",
     "clustering_metrics",
@@ -111,7 +123,9 @@ __all__ = [
     "finetune_tasks",
     "fit_temperature",
     "get_task_classifier",
+    "group_accuracies",
     "holm_correction",
+    "imbalance",
     "isotropy_score",
     "label_suspects",
     "linear_probe",

@@ -1,6 +1,9 @@
 """What settings that follow others come to."""
 
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from keras_clce import losses
 from keras_clce.backend import backend_name
@@ -8,6 +11,7 @@ from keras_clce.data.catalog import get_spec
 from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.settings_json import settings_as_json
 from keras_clce.losses import LOSSES, CLCELoss, arguments_of
+from keras_clce.losses.registry import OF_CROSS_ENTROPY
 from keras_clce.models.backbones import backbone_spec
 from keras_clce.models.registry import brings_weights, is_external
 from keras_clce.views.preprocessing import Preprocessing
@@ -15,11 +19,14 @@ from keras_clce.views.preprocessing import Preprocessing
 PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
 
 
-def build_loss(settings: Settings) -> CLCELoss:
+def build_loss(settings: Settings, class_counts: Sequence[int] | None = None) -> CLCELoss:
     """The loss of some settings, with its weight and temperatures.
 
     Args:
         settings: The settings.
+        class_counts: Training images of each class, which adjust logits where the settings ask for
+            that; a class without any counts as one with one. Defaults to `None`: they are not
+            known, and nothing is adjusted.
 
     Returns:
         A `CLCELoss`.
@@ -30,7 +37,11 @@ def build_loss(settings: Settings) -> CLCELoss:
     ```
     """
     names = [name for name in arguments_of(settings.loss) if hasattr(settings, name)]
-    return losses.get(settings.loss, **{name: getattr(settings, name) for name in names})
+    arguments = {name: getattr(settings, name) for name in names}
+    if arguments.pop("logit_adjustment") and class_counts is not None:
+        arguments["logit_adjustment"] = settings.logit_adjustment
+        arguments["class_prior"] = np.maximum(class_counts, 1)
+    return losses.get(settings.loss, **arguments)
 
 
 def unread_settings(loss: str) -> frozenset[str]:
@@ -62,7 +73,7 @@ def unread_settings(loss: str) -> frozenset[str]:
         read |= {"contrastive_schedule", "memory_size"}
     else:
         trained = losses.get(loss)
-        of_entropy = {"label_smoothing"}
+        of_entropy = {*OF_CROSS_ENTROPY}
         if not trained.trains_embedding:
             read &= of_entropy
         elif not trained.trains_classifier:

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Mapping
 
 from keras_clce.experiments import setting_checks as checks
+from keras_clce.experiments.loss_settings import LOSS, LossSettings
 from keras_clce.experiments.setting import (
     Field,
     Range,
@@ -16,19 +17,19 @@ from keras_clce.experiments.setting import (
 
 _DATA = "What is trained on"
 _ENCODER = "The encoder and its heads"
-_LOSS = "The loss"
 _TRAINING = "Training"
 _MEMORY = "Memory and precision"
 _TASKS = "Few-shot tasks"
 _PLACE = "Where it runs, and what it leaves behind"
 _DEVICES = "Several devices"
+# In the order of `--help`.
+_GROUPS = (_DATA, _ENCODER, LOSS, _TRAINING, _MEMORY, _TASKS, _PLACE, _DEVICES)
 
-_of_loss = functools.partial(setting, part="training", group=_LOSS)
 _of_tasks = functools.partial(setting, part="evaluation", group=_TASKS, protocol="few_shot")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
+class Settings(LossSettings):
     """The settings of one run; each field is a flag of the recipes with the same name.
 
     `Settings.describe()` lists fields with their help. Fields that are `None` follow the others
@@ -126,56 +127,6 @@ class Settings:
     )
     lora_rank: int | None = setting(
         None, "Freeze all of the encoder but LoRA of that rank.", "training", _ENCODER, least=1
-    )
-
-    loss: str = _of_loss("clce", "Loss of the run.", choices="keras_clce.losses:LOSSES")
-    contrastive_weight: float = _of_loss(
-        0.2,
-        "Weight of the contrastive part (λ).",
-        least=0,
-        most=1,
-        search=Range(0.05, 0.95),
-    )
-    contrastive_schedule: str = _of_loss(
-        "constant",
-        "How that weight moves over training, on a straight line: falling to 0 or rising from 0.",
-        choices="keras_clce.train.contrastive_schedule:SCHEDULES",
-    )
-    temperature: float = _of_loss(
-        0.1,
-        "Temperature of the contrastive part (τ).",
-        checks=(checks.ABOVE_0,),
-        search=Range(0.05, 1.0, "log"),
-    )
-    hardness: float = _of_loss(
-        1.0,
-        "Concentration on hard negatives (β).",
-        least=0,
-        search=Range(0.0, 2.0),
-    )
-    positive_sum: str = _of_loss(
-        "outside",
-        "Where the mean over positives stands, outside the logarithm or inside it; not for hscl.",
-        choices="keras_clce.losses:POSITIVE_SUMS",
-    )
-    denominator: str = _of_loss(
-        "all",
-        "What supcon and ce_supcon compare a positive with: all other rows or the negatives.",
-        choices="keras_clce.losses:DENOMINATORS",
-    )
-    detach_weights: bool = _of_loss(
-        False, "Pass no gradient through the weights of hard negatives."
-    )
-    memory_size: int | None = _of_loss(
-        None, "Earlier embeddings, two an image, to compare with.", least=1
-    )
-    label_smoothing: float = _of_loss(
-        0.0,
-        "Share of a label spread over all classes.",
-        least=0,
-        most=1,
-        checks=(checks.BELOW_1,),
-        search=Range(0.0, 0.2),
     )
 
     seed: int = setting(0, "Seed of weights, order and views.", "training", _TRAINING, least=0)
@@ -391,4 +342,5 @@ def fields() -> Mapping[str, Field]:
     fields()["epochs"].default  # 30
     ```
     """
-    return fields_of(Settings)
+    found = fields_of(Settings)
+    return dict(sorted(found.items(), key=lambda item: _GROUPS.index(item[1].about.group)))

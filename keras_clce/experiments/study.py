@@ -18,6 +18,7 @@ from keras_clce.experiments.announce import (
     from_to,
     tell,
 )
+from keras_clce.experiments.class_balance import balance_in_words, training_counts
 from keras_clce.experiments.devices import Devices
 from keras_clce.experiments.errors import told
 from keras_clce.experiments.forecast import Progress, Work, duration, time_run
@@ -224,6 +225,9 @@ class Study:
         compared = None if plan.compares_losses_alone else compared_in_words(plan)
         others = [group.note for group in groups[1:]]
         announce(runs, first.dataset(), protocol, devices, compared, others)
+        counts = training_counts(first.runs[0].settings, first.dataset())
+        if balance_in_words(counts):
+            tell("Classes", balance_in_words(counts))
         losses = dict.fromkeys(run.settings.loss for run in runs)
         announce_fits(
             self.settings,

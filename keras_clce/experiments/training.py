@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from keras_clce.data import FewShotDataset, ImageDataset, ImageSplit
+from keras_clce.experiments.class_balance import class_weights, training_counts
 from keras_clce.experiments.devices import Devices
 from keras_clce.experiments.errors import told
 from keras_clce.experiments.loggers.run_log import RunLog
@@ -122,13 +123,16 @@ def steps_per_epoch(settings: Settings, images: int) -> int:
     return min(steps, QUICK_BATCHES) if settings.quick else steps
 
 
-def compile_model(model: CLCEModel, settings: Settings, images: int) -> None:
+def compile_model(
+    model: CLCEModel, settings: Settings, images: int, class_counts: Sequence[int] | None = None
+) -> None:
     """Give a model its optimizer and its loss.
 
     Args:
         model: What `build_model` gave.
         settings: The settings, with a batch size and a warm-up.
         images: Number of training images, from which the schedule of the learning rate follows.
+        class_counts: As in `build_loss`. Defaults to `None`.
 
     Example:
     ```python
@@ -136,7 +140,7 @@ def compile_model(model: CLCEModel, settings: Settings, images: int) -> None:
     ```
     """
     steps = steps_per_epoch(settings, images)
-    loss = build_loss(settings)
+    loss = build_loss(settings, class_counts)
     remembers = loss.trains_embedding and loss.contrastive.takes_memory
     model.compile(
         optimizer=build_optimizer(
@@ -216,7 +220,9 @@ def train(
     epochs = settings.trained_epochs
     with told(ValueError, OSError):
         model = build_model(settings, dataset)
-    compile_model(model, settings, dataset.train.num_examples)
+    with told(ValueError, OSError):
+        counts = training_counts(settings, dataset)
+    compile_model(model, settings, dataset.train.num_examples, counts)
     checkpoint = RunCheckpoint(folder.checkpoint, monitor)
     first_epoch = checkpoint.restore(model)
     if first_epoch:
@@ -242,6 +248,7 @@ def train(
                 initial_epoch=first_epoch,
                 validation_data=None if validation is None else batches(validation, settings),
                 callbacks=[*callbacks, *shown],
+                class_weight=class_weights(settings, counts),
                 shuffle=False,
                 verbose=verbose,
             )

@@ -1,6 +1,6 @@
 """Losses: CLCE and its contrastive parts."""
 
-from keras_clce.losses.arguments import DENOMINATORS, POSITIVE_SUMS, POSITIVES
+from keras_clce.losses.arguments import DENOMINATORS, NEGATIVES, POSITIVE_SUMS, POSITIVES
 from keras_clce.losses.base import ContrastiveLoss
 from keras_clce.losses.clce import CLCELoss
 from keras_clce.losses.core_tuning import CoreTuningLoss
@@ -13,6 +13,7 @@ from keras_clce.losses.supcon import SupConLoss
 __all__ = [
     "DENOMINATORS",
     "LOSSES",
+    "NEGATIVES",
     "POSITIVES",
     "POSITIVE_SUMS",
     "CLCELoss",

@@ -7,7 +7,12 @@ import numpy as np
 from keras import ops
 
 from keras_clce.losses.chunks import ChunkForm, values_in_chunks
-from keras_clce.losses.labels import classes_and_validity, one_class_each
+from keras_clce.losses.class_mean import refuse_soft_labels
+from keras_clce.losses.labels import (
+    classes_and_validity,
+    classes_of_one_hot_rows,
+    one_class_each,
+)
 from keras_clce.losses.pairs import Memory, Pairs, all_pairs, unit_rows
 
 # Up to that many rows the table of all pairs is small, and a single chunk is as fast.
@@ -23,6 +28,7 @@ def anchor_values(
     chunk_form: ChunkForm,
     views: bool = False,
     memory: Memory | None = None,
+    class_mean: bool = False,
 ) -> tuple[Any, Any]:
     """Value of each anchor of a batch, by a loss's formula or by its form in chunks.
 
@@ -37,6 +43,7 @@ def anchor_values(
         chunk_form: The same loss in chunks.
         views: As in `keras_clce.losses.pairs.all_pairs`. Defaults to `False`.
         memory: As there. Soft labels do not go with it. Defaults to `None`.
+        class_mean: As there. Soft labels do not go with it. Defaults to `False`.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -60,14 +67,17 @@ def anchor_values(
     ```
     """
     classes, known, embeddings = checked_batch(labels, embeddings, memory)
+    if class_mean and len(classes.shape) == 2:
+        refuse_soft_labels(labels)
+        classes, known = classes_of_one_hot_rows(classes)
     if _fits_in_table(embeddings, chunk_size, memory):
-        pairs = all_pairs(classes, embeddings, views, memory)
+        pairs = all_pairs(classes, embeddings, views, memory, class_mean)
         has_positive = ops.cast(pairs.num_positives > 0, "float32")
         # A product, which hands NaN on to the gradient where a choice would not.
         values = formula(pairs) * has_positive
     else:
         values, has_positive = values_in_chunks(
-            classes, embeddings, temperature, chunk_size, chunk_form, views, memory
+            classes, embeddings, temperature, chunk_size, chunk_form, views, memory, class_mean
         )
     # It counts, lest a mean leave it out.
     values = values * ops.cast(ops.where(known, 1.0, float("nan")), "float32")

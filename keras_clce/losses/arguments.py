@@ -10,6 +10,7 @@ from typing import TypeVar
 POSITIVE_SUMS = ("outside", "inside")
 POSITIVES = ("class", "view")
 DENOMINATORS = ("all", "negatives")
+NEGATIVES = ("all", "class_mean")
 
 _DESCRIPTIONS = {
     "temperature": """\
@@ -25,6 +26,13 @@ Whether the weights of the negatives pass no gradient; the value is the
         other view of its image alone: of the rows 2k and 2k + 1, which `CLCEModel` makes the two
         views of an image, the other. Rows of its class are no negatives either way. Defaults to
         `"class"`.""",
+    "negatives": """\
+`"all"`, where each row counts, or `"class_mean"`, where each class does, however
+        many rows it has: in the sums over an anchor's positives and negatives a row weighs 1 over
+        how many rows of its class are compared with the anchor. With hardness 0 this is the class
+        averaging of balanced contrastive learning (BCL), for unbalanced classes; hard negatives
+        then are weighted by w_ik as well. Labels must be classes or one-hot: soft ones give an
+        error, or NaN where they can only be seen in a compiled step. Defaults to `"all"`.""",
     "chunk_size": """\
 Anchors that are compared with the batch at a time, in memory that grows with
         the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
@@ -131,6 +139,14 @@ def check_denominator(denominator: str, positive_sum: str) -> None:
         raise ValueError(
             "`positive_sum` must be 'outside' with denominator='negatives', where each positive "
             f"has a denominator of its own. Received: positive_sum={positive_sum!r}"
+        )
+
+
+def check_negatives(negatives: str) -> None:
+    """Refuse an unknown way to count negatives."""
+    if negatives not in NEGATIVES:
+        raise ValueError(
+            f"`negatives` must be one of {NEGATIVES}. Received: negatives={negatives!r}"
         )
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from keras_clce import backend
+from keras_clce.losses.class_mean import average_classes, seen_from_rows
 from keras_clce.losses.pairs import (
     Memory,
     classes_with_memory,
@@ -24,6 +25,7 @@ from keras_clce.losses.pairs import (
     is_plain,
     number_of_rows,
     overlaps,
+    rows_of_each_class,
     rows_with_memory,
 )
 
@@ -77,6 +79,7 @@ def values_in_chunks(
     form: ChunkForm,
     views: bool = False,
     memory: Memory | None = None,
+    class_mean: bool = False,
 ) -> tuple[Any, Any]:
     """Value and mask of all anchors, chunk by chunk, with a gradient that goes over them again.
 
@@ -88,6 +91,7 @@ def values_in_chunks(
         form: The loss.
         views: As in `keras_clce.losses.pairs.all_pairs`. Defaults to `False`.
         memory: As there. Defaults to `None`.
+        class_mean: As there. Defaults to `False`.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -109,7 +113,8 @@ def values_in_chunks(
     anchors = ops.minimum(ops.arange(num_chunks * chunk_size, dtype="int32"), batch - 1)
     anchors = ops.reshape(anchors, (num_chunks, chunk_size))
     masks_of = _masks(classes, embeddings, views, memory)
-    plain = is_plain(classes, views, memory)
+    counts = rows_of_each_class(classes, embeddings, memory) if class_mean else None
+    plain = is_plain(classes, views, memory, class_mean)
 
     def for_all(of_anchors):
         table = backend.map_blocks(of_anchors, anchors)
@@ -117,8 +122,16 @@ def values_in_chunks(
 
     def chunk_of(mine, z):
         positives, negatives = masks_of(mine)
+        if counts is not None:
+            positives, negatives = average_classes(positives, negatives, counts)
         similarities = ops.matmul(ops.take(z, mine, axis=0) / temperature, ops.transpose(z))
         return Chunk(similarities, positives, negatives, number_of_rows(negatives, memory), plain)
+
+    def seen_from_batch(chunk, mine):
+        if counts is None:
+            return chunk
+        turned = seen_from_rows(chunk.negatives, counts, ops.take(counts, mine))
+        return chunk._replace(negatives=turned)
 
     @ops.custom_gradient
     def values_and_mask(z):
@@ -150,8 +163,9 @@ def values_in_chunks(
                 of_anchors = [
                     _as_columns(ops.take(x, mine, axis=1)) for x in (coefficients, levels)
                 ]
-                if levels.shape[0]:
-                    total = form.derivative(chunk, *of_anchors) + form.derivative(chunk, *of_batch)
+                if levels.shape[0] or counts is not None:
+                    total = form.derivative(chunk, *of_anchors)
+                    total = total + form.derivative(seen_from_batch(chunk, mine), *of_batch)
                 else:
                     both = [a + b for a, b in zip(of_anchors[0], of_batch[0], strict=True)]
                     total = form.derivative(chunk, both, [])

@@ -1,6 +1,6 @@
 """CLCE: cross-entropy of the logits joined with a contrastive loss of the embeddings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -12,6 +12,7 @@ from keras_clce import backend
 from keras_clce.losses.base import ContrastiveLoss
 from keras_clce.losses.labels import classes_and_validity
 from keras_clce.losses.lacln import LACLNLoss
+from keras_clce.losses.logit_adjustment import adjusted_logits, checked_adjustment
 from keras_clce.losses.pairs import Memory
 from keras_clce.losses.reduction import reduce_anchors
 
@@ -31,6 +32,14 @@ class CLCELoss(keras.losses.Loss):
             over the rows that have a positive.
         name: Name of the loss. Defaults to `"clce_loss"`.
         dtype: Dtype of the result; the computation is in float32. Defaults to `None`.
+        logit_adjustment: Factor τ for unbalanced classes: cross-entropy is of the logits plus
+            τ · log(prior of the class), so that the logits themselves, which predict, learn what
+            they would of balanced classes. 1 is consistent for balanced accuracy. `CLCEModel`
+            adjusts in training alone: evaluation takes the logits as they predict. Defaults to
+            0.0, no adjustment.
+        class_prior: Number or share of training images of each class `(classes,)`, above 0, as
+            `np.bincount(labels)` gives it; the config has shares. Needed with `logit_adjustment`.
+            Defaults to `None`.
 
     Call arguments:
         y_true: Integer classes `(batch,)` or `(batch, 1)`, or rows `(batch, classes)`: one-hot,
@@ -47,6 +56,7 @@ class CLCELoss(keras.losses.Loss):
 
     Reference:
         - [CLCE](https://arxiv.org/abs/2402.14551)
+        - [Logit adjustment](https://arxiv.org/abs/2007.07314)
 
     Example:
     ```python
@@ -64,6 +74,8 @@ class CLCELoss(keras.losses.Loss):
         reduction: str = "sum_over_batch_size",
         name: str = "clce_loss",
         dtype: Any = None,
+        logit_adjustment: float = 0.0,
+        class_prior: Sequence[float] | None = None,
     ) -> None:
         if not isinstance(contrastive_weight, Real) or not 0 <= contrastive_weight <= 1:
             raise ValueError(
@@ -75,6 +87,7 @@ class CLCELoss(keras.losses.Loss):
                 "`label_smoothing` must be within [0, 1). "
                 f"Received: label_smoothing={label_smoothing}"
             )
+        class_prior = checked_adjustment(logit_adjustment, class_prior)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         if contrastive is None:
             contrastive = LACLNLoss(reduction=self.reduction)
@@ -91,6 +104,8 @@ class CLCELoss(keras.losses.Loss):
         self.contrastive_weight = contrastive_weight
         self.contrastive = contrastive
         self.label_smoothing = label_smoothing
+        self.logit_adjustment = logit_adjustment
+        self.class_prior = class_prior
 
     @property
     def trains_classifier(self) -> bool:
@@ -108,6 +123,7 @@ class CLCELoss(keras.losses.Loss):
         y_pred: Mapping[str, Any],
         sample_weight: Any = None,
         memory: Memory | None = None,
+        training: bool = True,
     ) -> dict[str, tuple[Any, Any]]:
         """Both parts before they are weighted and joined, each with how many rows it counts.
 
@@ -117,6 +133,7 @@ class CLCELoss(keras.losses.Loss):
             sample_weight: Weights as in a call. Defaults to `None`.
             memory: Rows of earlier batches, further positives and negatives of the contrastive
                 part. Defaults to `None`.
+            training: Whether logits are adjusted, as in a call. Defaults to `True`.
 
         Returns:
             `{"cross_entropy": (value, rows), "contrastive": (value, rows)}`.
@@ -137,7 +154,7 @@ class CLCELoss(keras.losses.Loss):
             )
         y_pred = {key: y_pred[key] for key in ("embedding", "logits")}
         y_true, y_pred, sample_weight = backend.gather_rows((y_true, y_pred, sample_weight))
-        entropy = self._cross_entropy(y_true, y_pred["logits"])
+        entropy = self._cross_entropy(y_true, y_pred["logits"], training)
         # A loss of somebody's own may know of no memory.
         options = {} if memory is None else {"memory": memory}
         values, counted = self.contrastive.anchor_values(y_true, y_pred["embedding"], **options)
@@ -184,7 +201,7 @@ class CLCELoss(keras.losses.Loss):
         """Reduced loss; each part has its own mean, so Keras's single one does not serve."""
         return self.join(self.parts(y_true, y_pred, sample_weight)) / backend.num_replicas()
 
-    def _cross_entropy(self, y_true, logits):
+    def _cross_entropy(self, y_true, logits, training=True):
         logits = ops.cast(logits, "float32")
         if len(logits.shape) != 2:
             raise ValueError(
@@ -192,6 +209,8 @@ class CLCELoss(keras.losses.Loss):
                 f"Received: logits of shape {tuple(logits.shape)}"
             )
         classes = logits.shape[1]
+        if training and self.logit_adjustment:
+            logits = adjusted_logits(logits, self.logit_adjustment, self.class_prior)
         labels, known = classes_and_validity(y_true, logits.shape[0])
         shape = tuple(y_true.shape) if hasattr(y_true, "shape") else np.shape(y_true)
         if len(shape) == 2 and shape[1] != 1:
@@ -216,6 +235,8 @@ class CLCELoss(keras.losses.Loss):
             "contrastive_weight": self.contrastive_weight,
             "contrastive": keras.saving.serialize_keras_object(self.contrastive),
             "label_smoothing": self.label_smoothing,
+            "logit_adjustment": self.logit_adjustment,
+            "class_prior": None if self.class_prior is None else list(self.class_prior),
         }
 
     @classmethod

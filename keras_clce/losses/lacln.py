@@ -12,6 +12,7 @@ from keras_clce.losses.anchors import anchor_values
 from keras_clce.losses.arguments import (
     check_detach_weights,
     check_hardness,
+    check_negatives,
     check_positive_sum,
     check_temperature,
     share_descriptions,
@@ -147,6 +148,7 @@ def lacln(
     chunk_size: int | None = None,
     detach_weights: bool = False,
     memory: Memory | None = None,
+    negatives: str = "all",
 ) -> tuple[Any, Any]:
     """Label-aware contrastive loss with hard negatives (LACLN) of each anchor.
 
@@ -160,6 +162,7 @@ def lacln(
         chunk_size: {shared}
         detach_weights: {shared}
         memory: {shared}
+        negatives: {shared}
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -183,6 +186,7 @@ def lacln(
     check_hardness(hardness)
     check_positive_sum(positive_sum)
     check_detach_weights(detach_weights)
+    check_negatives(negatives)
     return anchor_values(
         labels,
         embeddings,
@@ -197,6 +201,7 @@ def lacln(
         ),
         lacln_in_chunks(temperature, hardness, positive_sum, detach_weights),
         memory=memory,
+        class_mean=negatives == "class_mean",
     )
 
 
@@ -215,7 +220,9 @@ class LACLNLoss(ContrastiveLoss):
         w_ik = e^(β s_ik) Σ_m b_im / Σ_m b_im e^(β s_im)
 
     is the loss of the anchor i, and the loss their mean. At β = 0 all w_ik are 1, the sums in the
-    logarithm are one over all rows but i, and this is SupCon, also with soft labels.
+    logarithm are one over all rows but i, and this is SupCon, also with soft labels. With
+    `negatives="class_mean"` a_ij and b_ij are divided by how many rows of the class of j there are,
+    without i.
 
     Args:
         temperature: {shared}
@@ -227,6 +234,7 @@ class LACLNLoss(ContrastiveLoss):
         name: Name of the loss. Defaults to `"lacln_loss"`.
         dtype: {shared}
         detach_weights: {shared}
+        negatives: {shared}
 
     Call arguments:
         y_true: {shared}
@@ -242,6 +250,7 @@ class LACLNLoss(ContrastiveLoss):
     Reference:
         - [CLCE](https://arxiv.org/abs/2402.14551)
         - [Hard negatives](https://arxiv.org/abs/2010.04592) whose weights pass gradients
+        - [Class averaging](https://arxiv.org/abs/2207.09052)
 
     Example:
     ```python
@@ -260,11 +269,13 @@ class LACLNLoss(ContrastiveLoss):
         name: str = "lacln_loss",
         dtype: Any = None,
         detach_weights: bool = False,
+        negatives: str = "all",
     ) -> None:
         check_temperature(temperature)
         check_hardness(hardness)
         check_positive_sum(positive_sum)
         check_detach_weights(detach_weights)
+        check_negatives(negatives)
         chunk_size = check_whole_number("chunk_size", chunk_size, optional=True)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
@@ -272,6 +283,7 @@ class LACLNLoss(ContrastiveLoss):
         self.positive_sum = positive_sum
         self.chunk_size = chunk_size
         self.detach_weights = detach_weights
+        self.negatives = negatives
 
     def anchor_values(
         self, y_true: Any, y_pred: Any, memory: Memory | None = None
@@ -286,6 +298,7 @@ class LACLNLoss(ContrastiveLoss):
             self.chunk_size,
             self.detach_weights,
             memory,
+            self.negatives,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -297,4 +310,5 @@ class LACLNLoss(ContrastiveLoss):
             "positive_sum": self.positive_sum,
             "chunk_size": self.chunk_size,
             "detach_weights": self.detach_weights,
+            "negatives": self.negatives,
         }

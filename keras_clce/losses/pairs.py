@@ -4,6 +4,8 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
+from keras_clce.losses.class_mean import average_classes, rows_of_class
+
 
 class Memory(NamedTuple):
     """Rows of earlier batches, further positives and negatives that pass no gradient.
@@ -41,7 +43,11 @@ class Pairs(NamedTuple):
 
 
 def all_pairs(
-    classes: Any, embeddings: Any, views: bool = False, memory: Memory | None = None
+    classes: Any,
+    embeddings: Any,
+    views: bool = False,
+    memory: Memory | None = None,
+    class_mean: bool = False,
 ) -> Pairs:
     """Compare every row of a batch with every row.
 
@@ -51,6 +57,8 @@ def all_pairs(
         views: Whether the other view of the anchor's image alone is a positive: of the rows 2k and
             2k + 1, the other. Defaults to `False`.
         memory: Rows that follow those of the batch. Defaults to `None`.
+        class_mean: Whether each class weighs as much as any other, and not each row. Not with soft
+            labels. Defaults to `False`.
 
     Returns:
         `Pairs`, each row an anchor.
@@ -82,19 +90,22 @@ def all_pairs(
         )
         # A row of the memory is nobody's view.
         positives = positives * ops.cast(columns < ops.shape(embeddings)[0], "float32")
+    if class_mean:
+        counts = rows_of_each_class(classes, embeddings, memory)
+        positives, negatives = average_classes(positives, negatives, counts)
     return Pairs(
         cosines,
         positives,
         negatives,
         ops.sum(positives, axis=1),
         number_of_rows(cosines, memory),
-        plain=is_plain(classes, views, memory),
+        plain=is_plain(classes, views, memory, class_mean),
     )
 
 
-def is_plain(classes: Any, views: bool, memory: Memory | None) -> bool:
+def is_plain(classes: Any, views: bool, memory: Memory | None, class_mean: bool = False) -> bool:
     """Whether a row is a positive or a negative of every other one, and wholly so."""
-    return len(classes.shape) == 1 and not views and memory is None
+    return len(classes.shape) == 1 and not views and memory is None and not class_mean
 
 
 def overlaps(labels: Any, others: Any) -> Any:
@@ -111,6 +122,13 @@ def rows_with_memory(embeddings: Any, memory: Memory) -> Any:
 def classes_with_memory(classes: Any, memory: Memory) -> Any:
     """Classes of the batch and after them those of the memory."""
     return ops.concatenate([classes, ops.cast(memory.classes, classes.dtype)])
+
+
+def rows_of_each_class(classes: Any, embeddings: Any, memory: Memory | None) -> Any:
+    """How many rows of batch and memory have the class of each, float32, at least 1."""
+    if memory is None:
+        return rows_of_class(classes)
+    return rows_of_class(classes_with_memory(classes, memory), filled_rows(embeddings, memory))
 
 
 def filled_rows(embeddings: Any, memory: Memory) -> Any:

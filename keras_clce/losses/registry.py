@@ -23,6 +23,7 @@ _PARTS = {
     "core_tuning": (CoreTuningLoss, 0.1 / 1.1),
 }
 LOSSES = tuple(_PARTS)
+OF_CROSS_ENTROPY = ("label_smoothing", "logit_adjustment", "class_prior")
 
 
 def get(identifier: str | Mapping[str, Any] | CLCELoss, **arguments: Any) -> CLCELoss:
@@ -82,7 +83,8 @@ def arguments_of(name: str) -> tuple[str, ...]:
     Example:
     ```python
     arguments_of("supcon")
-    # ("temperature", "positive_sum", "chunk_size", "denominator", "label_smoothing")
+    # ("temperature", "positive_sum", "chunk_size", "denominator", "negatives",
+    #  "label_smoothing", "logit_adjustment", "class_prior")
     ```
     """
     if name not in LOSSES:
@@ -90,7 +92,7 @@ def arguments_of(name: str) -> tuple[str, ...]:
     part, weight = _PARTS[name]
     of_any_loss = inspect.signature(keras.losses.Loss).parameters
     of_part = [each for each in inspect.signature(part).parameters if each not in of_any_loss]
-    return (*(["contrastive_weight"] if weight is None else []), *of_part, "label_smoothing")
+    return (*(["contrastive_weight"] if weight is None else []), *of_part, *OF_CROSS_ENTROPY)
 
 
 def _loss_of_name(name, arguments):
@@ -106,7 +108,7 @@ def _loss_of_name(name, arguments):
         )
     of_whole = {"contrastive_weight": weight} if weight is not None else {}
     of_part = dict(arguments)
-    for key in ("contrastive_weight", "label_smoothing"):
+    for key in ("contrastive_weight", *OF_CROSS_ENTROPY):
         if key in of_part:
             of_whole[key] = of_part.pop(key)
     return CLCELoss(contrastive=part(**of_part), **of_whole)

@@ -9,6 +9,7 @@ from keras_clce.checks import check_whole_number
 from keras_clce.losses.anchors import anchor_values
 from keras_clce.losses.arguments import (
     check_denominator,
+    check_negatives,
     check_positive_sum,
     check_temperature,
     share_descriptions,
@@ -37,6 +38,7 @@ class SupConLoss(ContrastiveLoss):
         denominator: What an anchor's positive is compared with: `"all"` other rows, or itself and
             the `"negatives"`, without the anchor's other positives, as SINCERE has it:
             L_i = -1/|P_i| Σ_p [s_ip - log(e^s_ip + Σ_k e^s_ik)]. Defaults to `"all"`.
+        negatives: {shared}
 
     Call arguments:
         y_true: {shared}
@@ -52,6 +54,8 @@ class SupConLoss(ContrastiveLoss):
     Reference:
         - [Supervised contrastive learning](https://arxiv.org/abs/2004.11362)
         - [SINCERE](https://arxiv.org/abs/2309.14277)
+        - [Balanced contrastive learning](https://arxiv.org/abs/2207.09052), of which
+          `negatives="class_mean"` is the class averaging
 
     Example:
     ```python
@@ -69,16 +73,19 @@ class SupConLoss(ContrastiveLoss):
         name: str = "supcon_loss",
         dtype: Any = None,
         denominator: str = "all",
+        negatives: str = "all",
     ) -> None:
         check_temperature(temperature)
         check_positive_sum(positive_sum)
         check_denominator(denominator, positive_sum)
+        check_negatives(negatives)
         chunk_size = check_whole_number("chunk_size", chunk_size, optional=True)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
         self.positive_sum = positive_sum
         self.chunk_size = chunk_size
         self.denominator = denominator
+        self.negatives = negatives
 
     def anchor_values(
         self, y_true: Any, y_pred: Any, memory: Memory | None = None
@@ -93,6 +100,7 @@ class SupConLoss(ContrastiveLoss):
                 functools.partial(hscl_of_pairs, temperature=self.temperature, **_SINCERE),
                 hscl_in_chunks(self.temperature, **_SINCERE),
                 memory=memory,
+                class_mean=self.negatives == "class_mean",
             )
         return lacln(
             y_true,
@@ -102,6 +110,7 @@ class SupConLoss(ContrastiveLoss):
             self.positive_sum,
             self.chunk_size,
             memory=memory,
+            negatives=self.negatives,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -112,4 +121,5 @@ class SupConLoss(ContrastiveLoss):
             "positive_sum": self.positive_sum,
             "chunk_size": self.chunk_size,
             "denominator": self.denominator,
+            "negatives": self.negatives,
         }

@@ -24,9 +24,14 @@ from keras_clce.runs.software import git_commit, package_versions
 
 # Settings that came later: the one that each goes with, and what was done before.
 _CHOSEN_LATER = {
+    "classifier_head": ("embedding_dim", "linear"),
     "contrastive_schedule": ("contrastive_weight", "constant"),
+    "denominator": ("temperature", "all"),
+    "detach_weights": ("hardness", False),
     "embedding_layers": ("embedding_dim", 1),
     "finetune_encoder": ("queries", None),
+    "logit_adjustment": ("label_smoothing", 0.0),
+    "negatives": ("temperature", "all"),
     "query_distribution": ("queries", "balanced"),
 }
 _WITHOUT_CONFIG = "Bring it back from a copy, or delete the folder to start anew"

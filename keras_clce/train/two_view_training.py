@@ -181,7 +181,8 @@ class TwoViewTraining(keras.Model):
         check_labelled(y)
         memory = self.memory if training else None
         if memory is None:
-            parts = self.loss.parts(y, y_pred, sample_weight)
+            # Logits of evaluation are those that predict.
+            parts = self.loss.parts(y, y_pred, sample_weight, training=training)
         else:
             parts = self.loss.parts(y, y_pred, sample_weight, memory.contents())
             memory.remember(y, y_pred["embedding"])

@@ -86,6 +86,9 @@ class TrainingWatch(keras.callbacks.Callback):
         yield from self._label_causes()
         if getattr(self.model, "memory", None) is not None:
             yield "soft labels, which do not go with `memory_size`"
+        contrastive = getattr(getattr(self.model, "loss", None), "contrastive", None)
+        if getattr(contrastive, "negatives", "all") == "class_mean":
+            yield "soft labels, which do not go with negatives='class_mean'"
         yield "pixels that are not finite"
         yield "a learning rate that is too high for the encoder"
 

@@ -21,6 +21,7 @@ def test_catalog_has_every_data_set_of_the_paper_and_the_extra_ones():
     assert {
         "cifar10",
         "cifar100",
+        "cifar100_lt",
         "cub200",
         "caltech256",
         "oxford_flowers102",

@@ -35,12 +35,14 @@ OF_PART = {
         "positive_sum": "inside",
         "chunk_size": 5,
         "detach_weights": True,
+        "negatives": "class_mean",
     },
     SupConLoss: {
         "temperature": 0.1,
         "positive_sum": "outside",
         "chunk_size": 5,
         "denominator": "negatives",
+        "negatives": "class_mean",
     },
     CoreTuningLoss: {"temperature": 0.1, "chunk_size": 5},
     HSCLLoss: {
@@ -75,12 +77,14 @@ def test_a_name_alone_gives_the_defaults_of_the_classes(name):
 @pytest.mark.parametrize("name", MEANING)
 def test_every_argument_of_a_name_reaches_its_part(name):
     weight, part, chosen = MEANING[name]
-    arguments = {**OF_PART[part], "label_smoothing": 0.2}
+    of_entropy = {"label_smoothing": 0.2, "logit_adjustment": 0.5, "class_prior": (0.75, 0.25)}
+    arguments = {**OF_PART[part], **of_entropy}
     if chosen:
         weight = arguments["contrastive_weight"] = 0.3
     assert set(arguments_of(name)) == set(arguments)
     loss = get(name, **arguments)
-    assert (loss.contrastive_weight, loss.label_smoothing) == (weight, 0.2)
+    assert loss.contrastive_weight == weight
+    assert loss.get_config().items() >= {**of_entropy, "class_prior": [0.75, 0.25]}.items()
     assert type(loss.contrastive) is part
     assert loss.contrastive.get_config().items() >= OF_PART[part].items()
 

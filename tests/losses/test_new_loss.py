@@ -119,6 +119,8 @@ def test_a_row_gives_it_a_name(monkeypatch):
         "temperature",
         "chunk_size",
         "label_smoothing",
+        "logit_adjustment",
+        "class_prior",
     )
     with pytest.raises(ValueError, match=r"`hardness`.*'gap' has no such argument"):
         losses.get("gap", hardness=1.0)

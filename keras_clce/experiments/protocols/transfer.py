@@ -6,6 +6,7 @@ import numpy as np
 
 from keras_clce.data import ImageDataset, ImageSplit, load_dataset
 from keras_clce.evaluate import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
+from keras_clce.experiments.class_balance import balance_metrics, training_counts
 from keras_clce.experiments.protocols.base import Evaluation, Protocol, loading_options
 from keras_clce.experiments.resolved import build_loss, contrastive_schedule
 from keras_clce.experiments.retrieval_figures import retrieval_of_test
@@ -85,6 +86,9 @@ class Transfer(Protocol):
         labels, outputs = _predict(model, dataset.test, settings)
         metrics["test"], predictions = _test(labels, outputs, train, probe)
         metrics["test"]["retrieval"], plot = retrieval_of_test(outputs["embedding"], labels)
+        metrics["test"] |= balance_metrics(
+            labels, predictions.classes, training_counts(settings, dataset), dataset.class_names
+        )
         predictions.write(run.folder.predictions)
 
         def draw():
@@ -102,8 +106,10 @@ class Transfer(Protocol):
         probed = ", by a linear probe" if (record.folder / "probe.npz").is_file() else ""
         retrieval = test.get("retrieval")
         mean = f"MAP@R {retrieval['map@r']:.4f}  " if retrieval else ""
+        balanced = test.get("balanced_accuracy")
+        of_classes = "" if balanced is None else f"balanced {balanced:.4f}  "
         return (
-            f"test: top-1 {test['top1']:.4f}  top-5 {test['top5']:.4f}  {mean}on "
+            f"test: top-1 {test['top1']:.4f}  {of_classes}top-5 {test['top5']:.4f}  {mean}on "
             f"{test['examples']} images, epoch {validation['best_epoch']}{probed}"
         )
 
