@@ -29,6 +29,7 @@ def anchor_values(
     views: bool = False,
     memory: Memory | None = None,
     class_mean: bool = False,
+    present: Any = None,
 ) -> tuple[Any, Any]:
     """Value of each anchor of a batch, by a loss's formula or by its form in chunks.
 
@@ -44,6 +45,7 @@ def anchor_values(
         views: As in `keras_clce.losses.pairs.all_pairs`. Defaults to `False`.
         memory: As there. Soft labels do not go with it. Defaults to `None`.
         class_mean: As there. Soft labels do not go with it. Defaults to `False`.
+        present: As there. Defaults to `None`.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -71,13 +73,21 @@ def anchor_values(
         refuse_soft_labels(labels)
         classes, known = classes_of_one_hot_rows(classes)
     if _fits_in_table(embeddings, chunk_size, memory):
-        pairs = all_pairs(classes, embeddings, views, memory, class_mean)
+        pairs = all_pairs(classes, embeddings, views, memory, class_mean, present)
         has_positive = ops.cast(pairs.num_positives > 0, "float32")
         # A product, which hands NaN on to the gradient where a choice would not.
         values = formula(pairs) * has_positive
     else:
         values, has_positive = values_in_chunks(
-            classes, embeddings, temperature, chunk_size, chunk_form, views, memory, class_mean
+            classes,
+            embeddings,
+            temperature,
+            chunk_size,
+            chunk_form,
+            views,
+            memory,
+            class_mean,
+            present,
         )
     # It counts, lest a mean leave it out.
     values = values * ops.cast(ops.where(known, 1.0, float("nan")), "float32")

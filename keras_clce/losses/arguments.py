@@ -59,6 +59,9 @@ Integer classes `[batch]` or `[batch, 1]`, or rows `[batch, classes]`, one-hot
     "memory": """\
 Rows of earlier batches, further positives and negatives without gradient. Soft
         labels do not go with it: they give NaN. Defaults to `None`.""",
+    "present": """\
+Float32 `[batch]`, 1 for each row that takes part and 0 for one that is nobody's
+        positive or negative and no anchor. Defaults to `None`, all take part.""",
     "embeddings": """\
 Embeddings `[batch, dim]`; rows are normalised here.""",
 }

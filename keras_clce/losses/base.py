@@ -38,7 +38,7 @@ class ContrastiveLoss(keras.losses.Loss):
     """
 
     def anchor_values(
-        self, y_true: Any, y_pred: Any, memory: Memory | None = None
+        self, y_true: Any, y_pred: Any, memory: Memory | None = None, present: Any = None
     ) -> tuple[Any, Any]:
         """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
         raise NotImplementedError

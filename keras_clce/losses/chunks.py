@@ -80,6 +80,7 @@ def values_in_chunks(
     views: bool = False,
     memory: Memory | None = None,
     class_mean: bool = False,
+    present: Any = None,
 ) -> tuple[Any, Any]:
     """Value and mask of all anchors, chunk by chunk, with a gradient that goes over them again.
 
@@ -92,6 +93,7 @@ def values_in_chunks(
         views: As in `keras_clce.losses.pairs.all_pairs`. Defaults to `False`.
         memory: As there. Defaults to `None`.
         class_mean: As there. Defaults to `False`.
+        present: As there. Defaults to `None`.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -112,9 +114,10 @@ def values_in_chunks(
     # The last chunk is filled up with copies of the last anchor, which are dropped again.
     anchors = ops.minimum(ops.arange(num_chunks * chunk_size, dtype="int32"), batch - 1)
     anchors = ops.reshape(anchors, (num_chunks, chunk_size))
-    masks_of = _masks(classes, embeddings, views, memory)
-    counts = rows_of_each_class(classes, embeddings, memory) if class_mean else None
-    plain = is_plain(classes, views, memory, class_mean)
+    filled = filled_rows(embeddings, memory, present)
+    masks_of = _masks(classes, embeddings, views, memory, present)
+    counts = rows_of_each_class(classes, memory, filled) if class_mean else None
+    plain = is_plain(classes, views, filled, class_mean)
 
     def for_all(of_anchors):
         table = backend.map_blocks(of_anchors, anchors)
@@ -125,7 +128,7 @@ def values_in_chunks(
         if counts is not None:
             positives, negatives = average_classes(positives, negatives, counts)
         similarities = ops.matmul(ops.take(z, mine, axis=0) / temperature, ops.transpose(z))
-        return Chunk(similarities, positives, negatives, number_of_rows(negatives, memory), plain)
+        return Chunk(similarities, positives, negatives, number_of_rows(negatives, filled), plain)
 
     def seen_from_batch(chunk, mine):
         if counts is None:
@@ -144,6 +147,9 @@ def values_in_chunks(
             return ops.stack([values * has_positive, has_positive, *coefficients, *levels], axis=1)
 
         table = for_all(row_of_each)
+        if present is not None:
+            # A row with neither positives nor negatives may have numbers beyond float32.
+            table = ops.where(ops.expand_dims(present, 1) > 0, table, 0.0)
 
         def gradient(*args, upstream=None):
             upstream = args[-1] if upstream is None else upstream
@@ -187,7 +193,7 @@ def _anchors_per_chunk(rows, chunk_size, size_of_memory):
     return min(chunk_size, rows) if rows else chunk_size
 
 
-def _masks(classes, embeddings, views, memory):
+def _masks(classes, embeddings, views, memory, present):
     """From the numbers of some anchors to their positives and negatives."""
     if len(classes.shape) == 2:
 
@@ -201,15 +207,20 @@ def _masks(classes, embeddings, views, memory):
             negatives = _differ(ops.take(ranks, mine), ranks)
             return _without_itself(1.0 - negatives, mine), negatives
 
-    if is_plain(classes, views, memory):
+    filled = filled_rows(embeddings, memory, present)
+    if is_plain(classes, views, filled):
         return masks_of
-    filled = None if memory is None else ops.expand_dims(filled_rows(embeddings, memory), 0)
     pairs_of_views = _pairs_of_views(embeddings, memory) if views else None
 
     def fewer_of(mine):
         positives, negatives = masks_of(mine)
         if filled is not None:
-            positives, negatives = positives * filled, negatives * filled
+            of_columns = ops.expand_dims(filled, 0)
+            positives, negatives = positives * of_columns, negatives * of_columns
+        if present is not None:
+            # Of both, for a chunk's table is read as the other rows' as well.
+            of_rows = ops.expand_dims(ops.take(present, mine), 1)
+            positives, negatives = positives * of_rows, negatives * of_rows
         if pairs_of_views is not None:
             of_mine = ops.take(pairs_of_views, mine)
             positives = positives * (1.0 - _differ(of_mine, pairs_of_views))

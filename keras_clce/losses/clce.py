@@ -1,5 +1,6 @@
 """CLCE: cross-entropy of the logits joined with a contrastive loss of the embeddings."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -10,7 +11,7 @@ from keras import ops
 
 from keras_clce import backend
 from keras_clce.losses.base import ContrastiveLoss
-from keras_clce.losses.labels import classes_and_validity
+from keras_clce.losses.labels import classes_and_validity, without_unlabelled
 from keras_clce.losses.lacln import LACLNLoss
 from keras_clce.losses.logit_adjustment import adjusted_logits, checked_adjustment
 from keras_clce.losses.pairs import Memory
@@ -40,6 +41,10 @@ class CLCELoss(keras.losses.Loss):
         class_prior: Number or share of training images of each class `(classes,)`, above 0, as
             `np.bincount(labels)` gives it; the config has shares. Needed with `logit_adjustment`.
             Defaults to `None`.
+        ignore_unlabelled: Whether a row without a class, -1 or a row of zeros, is left out: it has
+            no cross-entropy, is nobody's positive or negative and no anchor, and is in no mean.
+            The loss is then that of the other rows alone, of the encoder's outputs of all of them.
+            Defaults to `False`, it makes the loss NaN.
 
     Call arguments:
         y_true: Integer classes `(batch,)` or `(batch, 1)`, or rows `(batch, classes)`: one-hot,
@@ -76,6 +81,7 @@ class CLCELoss(keras.losses.Loss):
         dtype: Any = None,
         logit_adjustment: float = 0.0,
         class_prior: Sequence[float] | None = None,
+        ignore_unlabelled: bool = False,
     ) -> None:
         if not isinstance(contrastive_weight, Real) or not 0 <= contrastive_weight <= 1:
             raise ValueError(
@@ -101,11 +107,22 @@ class CLCELoss(keras.losses.Loss):
                 f"`contrastive` must have the loss's own reduction, {self.reduction!r}. "
                 f"Received: contrastive.reduction={contrastive.reduction!r}"
             )
+        if not isinstance(ignore_unlabelled, bool):
+            raise ValueError(
+                "`ignore_unlabelled` must be True or False. "
+                f"Received: ignore_unlabelled={ignore_unlabelled!r}"
+            )
+        if ignore_unlabelled and "present" not in _arguments_of(contrastive):
+            raise ValueError(
+                "`ignore_unlabelled` must be False with a contrastive loss whose `anchor_values` "
+                f"takes no `present`. Received: contrastive={contrastive}"
+            )
         self.contrastive_weight = contrastive_weight
         self.contrastive = contrastive
         self.label_smoothing = label_smoothing
         self.logit_adjustment = logit_adjustment
         self.class_prior = class_prior
+        self.ignore_unlabelled = ignore_unlabelled
 
     @property
     def trains_classifier(self) -> bool:
@@ -152,23 +169,68 @@ class CLCELoss(keras.losses.Loss):
                 "`y_pred` must be a dict with 'embedding' (batch, dim) and 'logits' "
                 f"(batch, classes). Received: y_pred={received}"
             )
-        y_pred = {key: y_pred[key] for key in ("embedding", "logits")}
-        y_true, y_pred, sample_weight = backend.gather_rows((y_true, y_pred, sample_weight))
-        entropy = self._cross_entropy(y_true, y_pred["logits"], training)
-        # A loss of somebody's own may know of no memory.
-        options = {} if memory is None else {"memory": memory}
-        values, counted = self.contrastive.anchor_values(y_true, y_pred["embedding"], **options)
-        everyone = ops.ones_like(counted)
         return {
-            "cross_entropy": (
-                reduce_anchors(entropy, everyone, sample_weight, self.reduction),
-                ops.sum(everyone),
+            "cross_entropy": self.cross_entropy_part(
+                y_true, y_pred["logits"], sample_weight, training
             ),
-            "contrastive": (
-                reduce_anchors(values, counted, sample_weight, self.reduction),
-                ops.sum(counted),
+            "contrastive": self.contrastive_part(
+                y_true, y_pred["embedding"], sample_weight, memory
             ),
         }
+
+    def cross_entropy_part(
+        self, y_true: Any, logits: Any, sample_weight: Any = None, training: bool = True
+    ) -> tuple[Any, Any]:
+        """The cross-entropy of `parts` alone.
+
+        Args:
+            y_true: Labels as in a call.
+            logits: Of shape `(batch, classes)`.
+            sample_weight: Weights as in a call. Defaults to `None`.
+            training: Whether logits are adjusted, as in a call. Defaults to `True`.
+
+        Returns:
+            Its value and how many rows it counts.
+
+        Raises:
+            ValueError: If shapes do not fit.
+
+        Example:
+        ```python
+        value, rows = CLCELoss().cross_entropy_part(labels, outputs["logits"])
+        ```
+        """
+        y_true, logits, sample_weight = backend.gather_rows((y_true, logits, sample_weight))
+        values, counted = self._cross_entropy(y_true, logits, training)
+        reduced = reduce_anchors(values, counted, sample_weight, self.reduction)
+        return reduced, ops.sum(counted)
+
+    def contrastive_part(
+        self, y_true: Any, embedding: Any, sample_weight: Any = None, memory: Memory | None = None
+    ) -> tuple[Any, Any]:
+        """The contrastive part of `parts` alone, which may be of other rows.
+
+        Args:
+            y_true: Labels as in a call.
+            embedding: Of shape `(batch, dim)`.
+            sample_weight: Weights as in a call. Defaults to `None`.
+            memory: As in `parts`. Defaults to `None`.
+
+        Returns:
+            Its value and how many rows it counts.
+
+        Raises:
+            ValueError: If shapes do not fit.
+
+        Example:
+        ```python
+        value, rows = CLCELoss().contrastive_part(labels, outputs["embedding"])
+        ```
+        """
+        y_true, embedding, sample_weight = backend.gather_rows((y_true, embedding, sample_weight))
+        values, counted = self._contrastive(y_true, embedding, memory)
+        reduced = reduce_anchors(values, counted, sample_weight, self.reduction)
+        return reduced, ops.sum(counted)
 
     def join(self, parts: dict[str, tuple[Any, Any]], contrastive_weight: Any = None) -> Any:
         """The weighted sum of both parts, in the dtype of the loss.
@@ -193,15 +255,27 @@ class CLCELoss(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Mapping[str, Any]) -> Any:
         """Loss of each row, `[batch]`."""
-        entropy = self._cross_entropy(y_true, y_pred["logits"])
-        values = self.contrastive.call(y_true, y_pred["embedding"])
+        entropy, counted = self._cross_entropy(y_true, y_pred["logits"])
+        entropy = entropy * counted
+        values = self._contrastive(y_true, y_pred["embedding"])[0]
         return (1.0 - self.contrastive_weight) * entropy + self.contrastive_weight * values
 
     def __call__(self, y_true: Any, y_pred: Mapping[str, Any], sample_weight: Any = None) -> Any:
         """Reduced loss; each part has its own mean, so Keras's single one does not serve."""
         return self.join(self.parts(y_true, y_pred, sample_weight)) / backend.num_replicas()
 
+    def _contrastive(self, y_true, embedding, memory=None):
+        # A loss of somebody's own may know of neither.
+        options = {} if memory is None else {"memory": memory}
+        if self.ignore_unlabelled:
+            y_true, options["present"] = without_unlabelled(y_true)
+        return self.contrastive.anchor_values(y_true, embedding, **options)
+
     def _cross_entropy(self, y_true, logits, training=True):
+        """Value of each row, and whether it counts, both float32 `[batch]`."""
+        counted = None
+        if self.ignore_unlabelled:
+            y_true, counted = without_unlabelled(y_true)
         logits = ops.cast(logits, "float32")
         if len(logits.shape) != 2:
             raise ValueError(
@@ -226,7 +300,8 @@ class CLCELoss(keras.losses.Loss):
         values = keras.losses.categorical_crossentropy(
             target, logits, from_logits=True, label_smoothing=self.label_smoothing
         )
-        return ops.where(known, values, float("nan"))
+        values = ops.where(known, values, float("nan"))
+        return values, ops.ones_like(values) if counted is None else counted
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the loss."""
@@ -237,6 +312,7 @@ class CLCELoss(keras.losses.Loss):
             "label_smoothing": self.label_smoothing,
             "logit_adjustment": self.logit_adjustment,
             "class_prior": None if self.class_prior is None else list(self.class_prior),
+            "ignore_unlabelled": self.ignore_unlabelled,
         }
 
     @classmethod
@@ -244,6 +320,10 @@ class CLCELoss(keras.losses.Loss):
         """Rebuild the loss from `get_config`'s dict."""
         contrastive = keras.saving.deserialize_keras_object(config["contrastive"])
         return cls(**{**config, "contrastive": contrastive})
+
+
+def _arguments_of(contrastive):
+    return inspect.signature(contrastive.anchor_values).parameters
 
 
 def _hint(value):

@@ -175,6 +175,7 @@ def hscl(
     positives: str = "class",
     detach_weights: bool = False,
     memory: Memory | None = None,
+    present: Any = None,
 ) -> tuple[Any, Any]:
     """Hard-negative supervised contrastive loss (H-SCL) of each anchor.
 
@@ -191,6 +192,7 @@ def hscl(
         positives: {shared}
         detach_weights: {shared}
         memory: {shared}
+        present: {shared}
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -229,6 +231,7 @@ def hscl(
         hscl_in_chunks(temperature, hardness, threshold, detach_weights),
         views=positives == "view",
         memory=memory,
+        present=present,
     )
 
 
@@ -311,7 +314,7 @@ class HSCLLoss(ContrastiveLoss):
         self.detach_weights = detach_weights
 
     def anchor_values(
-        self, y_true: Any, y_pred: Any, memory: Memory | None = None
+        self, y_true: Any, y_pred: Any, memory: Memory | None = None, present: Any = None
     ) -> tuple[Any, Any]:
         """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
         return hscl(
@@ -324,6 +327,7 @@ class HSCLLoss(ContrastiveLoss):
             self.positives,
             self.detach_weights,
             memory,
+            present,
         )
 
     def get_config(self) -> dict[str, Any]:

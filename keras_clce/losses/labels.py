@@ -144,6 +144,45 @@ def one_class_each(labels: Any, batch_size: int | None = None) -> tuple[Any, Any
     return (classes, known) if len(classes.shape) == 1 else classes_of_one_hot_rows(classes)
 
 
+def without_unlabelled(labels: Any) -> tuple[Any, Any]:
+    """Labels that all losses take, some class in place of none, and which rows have a class.
+
+    Args:
+        labels: As in `classes_and_validity`; -1, or a row of zeros, is no class.
+
+    Returns:
+        The labels, and float32 `[batch]`: 1 for each row with a class and 0 for one without.
+
+    Example:
+    ```python
+    without_unlabelled(np.array([2, -1]))  # ([2, 0], [1.0, 0.0])
+    without_unlabelled(np.array([[0, 1], [0, 0]]))  # ([[0, 1], [1, 0]], [1.0, 0.0])
+    ```
+    """
+    if not isinstance(labels, (list, tuple, np.ndarray)):
+        labels = ops.convert_to_tensor(labels)
+        return _without_unlabelled(ops, labels, ops.cast(labels, "float32"))
+    # As an array, so that other values that are no classes are seen.
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "biuf":
+        raise ValueError(f"{_EXPECTED}. Received: labels of dtype {labels.dtype}")
+    return _without_unlabelled(np, labels, labels.astype("float64"))
+
+
+def _without_unlabelled(numpy, labels, floats):
+    # Numbers without a sign are compared with -1 as floats.
+    if len(labels.shape) == 2 and labels.shape[1] != 1:
+        unlabelled = numpy.all(floats == 0, axis=1)
+        columns = numpy.expand_dims(numpy.arange(labels.shape[1]), 0)
+        some = numpy.logical_and(columns == 0, numpy.expand_dims(unlabelled, 1))
+        filled = numpy.where(some, numpy.ones_like(labels), labels)
+    else:
+        none = floats == -1
+        filled = numpy.where(none, numpy.zeros_like(labels), labels)
+        unlabelled = none[:, 0] if len(labels.shape) == 2 else none
+    return filled, 1.0 - ops.cast(unlabelled, "float32")
+
+
 def _of_shares(rows):
     whole = ops.abs(ops.sum(rows, axis=1) - 1.0) <= _TOLERANCE
     right = ops.logical_and(whole, ops.amin(rows, axis=1) >= 0)

@@ -149,6 +149,7 @@ def lacln(
     detach_weights: bool = False,
     memory: Memory | None = None,
     negatives: str = "all",
+    present: Any = None,
 ) -> tuple[Any, Any]:
     """Label-aware contrastive loss with hard negatives (LACLN) of each anchor.
 
@@ -163,6 +164,7 @@ def lacln(
         detach_weights: {shared}
         memory: {shared}
         negatives: {shared}
+        present: {shared}
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -202,6 +204,7 @@ def lacln(
         lacln_in_chunks(temperature, hardness, positive_sum, detach_weights),
         memory=memory,
         class_mean=negatives == "class_mean",
+        present=present,
     )
 
 
@@ -286,7 +289,7 @@ class LACLNLoss(ContrastiveLoss):
         self.negatives = negatives
 
     def anchor_values(
-        self, y_true: Any, y_pred: Any, memory: Memory | None = None
+        self, y_true: Any, y_pred: Any, memory: Memory | None = None, present: Any = None
     ) -> tuple[Any, Any]:
         """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
         return lacln(
@@ -299,6 +302,7 @@ class LACLNLoss(ContrastiveLoss):
             self.detach_weights,
             memory,
             self.negatives,
+            present,
         )
 
     def get_config(self) -> dict[str, Any]:

@@ -48,6 +48,7 @@ def all_pairs(
     views: bool = False,
     memory: Memory | None = None,
     class_mean: bool = False,
+    present: Any = None,
 ) -> Pairs:
     """Compare every row of a batch with every row.
 
@@ -59,9 +60,11 @@ def all_pairs(
         memory: Rows that follow those of the batch. Defaults to `None`.
         class_mean: Whether each class weighs as much as any other, and not each row. Not with soft
             labels. Defaults to `False`.
+        present: Float32 `[batch]`, 1 for each row that takes part and 0 for one that is nobody's
+            positive or negative. Defaults to `None`, all take part.
 
     Returns:
-        `Pairs`, each row an anchor.
+        `Pairs`, each row an anchor; one that takes no part has no positive.
 
     Example:
     ```python
@@ -81,9 +84,12 @@ def all_pairs(
         of_all = classes if memory is None else classes_with_memory(classes, memory)
         same = ops.cast(ops.expand_dims(classes, 1) == ops.expand_dims(of_all, 0), "float32")
         positives, negatives = same - itself, 1.0 - same
-    if memory is not None:
-        filled = ops.expand_dims(filled_rows(embeddings, memory), 0)
-        positives, negatives = positives * filled, negatives * filled
+    filled = filled_rows(embeddings, memory, present)
+    if filled is not None:
+        of_columns = ops.expand_dims(filled, 0)
+        positives, negatives = positives * of_columns, negatives * of_columns
+    if present is not None:
+        positives = positives * ops.expand_dims(present, 1)
     if views:
         positives = positives * ops.cast(
             ops.expand_dims(rows // 2, 1) == ops.expand_dims(columns // 2, 0), "float32"
@@ -91,21 +97,21 @@ def all_pairs(
         # A row of the memory is nobody's view.
         positives = positives * ops.cast(columns < ops.shape(embeddings)[0], "float32")
     if class_mean:
-        counts = rows_of_each_class(classes, embeddings, memory)
+        counts = rows_of_each_class(classes, memory, filled)
         positives, negatives = average_classes(positives, negatives, counts)
     return Pairs(
         cosines,
         positives,
         negatives,
         ops.sum(positives, axis=1),
-        number_of_rows(cosines, memory),
-        plain=is_plain(classes, views, memory, class_mean),
+        number_of_rows(cosines, filled),
+        plain=is_plain(classes, views, filled, class_mean),
     )
 
 
-def is_plain(classes: Any, views: bool, memory: Memory | None, class_mean: bool = False) -> bool:
+def is_plain(classes: Any, views: bool, filled: Any, class_mean: bool = False) -> bool:
     """Whether a row is a positive or a negative of every other one, and wholly so."""
-    return len(classes.shape) == 1 and not views and memory is None and not class_mean
+    return len(classes.shape) == 1 and not views and filled is None and not class_mean
 
 
 def overlaps(labels: Any, others: Any) -> Any:
@@ -124,22 +130,24 @@ def classes_with_memory(classes: Any, memory: Memory) -> Any:
     return ops.concatenate([classes, ops.cast(memory.classes, classes.dtype)])
 
 
-def rows_of_each_class(classes: Any, embeddings: Any, memory: Memory | None) -> Any:
+def rows_of_each_class(classes: Any, memory: Memory | None, filled: Any) -> Any:
     """How many rows of batch and memory have the class of each, float32, at least 1."""
+    of_all = classes if memory is None else classes_with_memory(classes, memory)
+    return rows_of_class(of_all, filled)
+
+
+def filled_rows(embeddings: Any, memory: Memory | None, present: Any) -> Any:
+    """1 for each row of the batch and of the memory that takes part, else 0; `None` for all."""
     if memory is None:
-        return rows_of_class(classes)
-    return rows_of_class(classes_with_memory(classes, memory), filled_rows(embeddings, memory))
+        return present
+    of_batch = ops.ones_like(embeddings[:, 0]) if present is None else present
+    return ops.concatenate([of_batch, memory.filled])
 
 
-def filled_rows(embeddings: Any, memory: Memory) -> Any:
-    """1 for each row of the batch and of the memory that is there, else 0."""
-    return ops.concatenate([ops.ones_like(embeddings[:, 0]), memory.filled])
-
-
-def number_of_rows(table: Any, memory: Memory | None) -> Any:
+def number_of_rows(table: Any, filled: Any) -> Any:
     """Rows that an anchor is compared with, itself among them, float32."""
     columns = ops.cast(ops.shape(table)[1], "float32")
-    return columns if memory is None else columns - ops.sum(1.0 - memory.filled)
+    return columns if filled is None else columns - ops.sum(1.0 - filled)
 
 
 def divisor_of(num_positives: Any, plain: bool) -> Any:

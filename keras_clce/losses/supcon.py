@@ -88,7 +88,7 @@ class SupConLoss(ContrastiveLoss):
         self.negatives = negatives
 
     def anchor_values(
-        self, y_true: Any, y_pred: Any, memory: Memory | None = None
+        self, y_true: Any, y_pred: Any, memory: Memory | None = None, present: Any = None
     ) -> tuple[Any, Any]:
         """Value of each anchor and whether it has a positive, both float32 `[batch]`."""
         if self.denominator == "negatives":
@@ -101,6 +101,7 @@ class SupConLoss(ContrastiveLoss):
                 hscl_in_chunks(self.temperature, **_SINCERE),
                 memory=memory,
                 class_mean=self.negatives == "class_mean",
+                present=present,
             )
         return lacln(
             y_true,
@@ -111,6 +112,7 @@ class SupConLoss(ContrastiveLoss):
             self.chunk_size,
             memory=memory,
             negatives=self.negatives,
+            present=present,
         )
 
     def get_config(self) -> dict[str, Any]:
