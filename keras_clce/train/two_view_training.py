@@ -1,7 +1,6 @@
 """How a model trains on two views of every image: its loss, its steps and its logs."""
 
 import contextlib
-import functools
 from typing import Any
 
 import keras
@@ -10,10 +9,12 @@ from keras import ops
 from keras_clce import backend, losses
 from keras_clce.checks import check_whole_number
 from keras_clce.losses import CLCELoss
+from keras_clce.losses.labels import without_unlabelled
 from keras_clce.models.fast_operations import fast_operations
 from keras_clce.train.array_checks import check_labelled
 from keras_clce.train.contrastive_schedule import CurrentWeight
 from keras_clce.train.embedding_memory import EmbeddingMemory, check_memory
+from keras_clce.train.mixing import ImageMixing, MixedLabels, check_mixing, mix_batch, parts_of_loss
 from keras_clce.train.view_stacking import stack_views
 
 
@@ -31,6 +32,7 @@ class TwoViewTraining(keras.Model):
         super().__init__(**kwargs)
         self.gradient_cache_size = None
         self.memory: EmbeddingMemory | None = None
+        self.mixing: ImageMixing | None = None
         self._evaluations = 0
         self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
         self.contrastive_tracker = keras.metrics.Mean(name="contrastive")
@@ -46,6 +48,7 @@ class TwoViewTraining(keras.Model):
         gradient_cache_size: int | None = None,
         memory_size: int | None = None,
         memory_start: int = 0,
+        mixing: ImageMixing | None = None,
         **kwargs: Any,
     ) -> None:
         """Configure training, as `keras.Model.compile` does.
@@ -72,6 +75,9 @@ class TwoViewTraining(keras.Model):
                 Defaults to `None`, no memory.
             memory_start: Training steps that fill the memory before it is used, since embeddings
                 move fast at first. Defaults to 0.
+            mixing: A `keras_clce.train.ImageMixing`, which mixes the images of a training batch
+                with each other. Metrics of training are then of the class that has the largest
+                share of an image. Defaults to `None`.
             **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss`,
                 as in Keras. `loss_weights` is refused: there is one loss.
 
@@ -79,7 +85,7 @@ class TwoViewTraining(keras.Model):
             ValueError: If `loss` is not a `CLCELoss` that reduces to a scalar, `loss_weights`
                 are given, or `gradient_cache_size` is no whole number above 0 or comes with
                 `jit_compile=True` on TensorFlow; if `memory_size` is no whole number above 0, or
-                the loss compares no embeddings.
+                the loss compares no embeddings; if `mixing` does not fit the loss or the memory.
 
         Reference:
             - [Gradient cache](https://arxiv.org/abs/2101.06983)
@@ -113,6 +119,11 @@ class TwoViewTraining(keras.Model):
                 "whose XLA has no gradient of its loop. Received: jit_compile=True"
             )
         memory_size, memory_start = check_memory(memory_size, memory_start, loss)
+        check_mixing(mixing, loss, memory_size)
+        if loss.ignore_unlabelled:
+            # Weights alone leave rows out of a metric.
+            both = [*_flat(metrics), *_flat(weighted_metrics)]
+            metrics, weighted_metrics = None, both or None
         # Keras would flatten the outputs and look for a loss of each; `compute_loss` gives all
         # of them to the one loss instead.
         super().compile(
@@ -124,6 +135,8 @@ class TwoViewTraining(keras.Model):
         )
         self.loss = loss
         self._remember(memory_size, memory_start)
+        if mixing is not self.mixing:
+            self._give_state("mixing", lambda: mixing)
         self.current_weight.update_state(loss.contrastive_weight)
         self.gradient_cache_size = gradient_cache_size
         if chunked and not backend.xla_has_loop_gradients():
@@ -138,6 +151,8 @@ class TwoViewTraining(keras.Model):
             if self.memory is not None:
                 config["memory_size"] = self.memory.size
                 config["memory_start"] = self.memory.start
+            if self.mixing is not None:
+                config["mixing"] = keras.saving.serialize_keras_object(self.mixing)
         return config
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
@@ -153,10 +168,9 @@ class TwoViewTraining(keras.Model):
 
     def train_step(self, *args: Any) -> Any:
         """Keras's own training step, on both views stacked into one batch."""
-        stack = functools.partial(stack_views, self)
         # Here as well as in `call`: some backends compute layers again on the way backward.
         with fast_operations(self.backbone):
-            return backend.train_on_prepared(self, super().train_step, stack, args)
+            return backend.train_on_prepared(self, super().train_step, self._prepare, args)
 
     def test_step(self, *args: Any) -> Any:
         """Keras's own test step, its work divided where every device has the whole batch."""
@@ -180,12 +194,11 @@ class TwoViewTraining(keras.Model):
         """The loss of `compile` plus the layers' own losses; updates the logged parts."""
         check_labelled(y)
         memory = self.memory if training else None
-        if memory is None:
-            # Logits of evaluation are those that predict.
-            parts = self.loss.parts(y, y_pred, sample_weight, training=training)
-        else:
-            parts = self.loss.parts(y, y_pred, sample_weight, memory.contents())
-            memory.remember(y, y_pred["embedding"])
+        contents = None if memory is None else memory.contents()
+        # Logits of evaluation are those that predict.
+        parts, *compared = parts_of_loss(self.loss, y, y_pred, sample_weight, contents, training)
+        if memory is not None:
+            memory.remember(*compared)
         self.cross_entropy_tracker.update_state(*parts["cross_entropy"])
         self.contrastive_tracker.update_state(*parts["contrastive"])
         if "feature_norm" in y_pred:
@@ -204,6 +217,13 @@ class TwoViewTraining(keras.Model):
         """Metrics of `compile`, on the probabilities."""
         # Keras comes here first where it builds metrics.
         check_labelled(y)
+        rows = y
+        if isinstance(y, MixedLabels):
+            y, rows = y.of_metrics, y.rows
+        if self.loss.ignore_unlabelled:
+            labelled = without_unlabelled(rows)[1]
+            y = without_unlabelled(y)[0]
+            sample_weight = labelled if sample_weight is None else labelled * sample_weight
         return super().compute_metrics(x, y, y_pred["probabilities"], sample_weight)
 
     def reset_metrics(self) -> None:
@@ -224,16 +244,33 @@ class TwoViewTraining(keras.Model):
         """Have a memory of that size, or none; one that fits is kept with what it holds."""
         if self.memory is not None and (size, start) == (self.memory.size, self.memory.start):
             return
-        # Keras has no public way to give a model that is built further state.
-        if self.memory is not None:
-            self._tracker.untrack(self.memory)
-            self.memory = None
-        if size is not None:
+
+        def make():
+            if size is None:
+                return None
             features = self.backbone.compute_output_shape(self.backbone.input_shape)
             dim = self.heads.compute_output_shape(features)["embedding"][-1]
-            self._tracker.unlock()
-            self.memory = EmbeddingMemory(size, dim, start)
-            self._tracker.lock()
+            return EmbeddingMemory(size, dim, start)
+
+        self._give_state("memory", make)
+
+    def _give_state(self, name, make):
+        """Have a layer beside encoder and heads, or none, in place of the one before."""
+        # Keras has no public way to give a model that is built further state.
+        if getattr(self, name) is not None:
+            self._tracker.untrack(getattr(self, name))
+            setattr(self, name, None)
+        self._tracker.unlock()
+        setattr(self, name, make())
+        self._tracker.lock()
+
+    def _prepare(self, data):
+        """The batch to train on, with two views of every image, mixed if images are."""
+        stacked = stack_views(self, data)
+        if self.mixing is None:
+            return stacked
+        views = 1 if stacked is data else 2
+        return mix_batch(self.mixing, self.loss, self.num_classes, stacked, views)
 
     @contextlib.contextmanager
     def _without_feature_norm(self):
@@ -242,3 +279,7 @@ class TwoViewTraining(keras.Model):
             yield
         finally:
             self._evaluations -= 1
+
+
+def _flat(metrics):
+    return [] if metrics is None else keras.tree.flatten(metrics)
