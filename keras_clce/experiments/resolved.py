@@ -73,9 +73,9 @@ def unread_settings(loss: str) -> frozenset[str]:
         read |= {"contrastive_schedule", "memory_size"}
     else:
         trained = losses.get(loss)
-        of_entropy = {*OF_CROSS_ENTROPY}
+        of_entropy, of_both = {*OF_CROSS_ENTROPY}, {"ignore_unlabelled"}
         if not trained.trains_embedding:
-            read &= of_entropy
+            read &= of_entropy | of_both
         elif not trained.trains_classifier:
             read -= of_entropy
         if trained.trains_embedding and trained.contrastive.takes_memory:

@@ -37,6 +37,8 @@ class ContrastiveLoss(keras.losses.Loss):
     ```
     """
 
+    takes_soft_labels = True
+
     def anchor_values(
         self, y_true: Any, y_pred: Any, memory: Memory | None = None, present: Any = None
     ) -> tuple[Any, Any]:
@@ -47,6 +49,11 @@ class ContrastiveLoss(keras.losses.Loss):
     def takes_memory(self) -> bool:
         """Whether rows of earlier batches can be further positives and negatives."""
         return "memory" in inspect.signature(self.anchor_values).parameters
+
+    @property
+    def takes_unlabelled(self) -> bool:
+        """Whether rows without a class can be left out, by `present` of `anchor_values`."""
+        return "present" in inspect.signature(self.anchor_values).parameters
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Value of each anchor, `[batch]`, 0 where it has no positive, NaN where no class."""

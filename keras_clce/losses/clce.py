@@ -1,6 +1,5 @@
 """CLCE: cross-entropy of the logits joined with a contrastive loss of the embeddings."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -112,7 +111,7 @@ class CLCELoss(keras.losses.Loss):
                 "`ignore_unlabelled` must be True or False. "
                 f"Received: ignore_unlabelled={ignore_unlabelled!r}"
             )
-        if ignore_unlabelled and "present" not in _arguments_of(contrastive):
+        if ignore_unlabelled and not contrastive.takes_unlabelled:
             raise ValueError(
                 "`ignore_unlabelled` must be False with a contrastive loss whose `anchor_values` "
                 f"takes no `present`. Received: contrastive={contrastive}"
@@ -320,10 +319,6 @@ class CLCELoss(keras.losses.Loss):
         """Rebuild the loss from `get_config`'s dict."""
         contrastive = keras.saving.deserialize_keras_object(config["contrastive"])
         return cls(**{**config, "contrastive": contrastive})
-
-
-def _arguments_of(contrastive):
-    return inspect.signature(contrastive.anchor_values).parameters
 
 
 def _hint(value):

@@ -211,6 +211,8 @@ class CoreTuningLoss(ContrastiveLoss):
     ```
     """
 
+    takes_soft_labels = False
+
     def __init__(
         self,
         temperature: float = 0.07,

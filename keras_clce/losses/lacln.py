@@ -287,6 +287,7 @@ class LACLNLoss(ContrastiveLoss):
         self.chunk_size = chunk_size
         self.detach_weights = detach_weights
         self.negatives = negatives
+        self.takes_soft_labels = negatives != "class_mean"
 
     def anchor_values(
         self, y_true: Any, y_pred: Any, memory: Memory | None = None, present: Any = None

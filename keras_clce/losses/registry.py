@@ -24,6 +24,8 @@ _PARTS = {
 }
 LOSSES = tuple(_PARTS)
 OF_CROSS_ENTROPY = ("label_smoothing", "logit_adjustment", "class_prior")
+# Arguments of `CLCELoss` that every name takes.
+_OF_WHOLE = (*OF_CROSS_ENTROPY, "ignore_unlabelled")
 
 
 def get(identifier: str | Mapping[str, Any] | CLCELoss, **arguments: Any) -> CLCELoss:
@@ -82,9 +84,7 @@ def arguments_of(name: str) -> tuple[str, ...]:
 
     Example:
     ```python
-    arguments_of("supcon")
-    # ("temperature", "positive_sum", "chunk_size", "denominator", "negatives",
-    #  "label_smoothing", "logit_adjustment", "class_prior")
+    arguments_of("supcon")[:2]  # ("temperature", "positive_sum")
     ```
     """
     if name not in LOSSES:
@@ -92,7 +92,7 @@ def arguments_of(name: str) -> tuple[str, ...]:
     part, weight = _PARTS[name]
     of_any_loss = inspect.signature(keras.losses.Loss).parameters
     of_part = [each for each in inspect.signature(part).parameters if each not in of_any_loss]
-    return (*(["contrastive_weight"] if weight is None else []), *of_part, *OF_CROSS_ENTROPY)
+    return (*(["contrastive_weight"] if weight is None else []), *of_part, *_OF_WHOLE)
 
 
 def _loss_of_name(name, arguments):
@@ -108,7 +108,7 @@ def _loss_of_name(name, arguments):
         )
     of_whole = {"contrastive_weight": weight} if weight is not None else {}
     of_part = dict(arguments)
-    for key in ("contrastive_weight", *OF_CROSS_ENTROPY):
+    for key in ("contrastive_weight", *_OF_WHOLE):
         if key in of_part:
             of_whole[key] = of_part.pop(key)
     return CLCELoss(contrastive=part(**of_part), **of_whole)

@@ -86,6 +86,7 @@ class SupConLoss(ContrastiveLoss):
         self.chunk_size = chunk_size
         self.denominator = denominator
         self.negatives = negatives
+        self.takes_soft_labels = negatives != "class_mean"
 
     def anchor_values(
         self, y_true: Any, y_pred: Any, memory: Memory | None = None, present: Any = None

@@ -288,7 +288,7 @@ def check_mixing(mixing: ImageMixing | None, loss: CLCELoss, memory_size: int | 
 
     Raises:
         ValueError: If `mixing` is something else, mixes for a part that the loss has not, or makes
-            soft labels for a memory of classes.
+            soft labels for a loss or a memory that takes none.
 
     Example:
     ```python
@@ -306,6 +306,12 @@ def check_mixing(mixing: ImageMixing | None, loss: CLCELoss, memory_size: int | 
             "`mixing` must have part='contrastive' for a loss without cross-entropy. "
             f"Received: part={mixing.part!r}, contrastive_weight={loss.contrastive_weight}"
         )
+    if mixing.part == "contrastive" and loss.trains_embedding:
+        if not loss.contrastive.takes_soft_labels:
+            raise ValueError(
+                "`mixing` must have part='cross_entropy' for a contrastive loss that takes no soft "
+                f"labels. Received: part={mixing.part!r}, contrastive={loss.contrastive!r}"
+            )
     if mixing.part == "contrastive" and memory_size is not None:
         raise ValueError(
             "`mixing` must have part='cross_entropy' beside a memory, which holds one class for "

@@ -78,13 +78,14 @@ def test_a_name_alone_gives_the_defaults_of_the_classes(name):
 def test_every_argument_of_a_name_reaches_its_part(name):
     weight, part, chosen = MEANING[name]
     of_entropy = {"label_smoothing": 0.2, "logit_adjustment": 0.5, "class_prior": (0.75, 0.25)}
-    arguments = {**OF_PART[part], **of_entropy}
+    takes = {"ignore_unlabelled": part is not CoreTuningLoss}
+    arguments = {**OF_PART[part], **of_entropy, **takes}
     if chosen:
         weight = arguments["contrastive_weight"] = 0.3
     assert set(arguments_of(name)) == set(arguments)
     loss = get(name, **arguments)
     assert loss.contrastive_weight == weight
-    assert loss.get_config().items() >= {**of_entropy, "class_prior": [0.75, 0.25]}.items()
+    assert loss.get_config().items() >= {**of_entropy, **takes, "class_prior": [0.75, 0.25]}.items()
     assert type(loss.contrastive) is part
     assert loss.contrastive.get_config().items() >= OF_PART[part].items()
 

@@ -121,6 +121,7 @@ def test_a_row_gives_it_a_name(monkeypatch):
         "label_smoothing",
         "logit_adjustment",
         "class_prior",
+        "ignore_unlabelled",
     )
     with pytest.raises(ValueError, match=r"`hardness`.*'gap' has no such argument"):
         losses.get("gap", hardness=1.0)

@@ -263,6 +263,8 @@ def test_what_does_not_go_together_is_refused():
         model.compile("sgd", loss="clce", mixing=0.2)
     with pytest.raises(ValueError, match="part='contrastive' for a loss without cross-entropy"):
         model.compile("sgd", loss=CLCELoss(1.0, SupConLoss()), mixing=ImageMixing(0.2))
+    with pytest.raises(ValueError, match=r"that takes no soft labels.*CoreTuningLoss"):
+        model.compile("sgd", loss="core_tuning", mixing=ImageMixing(0.2, part="contrastive"))
     with pytest.raises(ValueError, match=r"part='cross_entropy' beside a memory.*memory_size=9"):
         mixing = ImageMixing(0.2, part="contrastive")
         model.compile("sgd", loss="clce", mixing=mixing, memory_size=9)
