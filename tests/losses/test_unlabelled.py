@@ -144,3 +144,26 @@ def test_config_and_arguments():
 
     with pytest.raises(ValueError, match="`anchor_values` takes no `present`"):
         CLCELoss(contrastive=Own(), ignore_unlabelled=True)
+
+
+@pytest.mark.parametrize("chunk_size", [None, 5])
+def test_class_averaging_counts_labelled_rows_alone(chunk_size):
+    x, labels = cases.embeddings(n=N), LABELS[LABELLED]
+    part = LACLNLoss(0.3, chunk_size=chunk_size, negatives="class_mean")
+    loss = CLCELoss(1.0, part, ignore_unlabelled=True)
+    positives, negatives = variants.by_class(labels)
+    positives /= np.maximum(positives.sum(axis=1, keepdims=True), 1)
+    negatives /= np.bincount(labels)[labels]
+    tables = positives, negatives
+
+    def by_loops(x):
+        s = variants.similarities(x[LABELLED], 0.3)
+        return variants.mean(variants.lacln(s, tables), tables)
+
+    logits = outputs()["logits"]
+    got = gradients.value_and_gradient(
+        lambda y, x: (loss(y, {"embedding": x, "logits": logits}), ()), LABELS, x
+    )
+    assert got.value == pytest.approx(by_loops(x), rel=1e-5)
+    want = reference.central_differences(by_loops, x)
+    np.testing.assert_allclose(got.gradient, want, rtol=0, atol=3e-5 * np.abs(want).max() + 1e-6)
