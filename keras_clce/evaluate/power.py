@@ -135,7 +135,8 @@ def seeds_needed(difference: float, std: float, power: float = 0.8, alpha: float
     if not (math.isfinite(std) and std > 0):
         raise ValueError(f"`std` must be a finite number above 0. Received: std={std}")
     _check_power(power, alpha)
-    effect = abs(difference) / std
+    # SciPy's power of a far larger one is NaN, and this one is sure to be seen.
+    effect = min(abs(difference) / std, 1e6)
 
     def is_enough(number):
         return _power(effect * math.sqrt(number), number, alpha) >= power

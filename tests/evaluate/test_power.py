@@ -105,6 +105,8 @@ def test_seeds_needed_are_those_of_statsmodels(effect, power):
 
 def test_two_seeds_are_the_fewest():
     assert seeds_needed(1.0, 1e-6) == 2
+    # Equal differences, but for their rounding.
+    assert seeds_needed(0.02, 1e-17) == 2
 
 
 @pytest.mark.parametrize(
