@@ -13,7 +13,11 @@ read are listed with the reason, and the rest goes on. In `--output_dir` stand
     contact_sheet.png  the most and the least sure photographs
 
 Where folders in `--images` bear names of the model's classes, the accuracy is printed too. A model
-that was saved without names of its classes takes them from `--class_names`.
+that was saved without names of its classes takes them from `--class_names`. Of a folder with a
+`labels.csv` the files that it names are read, and its labels take the place of folders.
+
+A model of several labels an image (`--multi_label` in training) says all that reach `--threshold`:
+the table then has them in the column `labels`, and F1 is printed where labels are known.
 
 With `--enrolled`, a file of recipes/enroll.py, the classes are those that were enrolled, and the
 answer is "none of these" where the score of the nearest one is below the file's threshold. The
@@ -106,6 +110,8 @@ class Seen:
         self.read = self.labelled = self.right = self.unsure = 0
         # Photographs in folders of other names, and those of them that are rejected.
         self.elsewhere = self.rejected_elsewhere = 0
+        # Of several labels a photograph: those that are right, said, and true.
+        self.true = self.told = self.agreed = self.listed = 0
         self._extremes: list[Prediction] = []
 
     def add(self, row: "Prediction", said: Said) -> None:
@@ -116,9 +122,20 @@ class Seen:
             return
         self.read += 1
         self.first += [row] * (len(self.first) < SHOWN_ROWS)
-        count, total = self.classes.get(row.class_name, (0, 0.0))
-        self.classes[row.class_name] = count + 1, total + row.score
-        self.unsure += not said.is_sure(row)
+        if row.labels is None:
+            named = {row.class_name: row.score}
+        else:
+            shares = dict(zip(row.class_names, row.probabilities, strict=True))
+            named = {name: shares.get(name, said.threshold) for name in row.labels}
+        for name, score in named.items():
+            count, total = self.classes.get(name, (0, 0.0))
+            self.classes[name] = count + 1, total + score
+        if row.labels is not None and row.photograph.labels is not None:
+            self.listed += 1
+            self.true += len(row.photograph.labels)
+            self.told += len(row.labels)
+            self.agreed += len({*row.labels} & {*row.photograph.labels})
+        self.unsure += not (said.is_sure(row) if row.labels is None else row.labels)
         self.labelled += row.label is not None
         self.right += row.label is not None and row.label == row.class_name
         is_elsewhere = row.label is None and row.photograph.class_folder is not None
@@ -164,6 +181,7 @@ def predict(asked: PredictFlags) -> None:
         image_size=size,
         limit=asked.limit,
         enrolled=enrolled,
+        threshold=0.5 if asked.threshold is None else asked.threshold,
     )
     folder = results_folder(asked.output_dir, "predict", asked.images)
     known = "" if names or model.class_names else ", without names: see --class_names"
@@ -178,9 +196,10 @@ def predict(asked: PredictFlags) -> None:
     classes = model.num_classes if enrolled is None else len(enrolled.class_names)
     top_k, seen, start = min(asked.top_k, classes), Seen(), time.perf_counter()
     score = said.score if said.is_enrolled else None
+    several = model.multi_label and not said.is_enrolled
     try:
         with PredictionFile(
-            folder / "predictions.csv", top_k, said.threshold or 0.0, score
+            folder / "predictions.csv", top_k, said.threshold or 0.0, score, several
         ) as file:
             for row in rows:
                 file.write(row)
@@ -208,6 +227,12 @@ def tell(seen: Seen, seconds: float, said: Said) -> None:
                 [name, row.class_name, *rest]
                 for row, (name, *rest) in zip(seen.first, rows, strict=True)
             ]
+        if seen.first[0].labels is not None:
+            head[1:1] = ["labels"]
+            rows = [
+                [name, ", ".join(row.labels) or "-", *rest]
+                for row, (name, *rest) in zip(seen.first, rows, strict=True)
+            ]
         print("\n" + format_table(head, rows))
         if seen.read > len(rows):
             print(f"… and {seen.read - len(rows)} more")
@@ -231,7 +256,9 @@ def tell(seen: Seen, seconds: float, said: Said) -> None:
             print(f"          … and {skipped - len(seen.errors)} more")
     if seen.read:
         tell_threshold(seen, said)
-    if seen.labelled:
+    if seen.listed:
+        tell_agreement(seen)
+    elif seen.labelled:
         share = 100 * seen.right / seen.labelled
         print(f"Accuracy: {share:.1f} %, {seen.right} of {seen.labelled} in folders of classes")
     if said.is_enrolled and seen.elsewhere:
@@ -239,9 +266,22 @@ def tell(seen: Seen, seconds: float, said: Said) -> None:
         print(f"Others:   {right} in folders of other names are none of these")
 
 
+def tell_agreement(seen: Seen) -> None:
+    """Print how well labels agree with those of a `labels.csv`."""
+    precision, recall = seen.agreed / max(1, seen.told), seen.agreed / max(1, seen.true)
+    f1 = 2 * seen.agreed / max(1, seen.told + seen.true)
+    print(
+        f"Labels:   F1 micro {100 * f1:.1f} %, precision {100 * precision:.1f} %, recall "
+        f"{100 * recall:.1f} %, of {seen.true} labels of {seen.listed} photographs in labels.csv"
+    )
+
+
 def tell_threshold(seen: Seen, said: Said) -> None:
     """Print how many photographs are below the threshold."""
-    if not said.is_enrolled:
+    if seen.first and seen.first[0].labels is not None:
+        least = f"a probability of {said.threshold:g} or more"
+        print(f"None:     {seen.unsure} have no label with {least}")
+    elif not said.is_enrolled:
         print(f"Not sure: {seen.unsure}, with a probability below {said.threshold:g}")
     elif said.threshold is None:
         print("None:     no threshold was chosen, so that every photograph is one of the classes")
@@ -265,7 +305,7 @@ def draw(seen: Seen, path: Path, asked: PredictFlags, said: Said) -> None:
 
     most, least = seen.most_sure(), seen.least_sure()
     heads = ("Closest to a class", "Furthest from all") if said.is_enrolled else HEADS
-    colours = COLOURS[seen.labelled > 0]
+    colours = COLOURS[seen.labelled > 0 or seen.listed > 0]
     if said.is_enrolled and said.threshold is not None:
         colours = (colours + ", " if colours else ": ") + "yellow none of these"
     sections = [(heads[0] if least else "", most), (heads[1], least)]
@@ -287,6 +327,16 @@ def tiles(rows: "Iterable[Prediction]", said: Said) -> list[Any]:
         sure = said.is_sure(row)
         kind, score = None if sure else "unsure", said.shown(row.score, 0)
         lines = [row.class_name, f"{score}{'' if sure else ', not sure'}"]
+        if row.labels is not None:
+            kind, lines = (
+                None,
+                [", ".join(row.labels) or "no label", f"first: {row.class_name} {score}"],
+            )
+            if row.photograph.labels is not None:
+                kind = "right" if {*row.labels} == {*row.photograph.labels} else "wrong"
+                lines += [f"is {', '.join(row.photograph.labels) or 'none'}"] * (kind == "wrong")
+            drawn.append(Tile(row.photograph.thumbnail(), tuple(lines), kind))
+            continue
         if said.is_enrolled:
             lines[1] = score if sure else f"{row.class_names[0]} {score}"
         if row.label is not None:

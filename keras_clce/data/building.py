@@ -45,11 +45,17 @@ def build_split(
         ValueError: If it has another number of examples than it announces.
     """
     image_size, interpolation = preprocessing.image_size, preprocessing.interpolation
+    # Rows of several labels have an axis more.
+    sets = records.label_axes
     stored_size = round(TRAIN_ENLARGEMENT * image_size) if training else image_size
 
     def finished(image, label, aspect):
         image = tf.cast(tf.round(image), tf.uint8)
-        return image, tf.cast(label, tf.int64), tf.fill(tf.shape(label), aspect)
+        return (
+            image,
+            tf.cast(label, tf.int64),
+            tf.fill(tf.shape(label)[: label.shape.rank - sets], aspect),
+        )
 
     def show(image, label):
         return finished(
@@ -78,7 +84,7 @@ def build_split(
     else:
         resized = decoded.map(resize, **parallel).batch(_LOADING_BATCH)
     images = np.empty((records.num_examples, stored_size, stored_size, 3), np.uint8)
-    labels = np.empty(records.num_examples, np.int64)
+    labels = np.empty((records.num_examples, *decoded.element_spec[1].shape), np.int64)
     aspects = np.empty(records.num_examples, np.float32)
     start = 0
     with damage_as_os_error():

@@ -8,7 +8,7 @@ from keras_clce.data import catalog
 from keras_clce.data.installed import tensorflow
 from keras_clce.data.request_checks import check_request
 from keras_clce.data.spec import LoadRequest
-from keras_clce.data.splitting import limited
+from keras_clce.data.splitting import limited, strata
 
 
 def class_counts(
@@ -21,6 +21,7 @@ def class_counts(
     strict: bool = False,
     drop_small_classes: int | None = None,
     limit_per_class: int | None = None,
+    multi_label: bool = False,
 ) -> np.ndarray:
     """Count the training images of each class.
 
@@ -33,6 +34,7 @@ def class_counts(
         strict: Defaults to False.
         drop_small_classes: Defaults to None.
         limit_per_class: Defaults to None.
+        multi_label: Defaults to False.
 
     Returns:
         Their numbers (classes,).
@@ -49,7 +51,7 @@ def class_counts(
     spec = catalog.get_spec(name)
     folder = check_request(limit_examples, data_dir, drop_small_classes, limit_per_class)
     tensorflow("Loading a data set")
-    request = LoadRequest(spec, folder, split_seed, strict, drop_small_classes)
+    request = LoadRequest(spec, folder, split_seed, strict, drop_small_classes, multi_label)
     loader = spec.few_shot_loader if few_shot else spec.loader
     if loader is None:
         what = "few-shot tasks" if few_shot else "the classes that are trained"
@@ -62,5 +64,7 @@ def class_counts(
     else:
         names, splits, *_ = loader(request)
         labels, classes = splits["train"].read_labels(), range(len(names))
-    kept, _ = limited(labels, limit_examples, limit_per_class, split_seed, "training")
+    kept, _ = limited(strata(labels), limit_examples, limit_per_class, split_seed, "training")
+    if labels.ndim == 2:
+        return labels[kept].sum(axis=0)
     return np.bincount(labels[kept], minlength=len(names))[list(classes)]

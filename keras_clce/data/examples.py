@@ -25,6 +25,7 @@ class Records:
         num_examples: Number of records.
         shuffle_buffer: How many records are shuffled together where the split streams.
         labels: int64 labels (examples,) where they are known before decoding.
+        label_axes: 1 where the label of a record is a row of several labels, else 0.
     """
 
     dataset: tf.data.Dataset
@@ -32,6 +33,7 @@ class Records:
     num_examples: int
     shuffle_buffer: int = 4096
     labels: np.ndarray | None = None
+    label_axes: int = 0
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import dataclasses
 import os
 import pathlib
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent import futures
 
 import numpy as np
@@ -15,18 +15,18 @@ import numpy as np
 from keras_clce.data.decoding import decode_image, in_words, why_unreadable
 from keras_clce.data.examples import Records
 from keras_clce.data.installed import pillow, tensorflow
-from keras_clce.data.splitting import mixed_order, named
+from keras_clce.data.splitting import mixed_order, named, strata
 from keras_clce.files import printable_text
 
 
 @dataclasses.dataclass(frozen=True)
 class FolderImages:
-    """Readable images of a folder of class folders.
+    """Readable images of a folder.
 
     Args:
         paths: One path per image.
-        labels: Integer labels of the same length.
-        class_names: Names of the class folders, sorted.
+        labels: Integer labels of the same length, or rows of 0 and 1 of several labels.
+        class_names: Names of the classes, sorted.
     """
 
     paths: np.ndarray
@@ -39,7 +39,7 @@ class FolderImages:
         return len(self.paths)
 
     def read_labels(self) -> np.ndarray:
-        """Give the labels (images,)."""
+        """Give the labels (images,), or (images, classes) of several labels."""
         return self.labels
 
     def select(self, indices: np.ndarray) -> FolderImages:
@@ -48,7 +48,7 @@ class FolderImages:
 
     def mixed(self) -> FolderImages:
         """Give the images in an order that does not follow the classes."""
-        return self.select(mixed_order(self.labels))
+        return self.select(mixed_order(strata(self.labels)))
 
     def records(self) -> Records:
         """Give the paths as records that Pillow decodes."""
@@ -62,7 +62,13 @@ class FolderImages:
         paths = np.array([os.fsencode(path) for path in self.paths])
         dataset = tf.data.Dataset.from_tensor_slices((paths, self.labels))
         # Paths are small, so that all of them are shuffled together.
-        return Records(dataset, decode, self.num_examples, shuffle_buffer=self.num_examples)
+        return Records(
+            dataset,
+            decode,
+            self.num_examples,
+            shuffle_buffer=self.num_examples,
+            label_axes=self.labels.ndim - 1,
+        )
 
 
 def scan_class_folders(
@@ -126,11 +132,7 @@ def scan_class_folders(
         paths += files
         labels += [label] * len(files)
         problems += closed
-    with futures.ThreadPoolExecutor() as pool:
-        reasons = list(pool.map(why_unreadable, paths))
-    problems += [(path, *reason) for path, reason in zip(paths, reasons, strict=True) if reason]
-    _report_unreadable(problems, strict)
-    readable = np.array([reason is None for reason in reasons], bool)
+    readable = which_are_readable(paths, strict, problems)
     labels = np.array(labels, np.int64)[readable]
     counts = np.bincount(labels, minlength=len(names))
     if (counts == 0).any() and not allow_empty:
@@ -140,6 +142,29 @@ def scan_class_folders(
             f"data_dir={printable_text(folder)}, class folders without any: {empty}"
         )
     return FolderImages(np.array([str(path) for path in paths])[readable], labels, names)
+
+
+def which_are_readable(
+    paths: Sequence[pathlib.Path], strict: bool, others: Sequence[tuple] = ()
+) -> np.ndarray:
+    """Decode files once, and name those that are no readable images.
+
+    Args:
+        paths: The files.
+        strict: Whether one that is no readable image is an error.
+        others: What else cannot be read, as (path, kind, detail). Defaults to none.
+
+    Returns:
+        Booleans (files,).
+
+    Raises:
+        ValueError: If `strict` and a file cannot be read.
+    """
+    with futures.ThreadPoolExecutor() as pool:
+        reasons = list(pool.map(why_unreadable, paths))
+    found = [(path, *reason) for path, reason in zip(paths, reasons, strict=True) if reason]
+    _report_unreadable([*others, *found], strict)
+    return np.array([reason is None for reason in reasons], bool)
 
 
 def class_folders(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -7,6 +7,8 @@ import numpy as np
 from keras_clce.data.class_subset import without_small_classes
 from keras_clce.data.folder_layout import check_classes, split_folders
 from keras_clce.data.image_folder import FolderImages, scan_class_folders
+from keras_clce.data.labels_csv import has_labels_csv
+from keras_clce.data.labels_csv_splits import labels_csv_classes
 from keras_clce.data.spec import PARTS, ClassSplits, LoadRequest
 from keras_clce.data.splitting import named
 from keras_clce.files import printable_text
@@ -22,8 +24,12 @@ def image_folder_class_splits(request: LoadRequest) -> ClassSplits:
     Raises:
         ValueError: If it has too few classes, or a class in two parts.
     """
-    folder, seed, strict = request.class_folders(), request.seed, request.strict
+    folder, strict = request.class_folders(), request.strict
     least = request.drop_small_classes
+    if has_labels_csv(folder):
+        scanned = labels_csv_classes(request)
+        found = {part: pathlib.Path(part) for part in scanned} if len(scanned) > 1 else {}
+        return _split(request, scanned, found)
     found = split_folders(folder)
     drawn = [part for part in PARTS[1:] if part not in found]
     for part, path in (found or {"train": folder}).items():
@@ -34,6 +40,15 @@ def image_folder_class_splits(request: LoadRequest) -> ClassSplits:
         part: scan_class_folders(path, strict, allow_empty=least is not None)
         for part, path in (found or {"train": folder}).items()
     }
+    return _split(request, scanned, found)
+
+
+def _split(
+    request: LoadRequest, scanned: dict[str, FolderImages], found: dict[str, pathlib.Path]
+) -> ClassSplits:
+    """The classes of what was found, in the splits that are there; the others are drawn."""
+    folder, seed, least = request.class_folders(), request.seed, request.drop_small_classes
+    drawn = [part for part in PARTS[1:] if part not in found]
     source = _together(folder, scanned)
     (images,), names, note = without_small_classes([source], source.class_names, least, [source])
     parts = {

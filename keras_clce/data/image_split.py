@@ -29,7 +29,8 @@ class ImageSplit:
 
     Args:
         images: Uint8 array (examples, side, side, 3), or None where the split streams.
-        labels: Integer array (examples,), or None where the split streams.
+        labels: Integer array (examples,), rows of 0 and 1 (examples, classes) of several labels, or
+            None where the split streams.
         image_size: Side of the images and views that the split gives, in pixels.
         flip: Whether views may be mirrored.
         interpolation: Of resizes, `"bilinear"` or `"bicubic"`.
@@ -300,7 +301,8 @@ class ImageSplit:
         """Give the whole split as NumPy arrays.
 
         Returns:
-            uint8 images (examples, image_size, image_size, 3) and int64 labels (examples,).
+            uint8 images (examples, image_size, image_size, 3) and int64 labels (examples,), or
+            (examples, classes) of several.
 
         Example:
         ```python
@@ -312,7 +314,8 @@ class ImageSplit:
         if kept is not None:
             return kept
         images = np.empty((self.num_examples, self.image_size, self.image_size, 3), np.uint8)
-        labels = np.empty(self.num_examples, np.int64)
+        (_, of_batch, _) = self._stored.batches(1).element_spec
+        labels = np.empty((self.num_examples, *of_batch.shape[1:]), np.int64)
         start = 0
         for batch, batch_labels in self.batches(256).as_numpy_iterator():
             stop = start + len(batch)
@@ -335,6 +338,8 @@ def _check_arrays(images: np.ndarray, labels: np.ndarray | None) -> None:
             f"images={type(images).__name__} of shape {tuple(shape)} and dtype {dtype}"
         )
     labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[0] == shape[0] and np.isin(labels, (0, 1)).all():
+        return
     with np.errstate(invalid="ignore"):
         whole = labels.dtype.kind in "iuf" and np.array_equal(labels, labels.astype(np.int64))
     if labels.shape != shape[:1] or not whole:
@@ -346,7 +351,7 @@ def _check_arrays(images: np.ndarray, labels: np.ndarray | None) -> None:
 
 
 def _check_aspects(aspects: np.ndarray, labels: np.ndarray) -> None:
-    if aspects.shape != labels.shape or not (np.isfinite(aspects) & (aspects > 0)).all():
+    if aspects.shape != labels.shape[:1] or not (np.isfinite(aspects) & (aspects > 0)).all():
         raise ValueError(
             f"`aspects` must be {len(labels)} finite numbers above 0, one for each image. "
             f"Received: aspects of shape {aspects.shape}, such as {aspects.ravel()[:3]}"

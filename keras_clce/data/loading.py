@@ -9,12 +9,13 @@ from keras_clce.data.datasets import ImageDataset
 from keras_clce.data.image_split import ImageSplit
 from keras_clce.data.installed import tensorflow
 from keras_clce.data.request_checks import (
+    check_multi_label,
     check_request,
     check_several_classes,
     chosen_preprocessing,
 )
 from keras_clce.data.spec import LoadRequest
-from keras_clce.data.splitting import limited
+from keras_clce.data.splitting import limited, strata
 from keras_clce.views import Preprocessing
 
 
@@ -30,6 +31,7 @@ def load_dataset(
     preprocessing: Preprocessing | None = None,
     drop_small_classes: int | None = None,
     limit_per_class: int | None = None,
+    multi_label: bool = False,
 ) -> ImageDataset:
     """Load a data set in three splits of square images.
 
@@ -54,6 +56,8 @@ def load_dataset(
             None keeps all.
         limit_per_class: Most training examples of a class; a class that has fewer keeps them. With
             one seed, fewer are always some of more. None keeps all.
+        multi_label: Whether images of an `image_folder` with a `labels.csv` have several labels, or
+            none: labels are then rows of 0 and 1 (examples, classes). Defaults to False.
 
     Returns:
         The data set; its `split_note` says which examples were really used.
@@ -85,14 +89,15 @@ def load_dataset(
         preprocessing, image_size, interpolation, spec.crop_fraction
     )
     folder = check_request(limit_examples, data_dir, drop_small_classes, limit_per_class)
+    check_multi_label(spec, folder, multi_label, limit_per_class)
     tensorflow("Loading a data set")
     from keras_clce.data import building
 
-    request = LoadRequest(spec, folder, split_seed, strict, drop_small_classes)
+    request = LoadRequest(spec, folder, split_seed, strict, drop_small_classes, multi_label)
     class_names, splits, origin, how = spec.loader(request)
     check_several_classes(spec.name, class_names, None)
     if (limit_examples, limit_per_class) != (None, None):
-        labels = splits["train"].read_labels()
+        labels = strata(splits["train"].read_labels())
         kept, note = limited(labels, limit_examples, limit_per_class, split_seed, "training")
         if note:
             splits["train"], how = splits["train"].select(kept), how + note
@@ -114,5 +119,6 @@ def _classes_present(built: dict[str, ImageSplit], num_classes: int) -> str:
     labels = [split.labels for split in built.values()]
     if any(part is None for part in labels):
         return ""
-    present = len(np.unique(np.concatenate(labels)))
+    every = np.concatenate(labels)
+    present = len(np.unique(every)) if every.ndim == 1 else int(every.any(axis=0).sum())
     return "" if present == num_classes else f", {present} of {num_classes} classes present"

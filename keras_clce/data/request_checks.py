@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from keras_clce.data.labels_csv import has_labels_csv
+from keras_clce.data.spec import DatasetSpec
 from keras_clce.views import Preprocessing
 
 
@@ -43,6 +45,36 @@ def check_request(
     if folder is not None and not folder.is_dir():
         raise FileNotFoundError(f"`data_dir` must be a folder. Received: data_dir={data_dir!s}")
     return folder
+
+
+def check_multi_label(
+    spec: DatasetSpec, folder: pathlib.Path | None, multi_label: bool, limit_per_class: int | None
+) -> None:
+    """Check that images may have several labels.
+
+    Args:
+        spec: The data set.
+        folder: Folder of the data, or None.
+        multi_label: Whether they have.
+        limit_per_class: Most training examples of a class, or None.
+
+    Raises:
+        ValueError: If the data have one class an image, or a class cannot be limited.
+    """
+    if not isinstance(multi_label, bool):
+        raise ValueError(f"`multi_label` must be a bool. Received: multi_label={multi_label!r}")
+    if not multi_label:
+        return
+    if spec.name != "image_folder" or folder is None or not has_labels_csv(folder):
+        raise ValueError(
+            "`multi_label` is for image_folder with a labels.csv in data_dir. Received: "
+            f"multi_label=True, name={spec.name!r}, data_dir={folder}"
+        )
+    if limit_per_class is not None:
+        raise ValueError(
+            "`limit_per_class` must be None with multi_label=True, where an image counts for "
+            f"several classes; limit_examples serves. Received: limit_per_class={limit_per_class}"
+        )
 
 
 def chosen_preprocessing(
@@ -96,6 +128,8 @@ def check_several_classes(name: str, class_names: Sequence[str], labels: np.ndar
         ValueError: If there is one class, or the images are of one class.
     """
     present = range(len(class_names)) if labels is None else np.unique(labels)
+    if labels is not None and labels.ndim == 2:
+        present = np.flatnonzero(labels.any(axis=0))
     if len(present) < 2:
         found = ", ".join(class_names[label] for label in present) or "none"
         images = "" if labels is None else f" {len(labels)} training images of"

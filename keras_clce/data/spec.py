@@ -130,6 +130,7 @@ class LoadRequest:
         seed: Seed of every split that is not official.
         strict: Whether a file that is no readable image is an error.
         drop_small_classes: Number of images that a class must have to be kept, or None.
+        multi_label: Whether an image has several labels: the sources' are rows (examples, classes).
     """
 
     spec: DatasetSpec
@@ -137,6 +138,7 @@ class LoadRequest:
     seed: int = 0
     strict: bool = False
     drop_small_classes: int | None = None
+    multi_label: bool = False
 
     def class_folders(self) -> pathlib.Path:
         """Give the folder, for a loader that cannot do without.

@@ -1,6 +1,6 @@
 """Seeded choices of examples that keep the class proportions."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -21,6 +21,27 @@ def named(items: Sequence) -> str:
     """
     more = len(items) - _MOST_NAMED
     return ", ".join(map(str, items[:_MOST_NAMED])) + (f" and {more} more" if more > 0 else "")
+
+
+def strata(labels: np.ndarray) -> np.ndarray:
+    """The class of each example that choices keep the proportions of.
+
+    Args:
+        labels: Integer labels (examples,), or rows of 0 and 1 (examples, classes) of several.
+
+    Returns:
+        Integers (examples,): the class, or the rarest label of each row, which is the first to be
+        missing from a small part; `classes` for a row without any.
+
+    Example:
+    ```python
+    strata(np.array([[1, 1], [1, 0], [0, 0]])).tolist()  # [1, 0, 2]
+    ```
+    """
+    if labels.ndim == 1:
+        return labels
+    counts = np.where(labels > 0, labels.sum(axis=0), len(labels) + 1)
+    return np.where(labels.any(axis=1), counts.argmin(axis=1), labels.shape[1])
 
 
 def stratified_split(
@@ -70,7 +91,7 @@ def hold_out(
     Returns:
         What stays, and what is held out.
     """
-    kept, held_out = stratified_split(source.read_labels(), fraction, seed)
+    kept, held_out = stratified_split(strata(source.read_labels()), fraction, seed)
     return source.select(kept), source.select(held_out)
 
 
@@ -96,7 +117,9 @@ def three_way(
     Raises:
         ValueError: If a class has fewer than 3 examples; such classes are named.
     """
-    counts = np.bincount(source.read_labels(), minlength=len(class_names))
+    labels = source.read_labels()
+    several = labels.ndim == 2
+    counts = labels.sum(axis=0) if several else np.bincount(labels, minlength=len(class_names))
     small = [f"{class_names[label]} ({counts[label]})" for label in np.flatnonzero(counts < 3)]
     if small:
         raise ValueError(
@@ -107,6 +130,51 @@ def three_way(
     rest, test = hold_out(source, test_share, seed)
     train, validation = hold_out(rest, validation_share / (1.0 - test_share), seed)
     return {"train": train, "validation": validation, "test": test}
+
+
+def with_missing_splits(
+    train: ExampleSource,
+    found: Mapping[str, ExampleSource],
+    names: Sequence[str],
+    seed: int,
+    own: str,
+    train_name: str,
+    stratified: str = "stratified",
+) -> tuple[dict[str, ExampleSource], str]:
+    """Hold out of the training images what there is no split of.
+
+    Args:
+        train: The training images.
+        found: The splits for validation and test that are there.
+        names: Names of the classes.
+        seed: Seed of the choice.
+        own: What the splits that are there are called.
+        train_name: What the training split is called; nothing where there are no splits.
+        stratified: How the choice keeps proportions, in words. Defaults to `"stratified"`.
+
+    Returns:
+        All three splits, and how they were made in words.
+    """
+    how_drawn = f"{stratified} (seed {seed})"
+    found = dict(found)
+    if not train_name:
+        return three_way(train, names, VALIDATION_SHARE, TEST_SHARE, seed), (
+            f"seeded, {stratified} 70/15/15 % split (seed {seed})"
+        )
+    if len(found) == 2:
+        how = own
+    elif "test" in found:
+        train, found["validation"] = hold_out(train, 0.1, seed)
+        how = f"10 % of {train_name} held out for validation, {how_drawn}"
+    elif "validation" in found:
+        train, found["test"] = hold_out(train, TEST_SHARE, seed)
+        how = f"{own}; 15 % of {train_name} held out for test, {how_drawn}"
+    else:
+        found = three_way(train, names, VALIDATION_SHARE, TEST_SHARE, seed)
+        train = found["train"]
+        how = f"15 % of {train_name} held out for validation and 15 % for test, {how_drawn}"
+    splits = {"train": train, "validation": found["validation"], "test": found["test"]}
+    return splits, how
 
 
 def class_balanced_subset(

@@ -1,6 +1,7 @@
 """Evaluation: accuracies of outputs and embeddings, few-shot tasks, intervals and tests."""
 
 from keras_clce.evaluate.alignment_uniformity import alignment, class_separation, uniformity
+from keras_clce.evaluate.average_precision import MeanAveragePrecision, multi_label_metrics
 from keras_clce.evaluate.calibration import Reliability, fit_temperature, reliability
 from keras_clce.evaluate.class_balance import (
     UNBALANCED,
@@ -90,6 +91,7 @@ __all__ = [
     "GroupAccuracy",
     "LabelSuspects",
     "McNemarTest",
+    "MeanAveragePrecision",
     "MedianInterval",
     "NormalInverseWishart",
     "OpenSetResult",
@@ -131,6 +133,7 @@ __all__ = [
     "linear_probe",
     "mcnemar_test",
     "median_interval",
+    "multi_label_metrics",
     "nearest_neighbor_accuracy",
     "nearest_neighbors",
     "open_set_detection",

@@ -39,6 +39,7 @@ def training_images(settings: Settings) -> np.ndarray:
             strict=settings.strict,
             drop_small_classes=settings.drop_small_classes,
             limit_per_class=settings.limit_per_class,
+            multi_label=settings.multi_label,
         )
 
 

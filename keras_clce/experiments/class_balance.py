@@ -29,14 +29,16 @@ def training_counts(
         dataset: The data.
 
     Returns:
-        Their numbers `(classes,)`; `None` where the labels stream with the images and no setting
-        asks for the numbers, for which all labels would have to be read.
+        Their numbers `(classes,)`; `None` where an image has several labels, or where they stream
+        with the images and no setting asks for the numbers, for which all would have to be read.
 
     Example:
     ```python
     training_counts(Settings(), load_dataset("digits", image_size=32)).sum()  # 1259
     ```
     """
+    if settings.multi_label:
+        return None
     labels = dataset.train.labels
     if labels is not None:
         return np.bincount(labels, minlength=dataset.num_classes)

@@ -16,6 +16,7 @@ from keras_clce.experiments.confusion_pictures import draw_pictures
 from keras_clce.experiments.embedding_sources import load_sources
 from keras_clce.experiments.embeddings import named_models
 from keras_clce.files import made_folder, write_atomically, write_json
+from keras_clce.inference.descriptions import check_one_label
 from keras_clce.report import without_details
 from keras_clce.report.confusion_page import confusion_page
 from keras_clce.report.page import write_page
@@ -136,6 +137,7 @@ def confusion_study(
                 "`models` must be CLCEModels, which have classes. Received: "
                 f"{source.name}, a {type(source.model).__name__}"
             )
+        check_one_label(source.model, "confusions")
     data = ConfusionData(
         sources,
         images,

@@ -15,6 +15,7 @@ from keras_clce.data.catalog import get_spec
 from keras_clce.data.splitting import class_balanced_subset
 from keras_clce.experiments.embedding_files import Embedded
 from keras_clce.experiments.embedding_models import embed, load_embedding_model, shown_images
+from keras_clce.inference.descriptions import check_one_label
 from keras_clce.runs import RunFolder
 from keras_clce.views import Preprocessing
 
@@ -115,6 +116,10 @@ class ShownData:
         image_size: int | None = None,
         **options: Any,
     ) -> None:
+        for source in sources:
+            # An encoder has no labels.
+            if getattr(source.model, "multi_label", False):
+                check_one_label(source.model, "measures of the data that it was trained on")
         runs = [source.run for source in sources if source.run]
         run = runs[0] if runs else {}
         self.name = dataset or run.get("dataset")

@@ -83,6 +83,8 @@ class Records(Sequence):
     def columns(self) -> list[str]:
         """Names of what `rows` has of each run."""
         measures = {**measures_of(self.read)}
+        if "map" in measures:
+            measures |= {"f1_micro": "", "f1_macro": ""}
         if "top1" in measures:
             measures |= {"top5": "", "nearest_neighbor": ""}
             # Runs of earlier versions lack it.

@@ -80,7 +80,8 @@ def unread_settings(loss: str) -> frozenset[str]:
             read -= of_entropy
         if trained.trains_embedding and trained.contrastive.takes_memory:
             read.add("memory_size")
-    return frozenset(of_losses - read)
+    # It says what labels are, whatever is made of them.
+    return frozenset(of_losses - read - {"multi_label"})
 
 
 def contrastive_schedule(settings: Settings) -> str:

@@ -8,7 +8,7 @@ from keras_clce.evaluate import ENCODER_CLASSIFIERS, TASK_CLASSIFIERS
 from keras_clce.evaluate.tasks import DRAWN_TOGETHER
 from keras_clce.experiments.loggers import LOGGERS
 from keras_clce.experiments.resolved import build_loss, contrastive_schedule
-from keras_clce.experiments.settings import Settings
+from keras_clce.experiments.settings import Settings, fields
 from keras_clce.losses import LOSSES
 from keras_clce.models.backbones import backbone_spec, check_options, check_weights
 from keras_clce.models.registry import is_external
@@ -54,6 +54,45 @@ def _adapters(settings):
         )
     if not is_external(settings.backbone):
         check_options(settings.backbone, lora_rank=settings.lora_rank)
+
+
+def _several_labels(settings):
+    if not settings.multi_label:
+        return
+    if get_spec(settings.dataset).name != "image_folder":
+        raise ValueError(
+            "--multi_label is for --dataset=image_folder, whose --data_dir has a labels.csv. "
+            f"Received: dataset={settings.dataset}"
+        )
+    for name, why in (
+        ("limit_per_class", "an image counts for several classes"),
+        ("images_per_class", "an image is of several classes"),
+        ("memory_size", "the memory keeps one class of each row"),
+        ("class_weight", "an image is of several classes"),
+        ("logit_adjustment", "sigmoids have no prior over classes"),
+        ("negatives", "a row has no one class"),
+    ):
+        if getattr(settings, name) != fields()[name].default:
+            raise ValueError(
+                f"--{name} is not for --multi_label: {why}. Received: "
+                f"{name}={getattr(settings, name)}"
+            )
+
+
+def _loss_of_several_labels(settings):
+    if not settings.multi_label:
+        return
+    if not build_loss(settings).multi_label:
+        raise ValueError(
+            "--multi_label is not for a loss that takes one class an image. Received: "
+            f"loss={settings.loss}"
+        )
+    if not build_loss(settings).trains_classifier:
+        raise ValueError(
+            "--multi_label needs a loss with cross-entropy: a contrastive loss alone trains no "
+            f"sigmoid. Received: loss={settings.loss}, "
+            f"contrastive_weight={build_loss(settings).contrastive_weight}"
+        )
 
 
 def _projection(settings):
@@ -174,6 +213,7 @@ _OF_SETTINGS = (
     _options,
     _frozen_layers,
     _adapters,
+    _several_labels,
     _projection,
     _losses_of_rates,
     _warmup,
@@ -183,6 +223,7 @@ _OF_SETTINGS = (
 )
 _OF_RUNS = (
     _arguments_of_the_loss,
+    _loss_of_several_labels,
     _something_to_train,
     _rate_of_the_loss,
     _two_parts_to_weigh,

@@ -69,6 +69,7 @@ class Settings(LossSettings):
     strict: bool = setting(
         False, "Stop at an unreadable image instead of skipping it.", "data", _DATA
     )
+    multi_label: bool = setting(False, "Several labels an image, of a labels.csv.", "data", _DATA)
     augmentation: str = setting(
         "light",
         "Policy that makes the two views.",

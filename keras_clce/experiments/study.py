@@ -97,6 +97,11 @@ class Study:
             raise ValueError(f"`frozen` is not for the protocol {protocol}. Received: frozen=True")
         if self.frozen and not settings.test:
             raise ValueError("`frozen` is for tested runs. Received: frozen=True, test=False")
+        if settings.multi_label and protocol == "few_shot":
+            raise ValueError(
+                "`multi_label` is for the protocol transfer: a few-shot task has one class an "
+                "image. Received: multi_label=True, protocol='few_shot'"
+            )
         given = self.given
         if given is None:
             given = [n for n, field in fields().items() if getattr(settings, n) != field.default]

@@ -13,6 +13,7 @@ from keras_clce.experiments.confusion_images import FolderSet, ImageSet, SplitSe
 from keras_clce.experiments.embedding_sources import ShownData, Source
 from keras_clce.files import printable_text
 from keras_clce.inference import find_photographs, preprocessing_of, probabilities_of
+from keras_clce.inference.descriptions import check_one_label
 from keras_clce.report.names import count_of
 from keras_clce.runs import RunFolder, read_probe
 
@@ -97,6 +98,7 @@ def find_suspects(
     ```
     """
     preprocessing_of(source.model, image_size)
+    check_one_label(source.model, "finding labels that look wrong")
     if images is not None and dataset is not None:
         raise ValueError(
             "`dataset` takes the place of `images`. Received: "

@@ -12,6 +12,7 @@ from keras_clce.experiments.class_balance import class_weights, training_counts
 from keras_clce.experiments.devices import Devices
 from keras_clce.experiments.errors import told
 from keras_clce.experiments.loggers.run_log import RunLog
+from keras_clce.experiments.multi_label import metrics_of_labels
 from keras_clce.experiments.resolved import (
     build_loss,
     contrastive_schedule,
@@ -94,6 +95,7 @@ def build_model(settings: Settings, dataset: ImageDataset | FewShotDataset) -> C
         feature_normalization=settings.feature_normalization,
         class_names=_class_names(dataset),
         preprocessing=shown,
+        multi_label=settings.multi_label,
     )
     if settings.unfreeze_last:
         unfreeze_last(model.backbone, settings.unfreeze_last)
@@ -155,7 +157,7 @@ def compile_model(
             ema_momentum=settings.ema_momentum,
         ),
         loss=loss,
-        metrics=["accuracy"],
+        metrics=metrics_of_labels(model.num_classes) if model.multi_label else ["accuracy"],
         gradient_cache_size=settings.gradient_cache_size,
         memory_size=settings.memory_size if remembers else None,
     )

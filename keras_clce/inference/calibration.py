@@ -8,7 +8,11 @@ import numpy as np
 
 from keras_clce.checks import as_array, check_whole_number, import_module
 from keras_clce.evaluate import Reliability, fit_temperature, reliability
-from keras_clce.inference.descriptions import names_of_classes, preprocessing_of
+from keras_clce.inference.descriptions import (
+    check_one_label,
+    names_of_classes,
+    preprocessing_of,
+)
 from keras_clce.inference.model_outputs import model_outputs
 from keras_clce.inference.photographs import Photograph, find_photographs
 from keras_clce.train import CLCEModel
@@ -89,6 +93,7 @@ def calibrate(
     """
     batch_size = check_whole_number("batch_size", batch_size)
     preprocessing = preprocessing_of(model, image_size)
+    check_one_label(model, "calibration")
     names = names_of_classes(model, class_names)
     photographs = find_photographs(images)
     if labels is None:

@@ -252,6 +252,11 @@ def _nothing() -> str:
 
 def _verdict(answer: Answer, threshold: float | None) -> str:
     is_share = answer.score == "probability"
+    if answer.labels is not None:
+        least = f"a probability of {100 * threshold:g} % or more"
+        if not answer.labels:
+            return _said("No label", f"None has {least}.")
+        return _said(", ".join(map(printable_text, answer.labels)), f"with {least} each")
     first, score = printable_text(answer.class_names[0]), answer.probabilities[0]
     shown = _percent(score) if is_share else f"{score:.2f}"
     if answer.is_sure:

@@ -68,6 +68,8 @@ class Answer:
         similar: The most similar photographs of the index, the most similar first.
         score: What the numbers are: `"probability"`, or of enrolled classes `"cosine"`. Defaults
             to `"probability"`.
+        labels: Of a model of several labels an image, all that reach the threshold. Defaults to
+            `None`.
 
     Example:
     ```python
@@ -80,6 +82,7 @@ class Answer:
     is_sure: bool
     similar: tuple[SimilarPhotograph, ...] = ()
     score: str = "probability"
+    labels: tuple[str, ...] | None = None
 
 
 class PhotographAnswers:
@@ -155,7 +158,7 @@ class PhotographAnswers:
         similar = self._similar(row.embedding)
         if self.enrolled is None:
             is_sure = row.probability >= self.threshold
-            return Answer(row.class_names, row.probabilities, is_sure, similar)
+            return Answer(row.class_names, row.probabilities, is_sure, similar, labels=row.labels)
         score = self.enrolled.score_name
         return Answer(row.class_names, row.scores, not row.is_rejected, similar, score)
 
@@ -170,6 +173,7 @@ class PhotographAnswers:
             image_size=self.image_size,
             verbose=0,
             enrolled=self.enrolled,
+            threshold=self.threshold,
         )
         if not found:
             reason = found.unreadable[0].error

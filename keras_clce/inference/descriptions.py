@@ -149,6 +149,28 @@ def check_classifier(model: CLCEModel) -> None:
         )
 
 
+def check_one_label(model: CLCEModel, purpose: str) -> None:
+    """Refuse a model of several labels an image where one class each is compared.
+
+    Args:
+        model: A `CLCEModel`.
+        purpose: What it is for, such as `"calibration"`.
+
+    Raises:
+        ValueError: If it has `multi_label=True`.
+
+    Example:
+    ```python
+    check_one_label(model, "calibration")
+    ```
+    """
+    if model.multi_label:
+        raise ValueError(
+            f"`model` must have one class an image for {purpose}. Received: a model with "
+            "multi_label=True"
+        )
+
+
 def check_maker(
     about: Mapping[str, Any], model: CLCEModel, what: str, name: str | Path = "this one"
 ) -> None:

@@ -13,6 +13,7 @@ from keras_clce.checks import as_array
 from keras_clce.data.decoding import UnreadableImage, decode_image
 from keras_clce.data.image_folder import files_below
 from keras_clce.data.installed import pillow
+from keras_clce.data.labels_csv import has_labels_csv, read_labels_csv
 from keras_clce.files import printable_text
 
 _CHANNELS = (1, 3, 4)
@@ -30,7 +31,8 @@ class Photograph:
         name: Its name, of a file in a folder the path within the folder.
         source: A path, a PIL image, a uint8 array, or the reason why there is no image.
         folder: Name of the folder that it lies in directly below the one that was given, `None`
-            where there is none. Defaults to `None`.
+            where there is none; with a `labels.csv` the image's one label. Defaults to `None`.
+        labels: Its labels in a `labels.csv`; `None` without one. Defaults to `None`.
 
     Example:
     ```python
@@ -41,6 +43,7 @@ class Photograph:
     name: str
     source: Any
     folder: str | None = None
+    labels: tuple[str, ...] | None = None
 
     @property
     def class_folder(self) -> str | None:
@@ -90,7 +93,8 @@ def find_photographs(images: Any, limit: int | None = None) -> list[Photograph]:
     Args:
         images: A folder with files in it or in folders below, a file, a pattern such as
             `"photos/*.jpg"`, a PIL image, an array, or a list of any of them. Hidden files are
-            passed over, links are followed.
+            passed over, links are followed. Of a folder with a `labels.csv`, the files that it
+            names.
         limit: Most images. Defaults to `None`, all.
 
     Returns:
@@ -138,7 +142,11 @@ def _each(images: Any) -> Iterator[Photograph]:
 
 
 def _files(path: Path) -> Iterator[Photograph]:
-    if path.is_dir():
+    if path.is_dir() and has_labels_csv(path):
+        for row in read_labels_csv(path, multi_label=True):
+            own = row.labels[0] if len(row.labels) == 1 else None
+            yield Photograph(str(row.path.relative_to(path)), row.path, own, row.labels)
+    elif path.is_dir():
         files, closed = files_below(path, path)
         for file in files:
             name = file.relative_to(path)

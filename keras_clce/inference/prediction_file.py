@@ -22,6 +22,8 @@ class PredictionFile:
         score: Of predictions of enrolled classes, what their scores are, such as `"cosine"`: the
             second column then is the answer, a class or "none of these", and none says whether it
             is sure. Defaults to `None`, probabilities of the model's own classes.
+        multi_label: Whether predictions have `labels`: the second column then has them, separated
+            by `;` as in a `labels.csv`, and none says whether a class is sure. Defaults to `False`.
 
     Example:
     ```python
@@ -34,11 +36,17 @@ class PredictionFile:
     """
 
     def __init__(
-        self, path: str | Path, top_k: int, threshold: float = 0.5, score: str | None = None
+        self,
+        path: str | Path,
+        top_k: int,
+        threshold: float = 0.5,
+        score: str | None = None,
+        multi_label: bool = False,
     ) -> None:
         self.path = Path(path)
         self.part = self.path.with_suffix(".part.csv")
         self.top_k, self.threshold, self.score = top_k, threshold, score
+        self.multi_label = multi_label
 
     def __enter__(self) -> "PredictionFile":
         self._file = open(self.part, "w", encoding="utf-8", newline="")
@@ -46,6 +54,8 @@ class PredictionFile:
         kinds = "class", self.score or "probability"
         classes = [f"{kind}_{k + 1}" for k in range(self.top_k) for kind in kinds]
         said = ["answer", *classes] if self.score else [*classes, "sure"]
+        if self.multi_label:
+            said = ["labels", *classes]
         self._writer.writerow(["file", *said, "label", "error"])
         self._file.flush()
         return self
@@ -55,12 +65,17 @@ class PredictionFile:
         pairs = zip(row.class_names, row.scores or row.probabilities, strict=True)
         cells = [cell for name, share in pairs for cell in (name, f"{share:.6f}")]
         cells += [""] * (2 * self.top_k - len(cells))
-        if self.score:
+        if self.multi_label:
+            said = [";".join(row.labels or ()), *cells]
+        elif self.score:
             said = [row.class_name or "", *cells]
         else:
             sure = "" if row.error else "yes" if row.probability >= self.threshold else "no"
             said = [*cells, sure]
-        self._writer.writerow([row.name, *said, row.label or "", row.error or ""])
+        label = row.label or ""
+        if self.multi_label:
+            label = ";".join(row.photograph.labels or ())
+        self._writer.writerow([row.name, *said, label, row.error or ""])
         # So that a kill takes no line that was written.
         self._file.flush()
 

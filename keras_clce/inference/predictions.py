@@ -31,6 +31,8 @@ class Prediction:
         error: Why the image cannot be read; then there are no classes. Defaults to `None`.
         scores: Of enrolled classes their scores, in place of probabilities. Defaults to none.
         is_rejected: Whether it is none of the enrolled classes. Defaults to `False`.
+        labels: Of a model of several labels an image, all whose probability reaches the threshold,
+            the most probable one first. Defaults to `None`.
 
     Example:
     ```python
@@ -47,6 +49,7 @@ class Prediction:
     error: str | None = None
     scores: tuple[float, ...] = ()
     is_rejected: bool = False
+    labels: tuple[str, ...] | None = None
 
     @classmethod
     def of(
@@ -56,6 +59,7 @@ class Prediction:
         probabilities: np.ndarray,
         top_k: int,
         embedding: np.ndarray | None = None,
+        threshold: float | None = None,
     ) -> "Prediction":
         """Make one of the probabilities of all classes.
 
@@ -65,6 +69,7 @@ class Prediction:
             probabilities: Their probabilities `(classes,)`.
             top_k: How many of the most probable ones are kept.
             embedding: Unit row `(dim,)`. Defaults to `None`.
+            threshold: Probability of a label, of a model of several labels. Defaults to `None`.
 
         Returns:
             A `Prediction`.
@@ -75,13 +80,19 @@ class Prediction:
         Prediction.of(black, ["ant", "bee"], np.array([0.2, 0.8]), 1).class_names  # ("bee",)
         ```
         """
-        best = np.argsort(-probabilities, kind="stable")[:top_k]
+        order = np.argsort(-probabilities, kind="stable")
+        best = order[:top_k]
+        labels = None
+        if threshold is not None:
+            above = order[probabilities[order] >= threshold]
+            labels = tuple(class_names[number] for number in above)
         return cls(
             photograph,
             tuple(class_names[number] for number in best),
             tuple(map(float, probabilities[best])),
             embedding,
             _label_of(photograph, class_names),
+            labels=labels,
         )
 
     @classmethod
@@ -214,6 +225,7 @@ def predict_images(
     limit: int | None = None,
     verbose: str | int = "auto",
     enrolled: Enrolled | None = None,
+    threshold: float = 0.5,
 ) -> Predictions:
     """Classify images of any size: files, folders, PIL images, arrays.
 
@@ -239,6 +251,8 @@ def predict_images(
             `"auto"`.
         enrolled: Classes of `enroll`, in place of the model's own: rows have `scores`, and
             `"none of these"` as `class_name` where none reaches the threshold. Defaults to `None`.
+        threshold: Of a model of several labels an image, the probability from which on a row has a
+            label among its `labels`. Defaults to 0.5.
 
     Returns:
         `Predictions`: rows with `name`, `class_names`, `probabilities`, `embedding` and `label`,
@@ -269,6 +283,7 @@ def predict_images(
         limit,
         verbose,
         enrolled,
+        threshold,
     )
     return Predictions(list(rows))
 
@@ -284,6 +299,7 @@ def iterate_predictions(
     limit: int | None = None,
     verbose: str | int = "auto",
     enrolled: Enrolled | None = None,
+    threshold: float = 0.5,
 ) -> Iterator[Prediction]:
     """Classify images one after another, in memory that does not grow with their number.
 
@@ -298,6 +314,7 @@ def iterate_predictions(
         limit: Most images. Defaults to `None`.
         verbose: Whether a bar is shown. Defaults to `"auto"`.
         enrolled: Enrolled classes. Defaults to `None`.
+        threshold: Probability of a label. Defaults to 0.5.
 
     Returns:
         An iterator over a `Prediction` for each image, in order; one that cannot be read has
@@ -328,6 +345,7 @@ def iterate_predictions(
     else:
         enrolled.check_model(model)
         names = enrolled.class_names
+    least = threshold if model.multi_label else None
     photographs = find_photographs(images, limit)
     bar = progress_bar(len(photographs), verbose)
 
@@ -342,7 +360,7 @@ def iterate_predictions(
                 embedding, probabilities = next(outputs)
                 kept = embedding if embeddings else None
                 if enrolled is None:
-                    yield Prediction.of(photograph, names, probabilities, top_k, kept)
+                    yield Prediction.of(photograph, names, probabilities, top_k, kept, least)
                 else:
                     scores = enrolled.scores(embedding[None])[0]
                     yield Prediction.of_enrolled(photograph, enrolled, scores, top_k, kept)

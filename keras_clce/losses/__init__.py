@@ -5,6 +5,7 @@ from keras_clce.losses.base import ContrastiveLoss
 from keras_clce.losses.clce import CLCELoss
 from keras_clce.losses.core_tuning import CoreTuningLoss
 from keras_clce.losses.hscl import HSCLLoss
+from keras_clce.losses.label_sets import label_sets_are_valid
 from keras_clce.losses.labels import labels_are_valid
 from keras_clce.losses.lacln import LACLNLoss
 from keras_clce.losses.registry import LOSSES, arguments_of, get
@@ -24,5 +25,6 @@ __all__ = [
     "SupConLoss",
     "arguments_of",
     "get",
+    "label_sets_are_valid",
     "labels_are_valid",
 ]

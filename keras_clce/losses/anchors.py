@@ -8,12 +8,13 @@ from keras import ops
 
 from keras_clce.losses.chunks import ChunkForm, values_in_chunks
 from keras_clce.losses.class_mean import refuse_soft_labels
+from keras_clce.losses.label_sets import jaccard_overlaps, label_sets_and_validity
 from keras_clce.losses.labels import (
     classes_and_validity,
     classes_of_one_hot_rows,
     one_class_each,
 )
-from keras_clce.losses.pairs import Memory, Pairs, all_pairs, unit_rows
+from keras_clce.losses.pairs import Memory, Pairs, all_pairs, overlaps, unit_rows
 
 # Up to that many rows the table of all pairs is small, and a single chunk is as fast.
 _LARGEST_TABLE = 1024
@@ -30,12 +31,13 @@ def anchor_values(
     memory: Memory | None = None,
     class_mean: bool = False,
     present: Any = None,
+    multi_label: bool = False,
 ) -> tuple[Any, Any]:
     """Value of each anchor of a batch, by a loss's formula or by its form in chunks.
 
     Args:
         labels: Integer classes `[batch]` or `[batch, 1]`, or one-hot or soft rows
-            `[batch, classes]`.
+            `[batch, classes]`; with `multi_label` rows of 0 and 1.
         embeddings: Embeddings `[batch, dim]`; rows are normalised here.
         temperature: Softmax temperature τ.
         chunk_size: Anchors per chunk; `None` takes the table of all pairs up to 1,024 rows.
@@ -46,6 +48,8 @@ def anchor_values(
         memory: As there. Soft labels do not go with it. Defaults to `None`.
         class_mean: As there. Soft labels do not go with it. Defaults to `False`.
         present: As there. Defaults to `None`.
+        multi_label: Whether labels are sets, which overlap by Jaccard's index; no memory goes with
+            them. Defaults to `False`.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -68,12 +72,13 @@ def anchor_values(
     )
     ```
     """
-    classes, known, embeddings = checked_batch(labels, embeddings, memory)
+    classes, known, embeddings = checked_batch(labels, embeddings, memory, multi_label)
     if class_mean and len(classes.shape) == 2:
         refuse_soft_labels(labels)
         classes, known = classes_of_one_hot_rows(classes)
+    overlap_of = jaccard_overlaps if multi_label else overlaps
     if _fits_in_table(embeddings, chunk_size, memory):
-        pairs = all_pairs(classes, embeddings, views, memory, class_mean, present)
+        pairs = all_pairs(classes, embeddings, views, memory, class_mean, present, overlap_of)
         has_positive = ops.cast(pairs.num_positives > 0, "float32")
         # A product, which hands NaN on to the gradient where a choice would not.
         values = formula(pairs) * has_positive
@@ -88,6 +93,7 @@ def anchor_values(
             memory,
             class_mean,
             present,
+            overlap_of,
         )
     # It counts, lest a mean leave it out.
     values = values * ops.cast(ops.where(known, 1.0, float("nan")), "float32")
@@ -95,18 +101,19 @@ def anchor_values(
 
 
 def checked_batch(
-    labels: Any, embeddings: Any, memory: Memory | None = None
+    labels: Any, embeddings: Any, memory: Memory | None = None, multi_label: bool = False
 ) -> tuple[Any, Any, Any]:
-    """Classes or soft labels, whether each is right, and unit rows.
+    """Classes, soft labels or sets of labels, whether each is right, and unit rows.
 
     Args:
         labels: As in `anchor_values`.
         embeddings: As there.
         memory: As there. Defaults to `None`.
+        multi_label: As there. Defaults to `False`.
 
     Returns:
-        Integers `[batch]`, or float32 `[batch, classes]` for soft labels; booleans `[batch]`; and
-        float32 unit rows `[batch, dim]`.
+        Integers `[batch]`, or float32 `[batch, classes]` for soft labels and sets; booleans
+        `[batch]`; and float32 unit rows `[batch, dim]`.
 
     Raises:
         ValueError: As there.
@@ -123,6 +130,13 @@ def checked_batch(
             "`embeddings` must have shape (batch, dim), with at least one row. "
             f"Received: embeddings of shape {shape}"
         )
+    if multi_label:
+        if memory is not None:
+            raise ValueError(
+                "`memory` must be None with `multi_label`: it keeps one class of each row. "
+                "Received: multi_label=True with a memory"
+            )
+        return *label_sets_and_validity(labels, shape[0]), unit_rows(embeddings)
     if memory is not None:
         return *one_class_each(labels, shape[0]), unit_rows(embeddings)
     classes, known = classes_and_validity(labels, shape[0])

@@ -38,6 +38,11 @@ Anchors that are compared with the batch at a time, in memory that grows with
         the batch and not with its square. Defaults to `None`: all pairs at once up to 1,024
         rows; beyond that, or where the batch size is not known while tracing, 128, or fewer if
         the batch has more than 8,192 rows.""",
+    "multi_label": """\
+Whether an image has several labels: labels are rows `(batch, classes)` of 0 and 1,
+        and two rows are a positive of each other by Jaccard's index of their labels, those that
+        they share over those that either has, and a negative by the rest. A row without labels is
+        nobody's positive and everybody's negative. Defaults to `False`.""",
     "reduction": """\
 As in `keras.losses.Loss`. Defaults to `"sum_over_batch_size"`, the mean over
         the anchors that have a positive.""",
@@ -48,14 +53,14 @@ Integer classes `(batch,)` or `(batch, 1)`, from 0, or rows
         `(batch, classes)`: one-hot, or soft labels, floats of at least 0 that sum to 1. Two rows
         are a positive of each other by the overlap of their soft labels, y_i · y_j, and a negative
         by the rest, 1 - y_i · y_j. What turns out to be no class (a negative number or a fraction)
-        and no such row makes the loss NaN, on every backend.""",
+        and no such row makes the loss NaN, on every backend. `multi_label`: rows of 0 and 1.""",
     "y_pred": """\
 Embeddings `(batch, dim)`; rows are normalised by the loss.""",
     "sample_weight": """\
 Optional weights `(batch,)` of the anchors.""",
     "labels": """\
 Integer classes `[batch]` or `[batch, 1]`, or rows `[batch, classes]`, one-hot
-        or soft: floats of at least 0 that sum to 1.""",
+        or soft: floats of at least 0 that sum to 1; with `multi_label` rows of 0 and 1.""",
     "memory": """\
 Rows of earlier batches, further positives and negatives without gradient. Soft
         labels do not go with it: they give NaN. Defaults to `None`.""",
@@ -121,6 +126,19 @@ def check_detach_weights(detach_weights: bool) -> None:
     if not isinstance(detach_weights, bool):
         raise ValueError(
             f"`detach_weights` must be True or False. Received: detach_weights={detach_weights!r}"
+        )
+
+
+def check_multi_label(multi_label: bool, negatives: str = "all") -> None:
+    """Refuse what is neither `True` nor `False`, and several labels where classes count once."""
+    if multi_label and negatives != "all":
+        raise ValueError(
+            "`negatives` must be 'all' with multi_label=True, where a row has no one class. "
+            f"Received: negatives={negatives!r}"
+        )
+    if not isinstance(multi_label, bool):
+        raise ValueError(
+            f"`multi_label` must be True or False. Received: multi_label={multi_label!r}"
         )
 
 

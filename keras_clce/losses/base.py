@@ -38,6 +38,8 @@ class ContrastiveLoss(keras.losses.Loss):
     """
 
     takes_soft_labels = True
+    # Whether labels are rows of 0 and 1; a loss that takes them has an argument of that name.
+    multi_label = False
 
     def anchor_values(
         self, y_true: Any, y_pred: Any, memory: Memory | None = None, present: Any = None

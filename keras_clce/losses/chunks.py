@@ -81,11 +81,13 @@ def values_in_chunks(
     memory: Memory | None = None,
     class_mean: bool = False,
     present: Any = None,
+    overlap_of: Callable[[Any, Any], Any] = overlaps,
 ) -> tuple[Any, Any]:
     """Value and mask of all anchors, chunk by chunk, with a gradient that goes over them again.
 
     Args:
-        classes: Integer classes `[batch]`, or soft labels `[batch, classes]`, float32.
+        classes: Integer classes `[batch]`, or soft labels or sets of labels `[batch, classes]`,
+            float32.
         embeddings: Unit rows `[batch, dim]`, float32.
         temperature: Softmax temperature τ.
         chunk_size: Anchors per chunk; `None` takes 128, or fewer of a batch above 8,192 rows.
@@ -94,6 +96,7 @@ def values_in_chunks(
         memory: As there. Defaults to `None`.
         class_mean: As there. Defaults to `False`.
         present: As there. Defaults to `None`.
+        overlap_of: As there. Defaults to that of soft labels.
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -115,7 +118,7 @@ def values_in_chunks(
     anchors = ops.minimum(ops.arange(num_chunks * chunk_size, dtype="int32"), batch - 1)
     anchors = ops.reshape(anchors, (num_chunks, chunk_size))
     filled = filled_rows(embeddings, memory, present)
-    masks_of = _masks(classes, embeddings, views, memory, present)
+    masks_of = _masks(classes, embeddings, views, memory, present, overlap_of)
     counts = rows_of_each_class(classes, memory, filled) if class_mean else None
     plain = is_plain(classes, views, filled, class_mean)
 
@@ -193,12 +196,12 @@ def _anchors_per_chunk(rows, chunk_size, size_of_memory):
     return min(chunk_size, rows) if rows else chunk_size
 
 
-def _masks(classes, embeddings, views, memory, present):
+def _masks(classes, embeddings, views, memory, present, overlap_of):
     """From the numbers of some anchors to their positives and negatives."""
     if len(classes.shape) == 2:
 
         def masks_of(mine):
-            overlap = overlaps(ops.take(classes, mine, axis=0), classes)
+            overlap = overlap_of(ops.take(classes, mine, axis=0), classes)
             return _without_itself(overlap, mine), _without_itself(1.0 - overlap, mine)
     else:
         ranks = _ranks(classes if memory is None else classes_with_memory(classes, memory))

@@ -9,7 +9,9 @@ import numpy as np
 from keras import ops
 
 from keras_clce import backend
+from keras_clce.losses.arguments import check_multi_label
 from keras_clce.losses.base import ContrastiveLoss
+from keras_clce.losses.label_sets import label_sets_and_validity
 from keras_clce.losses.labels import classes_and_validity, without_unlabelled
 from keras_clce.losses.lacln import LACLNLoss
 from keras_clce.losses.logit_adjustment import adjusted_logits, checked_adjustment
@@ -44,11 +46,16 @@ class CLCELoss(keras.losses.Loss):
             no cross-entropy, is nobody's positive or negative and no anchor, and is in no mean.
             The loss is then that of the other rows alone, of the encoder's outputs of all of them.
             Defaults to `False`, it makes the loss NaN.
+        multi_label: Whether an image has several labels, and the same as of `contrastive`: labels
+            are rows `(batch, classes)` of 0 and 1, and cross-entropy is the binary one of each
+            class, summed over classes. Smoothing moves its targets towards 1/2. Defaults to
+            `False`.
 
     Call arguments:
         y_true: Integer classes `(batch,)` or `(batch, 1)`, or rows `(batch, classes)`: one-hot,
             or floats of at least 0 that sum to 1 (soft labels, as mixup's). What is no class within
-            the logits' range, or no such row, makes the loss NaN, on every backend.
+            the logits' range, or no such row, makes the loss NaN, on every backend. With
+            `multi_label` rows of 0 and 1.
         y_pred: A dict with `"embedding"` `(batch, dim)` and `"logits"` `(batch, classes)`.
         sample_weight: Optional weights `(batch,)`, applied to both parts.
 
@@ -81,6 +88,7 @@ class CLCELoss(keras.losses.Loss):
         logit_adjustment: float = 0.0,
         class_prior: Sequence[float] | None = None,
         ignore_unlabelled: bool = False,
+        multi_label: bool = False,
     ) -> None:
         if not isinstance(contrastive_weight, Real) or not 0 <= contrastive_weight <= 1:
             raise ValueError(
@@ -93,9 +101,15 @@ class CLCELoss(keras.losses.Loss):
                 f"Received: label_smoothing={label_smoothing}"
             )
         class_prior = checked_adjustment(logit_adjustment, class_prior)
+        check_multi_label(multi_label)
+        if multi_label and logit_adjustment:
+            raise ValueError(
+                "`logit_adjustment` must be 0 with multi_label=True, whose sigmoids have no prior "
+                f"over classes. Received: logit_adjustment={logit_adjustment}"
+            )
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         if contrastive is None:
-            contrastive = LACLNLoss(reduction=self.reduction)
+            contrastive = LACLNLoss(reduction=self.reduction, multi_label=multi_label)
         if not isinstance(contrastive, ContrastiveLoss):
             raise ValueError(
                 "`contrastive` must be None or a contrastive loss of `keras_clce.losses`"
@@ -106,10 +120,20 @@ class CLCELoss(keras.losses.Loss):
                 f"`contrastive` must have the loss's own reduction, {self.reduction!r}. "
                 f"Received: contrastive.reduction={contrastive.reduction!r}"
             )
+        if contrastive.multi_label != multi_label:
+            raise ValueError(
+                f"`contrastive` must have the loss's own multi_label={multi_label}. "
+                f"Received: contrastive.multi_label={contrastive.multi_label}"
+            )
         if not isinstance(ignore_unlabelled, bool):
             raise ValueError(
                 "`ignore_unlabelled` must be True or False. "
                 f"Received: ignore_unlabelled={ignore_unlabelled!r}"
+            )
+        if ignore_unlabelled and multi_label:
+            raise ValueError(
+                "`ignore_unlabelled` must be False with multi_label=True, where a row of zeros is "
+                "an image without any label. Received: ignore_unlabelled=True"
             )
         if ignore_unlabelled and not contrastive.takes_unlabelled:
             raise ValueError(
@@ -118,6 +142,7 @@ class CLCELoss(keras.losses.Loss):
             )
         self.contrastive_weight = contrastive_weight
         self.contrastive = contrastive
+        self.multi_label = multi_label
         self.label_smoothing = label_smoothing
         self.logit_adjustment = logit_adjustment
         self.class_prior = class_prior
@@ -281,6 +306,8 @@ class CLCELoss(keras.losses.Loss):
                 "`y_pred['logits']` must have shape (batch, classes). "
                 f"Received: logits of shape {tuple(logits.shape)}"
             )
+        if self.multi_label:
+            return self._binary_cross_entropy(y_true, logits)
         classes = logits.shape[1]
         if training and self.logit_adjustment:
             logits = adjusted_logits(logits, self.logit_adjustment, self.class_prior)
@@ -302,6 +329,21 @@ class CLCELoss(keras.losses.Loss):
         values = ops.where(known, values, float("nan"))
         return values, ops.ones_like(values) if counted is None else counted
 
+    def _binary_cross_entropy(self, y_true, logits):
+        labels, known = label_sets_and_validity(y_true, logits.shape[0])
+        classes = logits.shape[1]
+        if labels.shape[1] != classes:
+            raise ValueError(
+                f"Rows of `labels` must have as many columns as the logits, {classes}. "
+                f"Received: labels of shape {tuple(labels.shape)}"
+            )
+        # A sum, of the size of the cross-entropy of one label an image, whatever the number of
+        # classes: the contrastive part has the same weight beside either.
+        values = classes * keras.losses.binary_crossentropy(
+            labels, logits, from_logits=True, label_smoothing=self.label_smoothing
+        )
+        return ops.where(known, values, float("nan")), ops.ones_like(values)
+
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the loss."""
         return {
@@ -312,6 +354,7 @@ class CLCELoss(keras.losses.Loss):
             "logit_adjustment": self.logit_adjustment,
             "class_prior": None if self.class_prior is None else list(self.class_prior),
             "ignore_unlabelled": self.ignore_unlabelled,
+            "multi_label": self.multi_label,
         }
 
     @classmethod

@@ -12,6 +12,7 @@ from keras_clce.losses.anchors import anchor_values
 from keras_clce.losses.arguments import (
     check_detach_weights,
     check_hardness,
+    check_multi_label,
     check_positives,
     check_temperature,
     check_threshold,
@@ -176,6 +177,7 @@ def hscl(
     detach_weights: bool = False,
     memory: Memory | None = None,
     present: Any = None,
+    multi_label: bool = False,
 ) -> tuple[Any, Any]:
     """Hard-negative supervised contrastive loss (H-SCL) of each anchor.
 
@@ -193,6 +195,7 @@ def hscl(
         detach_weights: {shared}
         memory: {shared}
         present: {shared}
+        multi_label: {shared}
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -216,6 +219,7 @@ def hscl(
     check_threshold(threshold)
     check_positives(positives)
     check_detach_weights(detach_weights)
+    check_multi_label(multi_label)
     return anchor_values(
         labels,
         embeddings,
@@ -232,6 +236,7 @@ def hscl(
         views=positives == "view",
         memory=memory,
         present=present,
+        multi_label=multi_label,
     )
 
 
@@ -265,6 +270,7 @@ class HSCLLoss(ContrastiveLoss):
         dtype: {shared}
         positives: {shared}
         detach_weights: {shared}
+        multi_label: {shared}
 
     Call arguments:
         y_true: {shared}
@@ -298,12 +304,14 @@ class HSCLLoss(ContrastiveLoss):
         dtype: Any = None,
         positives: str = "class",
         detach_weights: bool = False,
+        multi_label: bool = False,
     ) -> None:
         check_temperature(temperature)
         check_hardness(hardness)
         check_threshold(threshold)
         check_positives(positives)
         check_detach_weights(detach_weights)
+        check_multi_label(multi_label)
         chunk_size = check_whole_number("chunk_size", chunk_size, optional=True)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
@@ -312,6 +320,8 @@ class HSCLLoss(ContrastiveLoss):
         self.chunk_size = chunk_size
         self.positives = positives
         self.detach_weights = detach_weights
+        self.takes_soft_labels = not multi_label
+        self.multi_label = multi_label
 
     def anchor_values(
         self, y_true: Any, y_pred: Any, memory: Memory | None = None, present: Any = None
@@ -328,6 +338,7 @@ class HSCLLoss(ContrastiveLoss):
             self.detach_weights,
             memory,
             present,
+            self.multi_label,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -340,4 +351,5 @@ class HSCLLoss(ContrastiveLoss):
             "chunk_size": self.chunk_size,
             "positives": self.positives,
             "detach_weights": self.detach_weights,
+            "multi_label": self.multi_label,
         }

@@ -12,6 +12,7 @@ from keras_clce.losses.anchors import anchor_values
 from keras_clce.losses.arguments import (
     check_detach_weights,
     check_hardness,
+    check_multi_label,
     check_negatives,
     check_positive_sum,
     check_temperature,
@@ -150,6 +151,7 @@ def lacln(
     memory: Memory | None = None,
     negatives: str = "all",
     present: Any = None,
+    multi_label: bool = False,
 ) -> tuple[Any, Any]:
     """Label-aware contrastive loss with hard negatives (LACLN) of each anchor.
 
@@ -165,6 +167,7 @@ def lacln(
         memory: {shared}
         negatives: {shared}
         present: {shared}
+        multi_label: {shared}
 
     Returns:
         Two float32 tensors `[batch]`: the loss of each anchor, 0 where it has no positive, and 1
@@ -189,6 +192,7 @@ def lacln(
     check_positive_sum(positive_sum)
     check_detach_weights(detach_weights)
     check_negatives(negatives)
+    check_multi_label(multi_label, negatives)
     return anchor_values(
         labels,
         embeddings,
@@ -205,6 +209,7 @@ def lacln(
         memory=memory,
         class_mean=negatives == "class_mean",
         present=present,
+        multi_label=multi_label,
     )
 
 
@@ -238,6 +243,7 @@ class LACLNLoss(ContrastiveLoss):
         dtype: {shared}
         detach_weights: {shared}
         negatives: {shared}
+        multi_label: {shared}
 
     Call arguments:
         y_true: {shared}
@@ -273,12 +279,14 @@ class LACLNLoss(ContrastiveLoss):
         dtype: Any = None,
         detach_weights: bool = False,
         negatives: str = "all",
+        multi_label: bool = False,
     ) -> None:
         check_temperature(temperature)
         check_hardness(hardness)
         check_positive_sum(positive_sum)
         check_detach_weights(detach_weights)
         check_negatives(negatives)
+        check_multi_label(multi_label, negatives)
         chunk_size = check_whole_number("chunk_size", chunk_size, optional=True)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
@@ -287,7 +295,8 @@ class LACLNLoss(ContrastiveLoss):
         self.chunk_size = chunk_size
         self.detach_weights = detach_weights
         self.negatives = negatives
-        self.takes_soft_labels = negatives != "class_mean"
+        self.takes_soft_labels = negatives != "class_mean" and not multi_label
+        self.multi_label = multi_label
 
     def anchor_values(
         self, y_true: Any, y_pred: Any, memory: Memory | None = None, present: Any = None
@@ -304,6 +313,7 @@ class LACLNLoss(ContrastiveLoss):
             memory,
             self.negatives,
             present,
+            self.multi_label,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -316,4 +326,5 @@ class LACLNLoss(ContrastiveLoss):
             "chunk_size": self.chunk_size,
             "detach_weights": self.detach_weights,
             "negatives": self.negatives,
+            "multi_label": self.multi_label,
         }

@@ -1,5 +1,6 @@
 """All pairs of a batch: their cosine similarities, and which are positives and negatives."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from keras import ops
@@ -27,7 +28,7 @@ class Pairs(NamedTuple):
     Attributes:
         cosines: Float32 `[anchors, rows]`.
         positives: Of that shape, 1 where the row has the anchor's class and is not the anchor; the
-            overlap of their labels where labels are soft.
+            overlap of their labels where labels are rows.
         negatives: Of that shape, 1 where the row has another class; 1 less the overlap.
         num_positives: Float32 `[anchors]`, the sum of the positives.
         num_rows: Number of rows, float32.
@@ -42,6 +43,12 @@ class Pairs(NamedTuple):
     plain: bool = True
 
 
+def overlaps(labels: Any, others: Any) -> Any:
+    """Products of soft labels, `[batch, others]`, at most 1."""
+    # Rows may sum to a little more than 1.
+    return ops.minimum(ops.matmul(labels, ops.transpose(others)), 1.0)
+
+
 def all_pairs(
     classes: Any,
     embeddings: Any,
@@ -49,11 +56,13 @@ def all_pairs(
     memory: Memory | None = None,
     class_mean: bool = False,
     present: Any = None,
+    overlap_of: Callable[[Any, Any], Any] = overlaps,
 ) -> Pairs:
     """Compare every row of a batch with every row.
 
     Args:
-        classes: Integer classes `[batch]`, or soft labels `[batch, classes]`, float32.
+        classes: Integer classes `[batch]`, or soft labels or sets of labels `[batch, classes]`,
+            float32.
         embeddings: Unit rows `[batch, dim]`, float32.
         views: Whether the other view of the anchor's image alone is a positive: of the rows 2k and
             2k + 1, the other. Defaults to `False`.
@@ -62,6 +71,8 @@ def all_pairs(
             labels. Defaults to `False`.
         present: Float32 `[batch]`, 1 for each row that takes part and 0 for one that is nobody's
             positive or negative. Defaults to `None`, all take part.
+        overlap_of: From two tables of rows to the overlaps of all pairs, where labels are rows.
+            Defaults to that of soft labels.
 
     Returns:
         `Pairs`, each row an anchor; one that takes no part has no positive.
@@ -78,7 +89,7 @@ def all_pairs(
     itself = ops.cast(ops.expand_dims(rows, 1) == ops.expand_dims(columns, 0), "float32")
     if len(classes.shape) == 2:
         others = 1.0 - itself
-        overlap = overlaps(classes, classes)
+        overlap = overlap_of(classes, classes)
         positives, negatives = overlap * others, (1.0 - overlap) * others
     else:
         of_all = classes if memory is None else classes_with_memory(classes, memory)
@@ -112,12 +123,6 @@ def all_pairs(
 def is_plain(classes: Any, views: bool, filled: Any, class_mean: bool = False) -> bool:
     """Whether a row is a positive or a negative of every other one, and wholly so."""
     return len(classes.shape) == 1 and not views and filled is None and not class_mean
-
-
-def overlaps(labels: Any, others: Any) -> Any:
-    """Products of soft labels, `[batch, others]`, at most 1."""
-    # Rows may sum to a little more than 1.
-    return ops.minimum(ops.matmul(labels, ops.transpose(others)), 1.0)
 
 
 def rows_with_memory(embeddings: Any, memory: Memory) -> Any:

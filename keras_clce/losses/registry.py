@@ -111,6 +111,8 @@ def _loss_of_name(name, arguments):
     for key in ("contrastive_weight", *_OF_WHOLE):
         if key in of_part:
             of_whole[key] = of_part.pop(key)
+    if "multi_label" in of_part:
+        of_whole["multi_label"] = of_part["multi_label"]
     return CLCELoss(contrastive=part(**of_part), **of_whole)
 
 

@@ -9,6 +9,7 @@ from keras_clce.checks import check_whole_number
 from keras_clce.losses.anchors import anchor_values
 from keras_clce.losses.arguments import (
     check_denominator,
+    check_multi_label,
     check_negatives,
     check_positive_sum,
     check_temperature,
@@ -39,6 +40,7 @@ class SupConLoss(ContrastiveLoss):
             the `"negatives"`, without the anchor's other positives, as SINCERE has it:
             L_i = -1/|P_i| Σ_p [s_ip - log(e^s_ip + Σ_k e^s_ik)]. Defaults to `"all"`.
         negatives: {shared}
+        multi_label: {shared}
 
     Call arguments:
         y_true: {shared}
@@ -74,11 +76,13 @@ class SupConLoss(ContrastiveLoss):
         dtype: Any = None,
         denominator: str = "all",
         negatives: str = "all",
+        multi_label: bool = False,
     ) -> None:
         check_temperature(temperature)
         check_positive_sum(positive_sum)
         check_denominator(denominator, positive_sum)
         check_negatives(negatives)
+        check_multi_label(multi_label, negatives)
         chunk_size = check_whole_number("chunk_size", chunk_size, optional=True)
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         self.temperature = temperature
@@ -86,7 +90,8 @@ class SupConLoss(ContrastiveLoss):
         self.chunk_size = chunk_size
         self.denominator = denominator
         self.negatives = negatives
-        self.takes_soft_labels = negatives != "class_mean"
+        self.takes_soft_labels = negatives != "class_mean" and not multi_label
+        self.multi_label = multi_label
 
     def anchor_values(
         self, y_true: Any, y_pred: Any, memory: Memory | None = None, present: Any = None
@@ -103,6 +108,7 @@ class SupConLoss(ContrastiveLoss):
                 memory=memory,
                 class_mean=self.negatives == "class_mean",
                 present=present,
+                multi_label=self.multi_label,
             )
         return lacln(
             y_true,
@@ -114,6 +120,7 @@ class SupConLoss(ContrastiveLoss):
             memory=memory,
             negatives=self.negatives,
             present=present,
+            multi_label=self.multi_label,
         )
 
     def get_config(self) -> dict[str, Any]:
@@ -125,4 +132,5 @@ class SupConLoss(ContrastiveLoss):
             "chunk_size": self.chunk_size,
             "denominator": self.denominator,
             "negatives": self.negatives,
+            "multi_label": self.multi_label,
         }

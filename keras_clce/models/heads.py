@@ -1,4 +1,4 @@
-"""The two heads on an encoder: a unit embedding and a softmax classifier."""
+"""The two heads on an encoder: a unit embedding and a classifier, softmax or sigmoid."""
 
 from typing import Any
 
@@ -42,6 +42,8 @@ class EmbeddingAndLogits(keras.layers.Layer):
             heads read and each class's weights, times a scale, so that cross-entropy compares
             directions as the contrastive losses do. Defaults to `"linear"`.
         logit_scale: That scale, above 0. Defaults to `None`: it is learned, from 16 on.
+        multi_label: Whether an image has several labels: probabilities are then a sigmoid of each
+            logit, in place of the softmax. Defaults to `False`.
         **kwargs: As in `keras.layers.Layer`.
 
     Call arguments:
@@ -79,6 +81,7 @@ class EmbeddingAndLogits(keras.layers.Layer):
         embedding_layers: int = 1,
         classifier: str = "linear",
         logit_scale: float | None = None,
+        multi_label: bool = False,
         **kwargs: Any,
     ) -> None:
         check_at_least("num_classes", num_classes, 1)
@@ -105,6 +108,7 @@ class EmbeddingAndLogits(keras.layers.Layer):
             )
         super().__init__(**kwargs)
         self.num_classes = int(num_classes)
+        self.multi_label = multi_label
         self.embedding_dim = embedding_dim
         self.embedding_layers = int(embedding_layers)
         self.pool = keras.layers.GlobalAveragePooling2D(dtype="float32", name="pool")
@@ -155,7 +159,7 @@ class EmbeddingAndLogits(keras.layers.Layer):
         outputs = {
             "embedding": self.norm(self._projected(read)),
             "logits": logits,
-            "probabilities": ops.softmax(logits),
+            "probabilities": (ops.sigmoid if self.multi_label else ops.softmax)(logits),
         }
         if training:
             outputs["feature_norm"] = ops.norm(ops.stop_gradient(pooled), axis=-1)
@@ -189,6 +193,7 @@ class EmbeddingAndLogits(keras.layers.Layer):
             "embedding_layers": self.embedding_layers,
             "classifier": self.kind_of_classifier,
             "logit_scale": self.logit_scale,
+            "multi_label": self.multi_label,
         }
 
     @classmethod

@@ -20,6 +20,7 @@ PANELS = (
     ("contrastive", "Contrastive loss"),
 )
 _HEIGHT = 3.8
+LABELS_PANEL = ("map", "Mean average precision")
 FEW_SHOT_PANEL = ("few_shot", "Few-shot accuracy")
 History = Sequence[Mapping[str, float]]
 
@@ -155,6 +156,9 @@ def plot_curves(
     colours = {name: f"C{number % 10}" for number, name in enumerate(histories)}
     few_shot = any("val_few_shot" in row for _, run in runs for row in run.history)
     panels = (*PANELS, FEW_SHOT_PANEL) if few_shot else PANELS
+    if any(LABELS_PANEL[0] in row for _, run in runs for row in run.history):
+        # Of several labels an image, which have no accuracy.
+        panels = (LABELS_PANEL, *panels[1:])
     over_chance = any(run.chance for _, run in runs)
     figure = new_figure(figsize=(4.2 * len(panels), _HEIGHT), layout="constrained")
     # After the figure, which names a Matplotlib that is missing.

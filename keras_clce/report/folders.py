@@ -62,7 +62,10 @@ def write_comparison(
     groups: dict[tuple, tuple[list[Record], list[Record]]] = {}
     for side, (records, _) in enumerate(found):
         for record in records:
-            key = (record.dataset, record.backbone, record.is_few_shot, record.quick)
+            key = (
+                *(record.dataset, record.backbone),
+                *(record.is_few_shot, record.is_multi_label, record.quick),
+            )
             groups.setdefault(key, ([], []))[side].append(record)
     pairings = [pair_runs(*both) for both in groups.values()]
     if not any(pairing.pairs for pairing in pairings):
@@ -142,7 +145,7 @@ def _measures(pairs: Sequence[tuple[Record, Record]]) -> list[tuple[str, str | N
     """What all runs of some pairs were tested by, with its key among few-shot results."""
     runs = [run for pair in pairs for run in pair]
     if not runs[0].is_few_shot:
-        return [("top-1", None)]
+        return [(runs[0].measure[1], None)]
     first: dict[str, str] = {}
     for kind, _ in distinct_kinds(runs, lambda key: key):
         if all(kind.name in run.metrics["few_shot"] for run in runs):
@@ -152,7 +155,9 @@ def _measures(pairs: Sequence[tuple[Record, Record]]) -> list[tuple[str, str | N
 
 def _result(run: Record, measure: tuple[str, str | None]) -> float:
     _, kind = measure
-    return run.metrics["test"]["top1"] if kind is None else run.metrics["few_shot"][kind]["mean"]
+    if kind is None:
+        return run.metrics["test"][run.measure[0]]
+    return run.metrics["few_shot"][kind]["mean"]
 
 
 def _section(

@@ -62,7 +62,7 @@ class Measure:
 
 
 def tested_measures(records: Sequence[Record]) -> list[Measure]:
-    """What runs that belong together are compared by: top-1, or each size of few-shot tasks.
+    """What runs that belong together are compared by: top-1, mAP or each size of few-shot tasks.
 
     Args:
         records: Runs of one recipe, data set and encoder. Of several kinds of features, the first
@@ -81,11 +81,12 @@ def tested_measures(records: Sequence[Record]) -> list[Measure]:
     ```
     """
     if not records[0].is_few_shot:
+        key, measure = records[0].measure
         results = {
-            name: {run.seed: np.float64(run.metrics["test"]["top1"]) for run in group}
+            name: {run.seed: np.float64(run.metrics["test"][key]) for run in group}
             for name, group in by_name(records).items()
         }
-        return [Measure("top-1", results)]
+        return [Measure(measure, results)]
     first = {}
     for kind, _ in distinct_kinds(records, lambda key: key):
         first.setdefault(kind.tasks, kind)

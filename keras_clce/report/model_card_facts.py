@@ -16,7 +16,7 @@ from keras_clce.models.registry import find_row
 from keras_clce.report.few_shot_kinds import distinct_kinds
 from keras_clce.report.names import count_of
 from keras_clce.report.tables import percent
-from keras_clce.report.transfer_tables import COLUMNS
+from keras_clce.report.transfer_tables import COLUMNS, COLUMNS_OF_LABELS
 from keras_clce.runs import Record, RunFolder
 
 _HUB, _HUB_SOURCE = "hf://", "hub:"
@@ -203,11 +203,12 @@ def results(record: Record, seeds: Sequence[Record]) -> tuple[list[str], list[di
         share = record.validation
         known = "" if share is None else f" On validation images it was {100 * share:.2f} %."
         return [f"**The accuracy on test images is not known: they were not read.**{known}"], []
-    own = f"this model, seed {record.seed}, 95 % interval"
+    several = record.is_multi_label
+    own = f"this model, seed {record.seed}" + ("" if several else ", 95 % interval")
     over = f"mean of {count_of(len(seeds), 'seed')} ± 95 % interval"
     find = _few_shot_rows if record.is_few_shot else _transfer_rows
     rows, evaluations, note = find(record, seeds)
-    header = ["accuracy in %", own, *([over] if len(seeds) > 1 else [])]
+    header = ["in %" if several else "accuracy in %", own, *([over] if len(seeds) > 1 else [])]
     lines = [header, ["---"] * len(header), *(row[: len(header)] for row in rows)]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
     if len(seeds) > 1:
@@ -251,8 +252,10 @@ def limit_facts(
             "which the run keeps apart. Use its embeddings; its probabilities say nothing."
         )
     limits += [
-        "A photograph of anything else gets one of its classes too. Low probabilities are a hint, "
-        "no proof.",
+        "A photograph of anything else may get some of its labels too."
+        if record.is_multi_label
+        else "A photograph of anything else gets one of its classes too. Low probabilities are a "
+        "hint, no proof.",
         "The results hold for images like those of its data; other cameras, places, groups of "
         "people or qualities may give others, and nothing here has measured that.",
         "A probability of 80 % need not be right in 80 of 100 cases: it was not calibrated."
@@ -323,14 +326,22 @@ def _transfer_rows(
 ) -> tuple[list[list[str]], list[dict[str, Any]], str]:
     test = record.metrics["test"]
     rows, evaluations, count = [], [], test["examples"]
-    for key, title in COLUMNS:
+    several = record.is_multi_label
+    for key, title in COLUMNS_OF_LABELS if several else COLUMNS:
         share = test[key]
         if share is None:
             continue
         values = [run.metrics["test"][key] for run in seeds]
         mean = "-" if None in values else percent(np.mean(values), confidence_interval(values))
-        rows.append([title, _wilson(share, count), mean])
-        evaluations.append(_evaluation(f"{title} accuracy", share))
+        own = percent(share, np.nan) if several else _wilson(share, count)
+        rows.append([title, own, mean])
+        evaluations.append(_evaluation(title if several else f"{title} accuracy", share))
+    if several:
+        note = (
+            f"On the {count:,} images of the test split, which was read once. mAP is the mean over "
+            "labels of the average precision; F1 takes a label from a probability of 50 % on."
+        )
+        return rows, evaluations, note
     note = (
         f"On the {count:,} images of the test split, which was read once. The interval of this "
         "model is Wilson's, of so many images; 1-NN finds the nearest training image by the "

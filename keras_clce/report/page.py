@@ -193,7 +193,8 @@ def groups_of(records: Sequence[Record]) -> list[list[Record]]:
     """
     groups: dict[tuple, list[Record]] = {}
     for record in records:
-        key = (record.folder.parent, record.is_few_shot, record.quick)
+        kind = (record.is_few_shot, record.is_multi_label)
+        key = (record.folder.parent, *kind, record.quick)
         groups.setdefault(key, []).append(record)
     return [*groups.values()]
 

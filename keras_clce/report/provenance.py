@@ -80,7 +80,7 @@ def runs_details(records: Sequence[Record], command: Command | None = None) -> D
             ]
         )
     seconds = sum(record.metrics.get("seconds", 0) for record in records)
-    test = "first kind of few-shot tasks" if records[0].is_few_shot else "top-1"
+    test = "first kind of few-shot tasks" if records[0].is_few_shot else records[0].measure[1]
     caption = (
         f"The runs: accuracy in % ({test} on the test split, and on the validation split at the "
         f"epoch that is kept), {seconds / 3600:.1f} hours of training in all"
@@ -112,7 +112,7 @@ def _tested(record: Record) -> str:
     if record.is_few_shot:
         first = next(iter(record.metrics["few_shot"].values()))
         return f"{100 * first['mean']:.2f}"
-    return f"{100 * record.metrics['test']['top1']:.2f}"
+    return f"{100 * record.metrics['test'][record.measure[0]]:.2f}"
 
 
 def _in_words(settings: Mapping[str, Any], key: str) -> str:

@@ -113,7 +113,8 @@ def _tables(records: Sequence[Record]) -> list[Block]:
         header, rows = summary_cells(records)
         figures = paper_figures(records)
         header, rows = _with_paper(header, rows, figures, 3, "paper")
-        return [Table(f"Test accuracy in %, {data}", header, rows)]
+        what = "mAP and F1" if records[0].is_multi_label else "accuracy"
+        return [Table(f"Test {what} in %, {data}", header, rows)]
     blocks: list[Block] = [Text(f"Accuracy on the novel classes in %, {data}")]
     several = has_several_classifiers(records)
     if several:
@@ -163,7 +164,8 @@ def _pictures(records: Sequence[Record], output: Path, number: int) -> list[Bloc
         path = output / f"curves-{number}.png"
         with drawing(path):
             plot_curves(curves, path, run_title(records[0]))
-            alt = f"Accuracy and both parts of the loss by epoch, of {names}"
+            what = "Mean average precision" if records[0].is_multi_label else "Accuracy"
+            alt = f"{what} and both parts of the loss by epoch, of {names}"
             caption = "By epoch: training dashed, validation solid; one line a seed."
             shown.append(Picture(path, alt, caption))
     if records[0].is_few_shot:

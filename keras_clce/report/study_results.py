@@ -91,7 +91,7 @@ def measures_of(records: Sequence[Record]) -> dict[str, str]:
     if not tested:
         return {}
     if not tested[0].is_few_shot:
-        return {"top1": "top-1"}
+        return dict([tested[0].measure])
     # Other kinds of features of the same tasks have more words in their names.
     return {kind: size_in_words(kind) for kind in kinds_of(tested) if " " not in kind}
 

@@ -10,6 +10,11 @@ from keras_clce.report.names import Name, Run, as_record, baseline_of, by_name, 
 from keras_clce.report.tables import TABLE_WIDTH, fold_table, percent
 from keras_clce.runs.record import Record
 
+COLUMNS_OF_LABELS = (
+    ("map", "mAP"),
+    ("f1_micro", "F1 micro"),
+    ("f1_macro", "F1 macro"),
+)
 COLUMNS = (("top1", "top-1"), ("top5", "top-5"), ("nearest_neighbor", "1-NN"))
 _RETRIEVAL = "MAP@R"
 RETRIEVAL_NOTE = (
@@ -29,8 +34,8 @@ def summary_table(runs: Sequence[Run], baseline: str = "ce") -> str:
 
     Returns:
         The table as text: mean ± half width of the 95 % interval over seeds, and the paired
-        t-test of top-1 where both losses share at least two seeds. MAP@R, of retrieval among the
-        test images, is there if any run has it.
+        t-test of top-1, or of mAP of several labels, where both losses share at least two seeds.
+        MAP@R, of retrieval among the test images, is there if any run has it.
 
     Example:
     ```python
@@ -62,16 +67,19 @@ def summary_cells(
     ```
     """
     tops = _by_seed(runs)
-    retrieved = any(_mean_average_precision(run) is not None for run in map(as_record, runs))
-    titles = [*(title for _, title in COLUMNS), *[_RETRIEVAL] * retrieved]
-    header = ["loss", "seeds", *titles, "seconds", f"top-1 vs {baseline}"]
+    retrieved = any(_map_at_r(run) is not None for run in map(as_record, runs))
+    key, measure = next(run.measure for seeds in tops.values() for run in seeds.values())
+    columns = COLUMNS if key == "top1" else COLUMNS_OF_LABELS
+    titles = [*(title for _, title in columns), *[_RETRIEVAL] * retrieved]
+    header = ["loss", "seeds", *titles, "seconds", f"{measure} vs {baseline}"]
     rows = []
     for name, seeds in tops.items():
         cells = [str(name), str(len(seeds))]
-        for key, _ in COLUMNS:
-            cells.append(_mean_and_interval([run.metrics["test"][key] for run in seeds.values()]))
+        for column, _ in columns:
+            values = [run.metrics["test"][column] for run in seeds.values()]
+            cells.append(_mean_and_interval(values))
         if retrieved:
-            cells.append(_mean_and_interval([*map(_mean_average_precision, seeds.values())]))
+            cells.append(_mean_and_interval([*map(_map_at_r, seeds.values())]))
         cells.append(f"{np.mean([run.metrics['seconds'] for run in seeds.values()]):.0f}")
         other = baseline_of(name, tops, baseline)
         cells.append("-" if other is None else _versus(seeds, tops[other]))
@@ -80,7 +88,7 @@ def summary_cells(
 
 
 def transfer_answer(runs: Sequence[Run], baseline: str = "ce") -> str:
-    """Say which loss has the best top-1, by how much, and whether that can be told.
+    """Say which loss has the best top-1 or mAP, by how much, and whether that can be told.
 
     Args:
         runs: The records of the runs, or their `metrics.json`.
@@ -98,15 +106,15 @@ def transfer_answer(runs: Sequence[Run], baseline: str = "ce") -> str:
     tops = _by_seed(runs)
 
     def difference(ours, theirs):
-        shared, *pair = _shared_top1(tops[ours], tops[theirs])
+        shared, *pair = _shared(tops[ours], tops[theirs])
         over = f"over {count_of(len(shared), 'seed')}"
         return Difference.paired(*pair, over) if shared else None
 
     means = {
-        name: np.mean([run.metrics["test"]["top1"] for run in seeds.values()])
-        for name, seeds in tops.items()
+        name: np.mean([_measured(run) for run in seeds.values()]) for name, seeds in tops.items()
     }
-    return sentence(f"by top-1, {best_in_words(means, difference, baseline)}")
+    _, measure = next(run.measure for seeds in tops.values() for run in seeds.values())
+    return sentence(f"by {measure}, {best_in_words(means, difference, baseline)}")
 
 
 def _by_seed(runs: Sequence[Run]) -> dict[Name, dict[int, Record]]:
@@ -114,7 +122,12 @@ def _by_seed(runs: Sequence[Run]) -> dict[Name, dict[int, Record]]:
     return {name: {run.seed: run for run in group} for name, group in groups.items()}
 
 
-def _mean_average_precision(run):
+def _measured(run):
+    key, _ = run.measure
+    return run.metrics["test"][key]
+
+
+def _map_at_r(run):
     return (run.metrics["test"].get("retrieval") or {}).get("map@r")
 
 
@@ -124,15 +137,15 @@ def _mean_and_interval(values):
     return percent(np.mean(values), confidence_interval(values))
 
 
-def _shared_top1(ours, theirs):
+def _shared(ours, theirs):
     shared = sorted(set(ours) & set(theirs))
     return shared, *(
-        np.array([runs[seed].metrics["test"]["top1"] for seed in shared]) for runs in (ours, theirs)
+        np.array([_measured(runs[seed]) for seed in shared]) for runs in (ours, theirs)
     )
 
 
 def _versus(seeds, baseline):
-    shared, ours, theirs = _shared_top1(seeds, baseline)
+    shared, ours, theirs = _shared(seeds, baseline)
     if not shared:
         return "no shared seed"
     if len(shared) == 1:

@@ -57,4 +57,4 @@ def validation_table(records: Sequence[Record]) -> str:
 
 
 def _what(records):
-    return "few-shot" if records[0].is_few_shot else "top-1"
+    return "few-shot" if records[0].is_few_shot else records[0].measure[1]

@@ -23,6 +23,8 @@ _TRANSFER_METRICS: dict[str, Any] = {
         "examples": int,
     },
 }
+# Of several labels an image.
+_LABELS_METRICS: dict[str, Any] = {name: _NUMBER for name in ("map", "f1_micro", "f1_macro")}
 # Among the test images; runs of earlier versions and of many images lack it.
 _RETRIEVAL = {"precision@1": _NUMBER, "map@r": _NUMBER, "queries": int}
 # Of a run that was not tested, so that settings may be chosen with the test split unread.
@@ -114,18 +116,28 @@ class Record:
         return "few_shot" in (self.metrics if self.is_tested else self.metrics["validation"])
 
     @property
+    def is_multi_label(self) -> bool:
+        """Whether images have several labels."""
+        return "map" in (self.metrics.get("validation") or {})
+
+    @property
+    def measure(self) -> tuple[str, str]:
+        """What a transfer run is compared by: its key in `metrics.json`, and its name."""
+        return ("map", "mAP") if self.is_multi_label else ("top1", "top-1")
+
+    @property
     def is_tested(self) -> bool:
         """Whether the run was tested, or the test split left unread."""
         return self.metrics.get("tested", True)
 
     @property
     def validation(self) -> float | None:
-        """Accuracy on the validation split, or on its few-shot tasks, at the epoch that is kept.
+        """Accuracy or mAP on validation, or few-shot accuracy there, of the epoch that is kept.
 
         `None` where nothing was trained, and of runs of earlier versions that did not write it.
         """
         found = self.metrics.get("validation") or {}
-        return found.get("few_shot", found.get("top1"))
+        return found.get("few_shot", found.get(self.measure[0]))
 
     @property
     def name(self) -> str:
@@ -220,6 +232,12 @@ def kinds_of_config(config: dict) -> dict[str, Any]:
 def kinds_of_metrics(metrics: dict) -> dict[str, Any]:
     """Types of the entries that a `metrics.json` has, for `read_object`."""
     optional = {name: kind for name, kind in _OPTIONAL.items() if name in metrics}
+    validation = metrics.get("validation")
+    if isinstance(validation, dict) and "map" in validation:
+        kinds = optional | _UNTESTED_METRICS
+        kinds |= {"validation": {**_UNTESTED_METRICS["validation"], **_LABELS_METRICS}}
+        tested = metrics.get("tested", True) is not False
+        return kinds | ({"test": {**_LABELS_METRICS, "examples": int}} if tested else {})
     if "tested" in metrics and metrics["tested"] is False:
         # Few-shot accuracy, or top-1.
         name = "few_shot" if "few_shot" in (metrics.get("validation") or {}) else "top1"

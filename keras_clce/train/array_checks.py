@@ -5,10 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from keras_clce.losses import labels_are_valid
+from keras_clce.losses import label_sets_are_valid, labels_are_valid
 
 
-def check_arrays(x: Any, y: Any, image_shape: Sequence[int | None], num_classes: int) -> None:
+def check_arrays(
+    x: Any,
+    y: Any,
+    image_shape: Sequence[int | None],
+    num_classes: int,
+    multi_label: bool = False,
+) -> None:
     """Refuse arrays that cannot be images and their labels; data sets and tensors pass.
 
     Args:
@@ -16,6 +22,7 @@ def check_arrays(x: Any, y: Any, image_shape: Sequence[int | None], num_classes:
         y: Labels `(examples,)`, `(examples, 1)` or one-hot or soft `(examples, num_classes)`.
         image_shape: Shape of an image, `None` where any number fits.
         num_classes: Number of classes.
+        multi_label: Whether labels are rows of 0 and 1. Defaults to `False`.
 
     Raises:
         ValueError: If arrays are empty or of another shape, hold values that are not finite, or
@@ -41,7 +48,7 @@ def check_arrays(x: Any, y: Any, image_shape: Sequence[int | None], num_classes:
             _check_images(images, tuple(image_shape))
     if isinstance(y, np.ndarray):
         examples = len(views[0]) if isinstance(views[0], np.ndarray) else len(np.atleast_1d(y))
-        _check_labels(y, examples, num_classes)
+        (_check_label_sets if multi_label else _check_labels)(y, examples, num_classes)
 
 
 def check_labelled(y: Any) -> None:
@@ -94,6 +101,19 @@ def _check_images(images, image_shape):
         raise ValueError(f"`x` must hold at least one image. Received: x of shape {images.shape}")
     if images.dtype.kind == "f" and not np.isfinite([images.min(), images.max()]).all():
         raise ValueError("`x` must hold finite pixels. Received: x with NaN or infinite values")
+
+
+def _check_label_sets(y, examples, num_classes):
+    if y.shape != (examples, num_classes) or y.dtype.kind not in "biuf":
+        raise ValueError(
+            f"`y` must hold rows of 0 and 1, of shape {(examples, num_classes)}, since the model "
+            f"has multi_label=True. Received: y of shape {y.shape} and dtype {y.dtype}"
+        )
+    if not label_sets_are_valid(y):
+        raise ValueError(
+            "`y` must hold 0 and 1 alone, since the model has multi_label=True. Received: y with "
+            f"other values, such as in y={y[~np.isin(y, (0, 1)).all(axis=1)][:1].tolist()}"
+        )
 
 
 def _check_labels(y, examples, num_classes):

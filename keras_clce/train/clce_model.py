@@ -19,6 +19,7 @@ from keras_clce.train.gradient_cache import call_in_chunks
 from keras_clce.train.lora import LoRAModel
 from keras_clce.train.model_description import (
     check_class_names,
+    check_multi_label,
     check_preprocessing,
     check_softmax_temperature,
 )
@@ -72,6 +73,10 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
         classifier: `"linear"` or `"cosine"`, as in `keras_clce.models.heads.EmbeddingAndLogits`.
             Defaults to `"linear"`.
         logit_scale: Scale of the cosines. Defaults to `None`: it is learned, from 16 on.
+        multi_label: Whether an image has several labels, or none: labels are rows
+            `(batch, num_classes)` of 0 and 1, probabilities a sigmoid of each logit, and losses
+            those of `multi_label=True`, binary cross-entropy and pairs by the overlap of their
+            labels. Defaults to `False`.
         **kwargs: As in `keras.Model`.
 
     Call arguments:
@@ -119,6 +124,7 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
         softmax_temperature: float | None = None,
         classifier: str = "linear",
         logit_scale: float | None = None,
+        multi_label: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -135,11 +141,13 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
             embedding_layers,
             classifier,
             logit_scale,
+            check_multi_label(multi_label, softmax_temperature),
             name="heads",
         )
         check_preprocessing(preprocessing, backbone.input_shape[1:])
         self.class_names = check_class_names(class_names, num_classes)
         self.preprocessing = preprocessing
+        self.multi_label = multi_label
         self.softmax_temperature = softmax_temperature
         self.backbone = backbone
         self.heads = heads
@@ -167,6 +175,7 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
         preprocessing: Preprocessing | None = None,
         embedding_layers: int = 1,
         classifier: str = "linear",
+        multi_label: bool = False,
     ) -> "CLCEModel":
         """Build the model on a named encoder.
 
@@ -188,6 +197,7 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
             preprocessing: As in the constructor. Defaults to `None`.
             embedding_layers: As in the constructor. Defaults to 1.
             classifier: As in the constructor. Defaults to `"linear"`.
+            multi_label: As in the constructor. Defaults to `False`.
 
         Returns:
             A `CLCEModel` that takes RGB images in 0..255; the encoder's own scaling is inside.
@@ -213,6 +223,7 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
             preprocessing=preprocessing,
             embedding_layers=embedding_layers,
             classifier=classifier,
+            multi_label=multi_label,
         )
 
     @property
@@ -229,6 +240,7 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
 
     @softmax_temperature.setter
     def softmax_temperature(self, temperature: float | None) -> None:
+        check_multi_label(self.multi_label, temperature)
         self._softmax_temperature = check_softmax_temperature(temperature)
         # Compiled functions hold the one before.
         self.train_function = self.test_function = self.predict_function = None
@@ -279,7 +291,7 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
                 that Keras trains on and that yields `(images, labels)` or
                 `((view_1, view_2), labels)`, optionally with sample weights.
             y: Labels `(examples,)`, `(examples, 1)` or one-hot or soft `(examples, num_classes)`,
-                where `x` is not a data set. Defaults to `None`.
+                with `multi_label` rows of 0 and 1, where `x` is not a data set. Defaults to `None`.
             *args: As in Keras.
             **kwargs: As in Keras.
 
@@ -363,6 +375,7 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
             "softmax_temperature": self.softmax_temperature,
             "classifier": self.heads.kind_of_classifier,
             "logit_scale": self.heads.logit_scale,
+            "multi_label": self.multi_label,
             "quantized_heads": quantized_layers(self.heads),
             **({"lora": dataclasses.asdict(self.lora)} if self.lora else {}),
         }

@@ -13,7 +13,8 @@ from keras_clce.train.live_line import LiveLine, columns
 # Between two looks of a live line; a notebook keeps all that is written.
 _SECONDS = 0.3
 # Where there is more to tell than room.
-_TOLD_FIRST = ("val_accuracy", "val_loss", "loss", "accuracy")
+_MEASURES = ("val_accuracy", "val_map")
+_TOLD_FIRST = (*_MEASURES, "val_loss", "loss", "accuracy")
 
 
 class EpochReport(keras.callbacks.Callback):
@@ -181,8 +182,9 @@ class EpochReport(keras.callbacks.Callback):
         row = history[self.checkpoint.best_epoch]
         value, where = f"{row[monitor]:.4f}", f"in epoch {self.checkpoint.best_epoch + 1}"
         texts = (f"best {monitor} {value} {where}", f"best {monitor} {value}", f"best {value}")
-        if monitor != "val_accuracy" and "val_accuracy" in row:
-            accuracy = f"val_accuracy {row['val_accuracy']:.4f}"
+        measure = next((name for name in _MEASURES if name in row and name != monitor), None)
+        if measure is not None:
+            accuracy = f"{measure} {row[measure]:.4f}"
             return (f"best {monitor} {value}, {accuracy} {where}", *texts)
         return texts
 

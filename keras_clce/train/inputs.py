@@ -164,7 +164,7 @@ def _rows(parts, rows):
 
 
 def _check(model, x, y):
-    check_arrays(x, y, image_shape(model), model.num_classes)
+    check_arrays(x, y, image_shape(model), model.num_classes, model.multi_label)
 
 
 def _warn_of_other_classes(model, data):

@@ -75,6 +75,36 @@ def check_preprocessing(preprocessing: Any, image_shape: Sequence[int | None]) -
         )
 
 
+def check_multi_label(multi_label: bool, softmax_temperature: Any = None) -> bool:
+    """Refuse what is neither `True` nor `False`, and a temperature where there is no softmax.
+
+    Args:
+        multi_label: Whether an image has several labels.
+        softmax_temperature: What logits are divided by before the softmax. Defaults to `None`.
+
+    Returns:
+        The first argument.
+
+    Raises:
+        ValueError: If they do not fit.
+
+    Example:
+    ```python
+    check_multi_label(True)  # True
+    ```
+    """
+    if not isinstance(multi_label, bool):
+        raise ValueError(
+            f"`multi_label` must be True or False. Received: multi_label={multi_label!r}"
+        )
+    if multi_label and softmax_temperature is not None:
+        raise ValueError(
+            "`softmax_temperature` must be None with multi_label=True, where each label has a "
+            f"sigmoid of its own. Received: softmax_temperature={softmax_temperature!r}"
+        )
+    return multi_label
+
+
 def check_softmax_temperature(temperature: Any) -> float | None:
     """Refuse a temperature that no logits can be divided by.
 

@@ -15,6 +15,7 @@ from keras_clce.train.array_checks import check_labelled
 from keras_clce.train.contrastive_schedule import CurrentWeight
 from keras_clce.train.embedding_memory import EmbeddingMemory, check_memory
 from keras_clce.train.mixing import ImageMixing, MixedLabels, check_mixing, mix_batch, parts_of_loss
+from keras_clce.train.multi_label import check_loss_of_labels, check_metrics_of_labels
 from keras_clce.train.view_stacking import stack_views
 
 
@@ -27,6 +28,8 @@ class TwoViewTraining(keras.Model):
     Args:
         **kwargs: As in `keras.Model`.
     """
+
+    multi_label = False
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -85,7 +88,9 @@ class TwoViewTraining(keras.Model):
             ValueError: If `loss` is not a `CLCELoss` that reduces to a scalar, `loss_weights`
                 are given, or `gradient_cache_size` is no whole number above 0 or comes with
                 `jit_compile=True` on TensorFlow; if `memory_size` is no whole number above 0, or
-                the loss compares no embeddings; if `mixing` does not fit the loss or the memory.
+                the loss compares no embeddings; if `mixing` does not fit the loss or the memory; if
+                the loss has another `multi_label` than the model, or a memory, `mixing` or
+                `"accuracy"` comes with it.
 
         Reference:
             - [Gradient cache](https://arxiv.org/abs/2101.06983)
@@ -97,7 +102,9 @@ class TwoViewTraining(keras.Model):
         ```
         """
         if loss is None or loss in losses.LOSSES:
-            loss = losses.get(loss or "clce")
+            # Not all take it.
+            several = {"multi_label": True} if self.multi_label else {}
+            loss = losses.get(loss or "clce", **several)
         if not isinstance(loss, CLCELoss) or loss.reduction in (None, "none"):
             raise ValueError(
                 f"`loss` must be one of {losses.LOSSES}, or a keras_clce.losses.CLCELoss that "
@@ -109,6 +116,8 @@ class TwoViewTraining(keras.Model):
                 "`loss_weights` must be None: CLCELoss(contrastive_weight=…) weights the parts. "
                 f"Received: loss_weights={kwargs['loss_weights']!r}"
             )
+        check_loss_of_labels(self.multi_label, loss, memory_size, mixing)
+        check_metrics_of_labels(self.multi_label, metrics, weighted_metrics)
         gradient_cache_size = check_whole_number(
             "gradient_cache_size", gradient_cache_size, optional=True
         )

@@ -135,4 +135,6 @@ def loading_options(settings: Settings) -> Mapping[str, Any]:
         "limit_per_class": settings.limit_per_class,
         "strict": settings.strict,
         "drop_small_classes": settings.drop_small_classes,
+        # Few-shot tasks have no such thing.
+        **({"multi_label": True} if settings.multi_label else {}),
     }

@@ -7,6 +7,7 @@ import numpy as np
 from keras_clce.data import ImageDataset, ImageSplit, load_dataset
 from keras_clce.evaluate import linear_probe, nearest_neighbor_accuracy, top_k_accuracy
 from keras_clce.experiments.class_balance import balance_metrics, training_counts
+from keras_clce.experiments.multi_label import test_of_labels, validation_of_labels
 from keras_clce.experiments.protocols.base import Evaluation, Protocol, loading_options
 from keras_clce.experiments.resolved import build_loss, contrastive_schedule
 from keras_clce.experiments.retrieval_figures import retrieval_of_test
@@ -25,6 +26,7 @@ from keras_clce.report import (
 )
 from keras_clce.runs import Predictions
 from keras_clce.train import CLCEModel
+from keras_clce.train.callbacks import RunCheckpoint
 
 # Searching every training image for each test image takes memory in proportion to both.
 NEAREST_NEIGHBOR_LIMIT = 60_000
@@ -64,6 +66,8 @@ class Transfer(Protocol):
     def evaluate(self, model, run, dataset, checkpoint) -> Evaluation:
         """Accuracies on the validation and the test split."""
         settings = run.settings
+        if settings.multi_label:
+            return _evaluate_labels(model, settings, dataset, checkpoint)
         probed = not build_loss(settings).trains_classifier
         top1 = checkpoint.history[checkpoint.best_epoch]["val_accuracy"]
         train, probe = None, None
@@ -104,6 +108,12 @@ class Transfer(Protocol):
             return validation_line(record)
         test, validation = record.metrics["test"], record.metrics["validation"]
         probed = ", by a linear probe" if (record.folder / "probe.npz").is_file() else ""
+        if record.is_multi_label:
+            return (
+                f"test: mAP {test['map']:.4f}  F1 micro {test['f1_micro']:.4f}  "
+                f"F1 macro {test['f1_macro']:.4f}  on {test['examples']} images, epoch "
+                f"{validation['best_epoch']}"
+            )
         retrieval = test.get("retrieval")
         mean = f"MAP@R {retrieval['map@r']:.4f}  " if retrieval else ""
         balanced = test.get("balanced_accuracy")
@@ -117,7 +127,8 @@ class Transfer(Protocol):
         """The answer, and one table with the accuracies of each loss."""
         if not all(record.is_tested for record in records):
             return validation_table(records)
-        data = wrapped(f"Test accuracy in %, {records[0].data}")
+        what = "mAP and F1" if records[0].is_multi_label else "accuracy"
+        data = wrapped(f"Test {what} in %, {records[0].data}")
         return f"{transfer_answer(records)}\n\n{data}\n{summary_table(records)}"
 
     def draw(self, records, home, suffix):
@@ -126,6 +137,23 @@ class Transfer(Protocol):
         with drawing(path):
             plot_curves(curves_by_name(records), path, run_title(records[0]))
         return path
+
+
+def _evaluate_labels(
+    model: CLCEModel, settings: Settings, dataset: ImageDataset, checkpoint: RunCheckpoint
+) -> Evaluation:
+    """Mean average precision and F1 on the validation and the test split."""
+    metrics = {
+        "validation": {
+            **validation_of_labels(checkpoint.history[checkpoint.best_epoch]),
+            "best_epoch": checkpoint.best_epoch + 1,
+            "examples": num_evaluated(dataset.validation, settings),
+        }
+    }
+    if settings.test:
+        labels, outputs = _predict(model, dataset.test, settings)
+        metrics["test"] = test_of_labels(labels, outputs["probabilities"], dataset.class_names)
+    return Evaluation(metrics)
 
 
 def _fit_probe(
