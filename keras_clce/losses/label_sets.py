@@ -78,7 +78,7 @@ def jaccard_overlaps(rows: Any, others: Any) -> Any:
     Example:
     ```python
     rows = np.array([[1, 1, 0], [0, 1, 1]], "float32")
-    jaccard_overlaps(rows, rows)  # [[1, 1/3], [1/3, 1]]
+    jaccard_overlaps(rows, rows)  # [[1.0, 0.333], [0.333, 1.0]]
     ```
     """
     shared = ops.matmul(rows, ops.transpose(others))
