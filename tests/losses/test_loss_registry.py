@@ -79,6 +79,9 @@ def test_every_argument_of_a_name_reaches_its_part(name):
     weight, part, chosen = MEANING[name]
     of_entropy = {"label_smoothing": 0.2, "logit_adjustment": 0.5, "class_prior": (0.75, 0.25)}
     takes = {"ignore_unlabelled": part is not CoreTuningLoss}
+    if part is not CoreTuningLoss:
+        # True does not go with the others; test_label_sets.py has it.
+        takes["multi_label"] = False
     arguments = {**OF_PART[part], **of_entropy, **takes}
     if chosen:
         weight = arguments["contrastive_weight"] = 0.3
