@@ -14,7 +14,12 @@ from keras_clce.experiments.devices import Devices
 from keras_clce.experiments.loggers import LOGGERS
 from keras_clce.experiments.protocols import Protocol
 from keras_clce.experiments.records import Records
-from keras_clce.experiments.resolved import build_loss, preprocessing, weights_in_words
+from keras_clce.experiments.resolved import (
+    build_loss,
+    mixing_in_words,
+    preprocessing,
+    weights_in_words,
+)
 from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.training import Run
 from keras_clce.models.backbones import backbone_spec
@@ -81,6 +86,8 @@ def announce(
         f"{from_to(epochs)} {'epoch' if epochs == [1] else 'epochs'} of {from_to(images)} images "
         f"in two views per step{protocol.plan_in_words(settings)}",
     )
+    if mixing_in_words(settings):
+        tell("Mixing", mixing_in_words(settings))
     home = Path(os.path.commonpath([run.folder.path.parent for run in runs]))
     for name in settings.log:
         tell("Log", LOGGERS[name].where(home))

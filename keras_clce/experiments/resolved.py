@@ -14,6 +14,7 @@ from keras_clce.losses import LOSSES, CLCELoss, arguments_of
 from keras_clce.losses.registry import OF_CROSS_ENTROPY
 from keras_clce.models.backbones import backbone_spec
 from keras_clce.models.registry import brings_weights, is_external
+from keras_clce.train import ImageMixing
 from keras_clce.views.preprocessing import Preprocessing
 
 PRETRAINED_RATE, RANDOM_RATE = 1e-3, 3e-3
@@ -44,6 +45,51 @@ def build_loss(settings: Settings, class_counts: Sequence[int] | None = None) ->
     return losses.get(settings.loss, **arguments)
 
 
+def build_mixing(settings: Settings) -> ImageMixing | None:
+    """What mixes the training images.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        A layer for `CLCEModel.compile`, or `None` where images stay as they are.
+
+    Example:
+    ```python
+    build_mixing(Settings(mixup_alpha=0.2)).part  # "cross_entropy"
+    ```
+    """
+    alphas = {name: getattr(settings, name) for name in ("mixup_alpha", "cutmix_alpha")}
+    if not any(alphas.values()):
+        return None
+    return ImageMixing(**alphas, part=settings.mix, seed=settings.seed)
+
+
+def mixing_in_words(settings: Settings) -> str:
+    """How training images are mixed, for the plan.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        A sentence; nothing where they stay as they are.
+
+    Example:
+    ```python
+    mixing_in_words(Settings(cutmix_alpha=1.0, mix="contrastive"))
+    # "cutmix (1), of all images; training accuracy is of the class with the largest share"
+    ```
+    """
+    ways = {"mixup": settings.mixup_alpha, "cutmix": settings.cutmix_alpha}
+    named = " or ".join(f"{name} ({alpha:g})" for name, alpha in ways.items() if alpha)
+    if not named:
+        return ""
+    which = "all images"
+    if settings.mix == "cross_entropy":
+        which = "every second image, for the cross-entropy alone (of all, where a loss has no more)"
+    return f"{named}, of {which}; training accuracy is of the class with the largest share"
+
+
 def unread_settings(loss: str) -> frozenset[str]:
     """Settings of losses that change nothing in what one of them trains.
 
@@ -66,11 +112,12 @@ def unread_settings(loss: str) -> frozenset[str]:
     of_losses = {
         "contrastive_schedule",
         "memory_size",
+        "mix",
         *(n for name in LOSSES for n in arguments_of(name)),
     }
     read = {*arguments_of(loss)}
     if "contrastive_weight" in read:
-        read |= {"contrastive_schedule", "memory_size"}
+        read |= {"contrastive_schedule", "memory_size", "mix"}
     else:
         trained = losses.get(loss)
         of_entropy, of_both = {*OF_CROSS_ENTROPY}, {"ignore_unlabelled"}
@@ -78,6 +125,8 @@ def unread_settings(loss: str) -> frozenset[str]:
             read &= of_entropy | of_both
         elif not trained.trains_classifier:
             read -= of_entropy
+        if trained.trains_embedding:
+            read.add("mix")
         if trained.trains_embedding and trained.contrastive.takes_memory:
             read.add("memory_size")
     # It says what labels are, whatever is made of them.

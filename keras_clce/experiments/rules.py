@@ -7,7 +7,12 @@ from keras_clce.data.catalog import get_spec
 from keras_clce.evaluate import ENCODER_CLASSIFIERS, TASK_CLASSIFIERS
 from keras_clce.evaluate.tasks import DRAWN_TOGETHER
 from keras_clce.experiments.loggers import LOGGERS
-from keras_clce.experiments.resolved import build_loss, contrastive_schedule
+from keras_clce.experiments.resolved import (
+    build_loss,
+    build_mixing,
+    contrastive_schedule,
+    unread_settings,
+)
 from keras_clce.experiments.settings import Settings, fields
 from keras_clce.losses import LOSSES
 from keras_clce.models.backbones import backbone_spec, check_options, check_weights
@@ -71,6 +76,9 @@ def _several_labels(settings):
         ("class_weight", "an image is of several classes"),
         ("logit_adjustment", "sigmoids have no prior over classes"),
         ("negatives", "a row has no one class"),
+        ("mixup_alpha", "what is mixed is no set of labels"),
+        ("cutmix_alpha", "what is mixed is no set of labels"),
+        ("ignore_unlabelled", "an image may have no label"),
     ):
         if getattr(settings, name) != fields()[name].default:
             raise ValueError(
@@ -92,6 +100,14 @@ def _loss_of_several_labels(settings):
             "--multi_label needs a loss with cross-entropy: a contrastive loss alone trains no "
             f"sigmoid. Received: loss={settings.loss}, "
             f"contrastive_weight={build_loss(settings).contrastive_weight}"
+        )
+
+
+def _something_to_mix(settings):
+    if settings.mix != "cross_entropy" and build_mixing(settings) is None:
+        raise ValueError(
+            "--mix says what --mixup_alpha and --cutmix_alpha mix for, of which one must be above "
+            f"0. Received: mix={settings.mix}, mixup_alpha=0, cutmix_alpha=0"
         )
 
 
@@ -203,6 +219,37 @@ def _arguments_of_the_loss(settings):
     build_loss(settings)
 
 
+def _part_to_mix_for(settings):
+    if build_mixing(settings) is None:
+        return
+    loss, received = build_loss(settings), f"Received: mix={settings.mix}, loss={settings.loss}"
+    if not loss.trains_embedding:
+        return
+    if settings.mix == "cross_entropy":
+        if not loss.trains_classifier:
+            raise ValueError(
+                "--mix=cross_entropy mixes images for the cross-entropy, which this loss does not "
+                f"have: take --mix=contrastive. {received}"
+            )
+        per_class = settings.images_per_class
+        if per_class is not None and per_class < 4:
+            raise ValueError(
+                "--images_per_class must be at least 4 with --mix=cross_entropy, which leaves the "
+                f"contrastive part half of them. {received}, images_per_class={per_class}"
+            )
+        return
+    if not loss.contrastive.takes_soft_labels:
+        raise ValueError(
+            "--mix=contrastive makes soft labels, which this contrastive part does not take: "
+            f"take --mix=cross_entropy. {received}, negatives={settings.negatives}"
+        )
+    if settings.memory_size is not None and "memory_size" not in unread_settings(settings.loss):
+        raise ValueError(
+            "--mix=contrastive makes soft labels, and --memory_size keeps one class of each row: "
+            f"take --mix=cross_entropy. {received}, memory_size={settings.memory_size}"
+        )
+
+
 def _loggers(settings):
     for name in settings.log:
         LOGGERS[name].check()
@@ -214,6 +261,7 @@ _OF_SETTINGS = (
     _frozen_layers,
     _adapters,
     _several_labels,
+    _something_to_mix,
     _projection,
     _losses_of_rates,
     _warmup,
@@ -227,6 +275,7 @@ _OF_RUNS = (
     _something_to_train,
     _rate_of_the_loss,
     _two_parts_to_weigh,
+    _part_to_mix_for,
     _loggers,
 )
 

@@ -77,6 +77,36 @@ class Settings(LossSettings):
         _DATA,
         choices="keras_clce.views:VIEW_POLICIES",
     )
+    mixup_alpha: float = setting(
+        0.0,
+        "Mix training images and their labels by mixup, with shares of Beta(alpha, alpha).",
+        "training",
+        _DATA,
+        least=0,
+        search=(0.0, 0.2, 0.8),
+    )
+    cutmix_alpha: float = setting(
+        0.0,
+        "The same by cutmix; with both, a batch has one of them by chance.",
+        "training",
+        _DATA,
+        least=0,
+        search=(0.0, 1.0),
+    )
+    mix: str = setting(
+        "cross_entropy",
+        "What mixed images train: cross_entropy (every second image is mixed, the contrastive part "
+        "compares the others) or contrastive (both parts, all images, with soft labels).",
+        "training",
+        _DATA,
+        choices="keras_clce.train:MIXES",
+    )
+    ignore_unlabelled: bool = setting(
+        False,
+        "Train past images without a class (-1): neither part of the loss counts them.",
+        "training",
+        _DATA,
+    )
 
     backbone: str = setting(
         "small_resnet",

@@ -15,6 +15,7 @@ from keras_clce.experiments.loggers.run_log import RunLog
 from keras_clce.experiments.multi_label import metrics_of_labels
 from keras_clce.experiments.resolved import (
     build_loss,
+    build_mixing,
     contrastive_schedule,
     learning_rate,
     preprocessing,
@@ -160,6 +161,7 @@ def compile_model(
         metrics=metrics_of_labels(model.num_classes) if model.multi_label else ["accuracy"],
         gradient_cache_size=settings.gradient_cache_size,
         memory_size=settings.memory_size if remembers else None,
+        mixing=build_mixing(settings),
     )
 
 
