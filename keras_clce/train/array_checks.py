@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from keras_clce.losses import label_sets_are_valid, labels_are_valid
+from keras_clce.losses.labels import without_unlabelled
+from keras_clce.train.class_numbers import are_text, how_to_number, how_to_number_text
 
 
 def check_arrays(
@@ -14,6 +16,8 @@ def check_arrays(
     image_shape: Sequence[int | None],
     num_classes: int,
     multi_label: bool = False,
+    class_names: Sequence[str] | None = None,
+    ignore_unlabelled: bool = False,
 ) -> None:
     """Refuse arrays that cannot be images and their labels; data sets and tensors pass.
 
@@ -23,6 +27,8 @@ def check_arrays(
         image_shape: Shape of an image, `None` where any number fits.
         num_classes: Number of classes.
         multi_label: Whether labels are rows of 0 and 1. Defaults to `False`.
+        class_names: Their names, for messages. Defaults to `None`, not known.
+        ignore_unlabelled: Whether -1, or a row of zeros, stands for no class. Defaults to `False`.
 
     Raises:
         ValueError: If arrays are empty or of another shape, hold values that are not finite, or
@@ -46,9 +52,14 @@ def check_arrays(
     for images in views:
         if isinstance(images, np.ndarray):
             _check_images(images, tuple(image_shape))
+    if hasattr(y, "to_numpy"):
+        y = y.to_numpy()  # a column of a table
     if isinstance(y, np.ndarray):
         examples = len(views[0]) if isinstance(views[0], np.ndarray) else len(np.atleast_1d(y))
-        (_check_label_sets if multi_label else _check_labels)(y, examples, num_classes)
+        if multi_label:
+            _check_label_sets(y, examples, num_classes)
+        else:
+            _check_labels(y, examples, num_classes, class_names, ignore_unlabelled)
 
 
 def check_labelled(y: Any) -> None:
@@ -116,13 +127,16 @@ def _check_label_sets(y, examples, num_classes):
         )
 
 
-def _check_labels(y, examples, num_classes):
+def _check_labels(y, examples, num_classes, class_names, ignore_unlabelled):
     shapes = [(examples, *columns) for columns in ((), (1,), (num_classes,))]
     if y.shape not in shapes or y.dtype.kind not in "biuf":
         raise ValueError(
             f"`y` must hold numbers, of one of the shapes {shapes}. "
             f"Received: y of shape {y.shape} and dtype {y.dtype}"
+            + (f". {how_to_number_text(y, class_names)}" if are_text(y) else "")
         )
+    if ignore_unlabelled:
+        y = without_unlabelled(y)[0]
     if not labels_are_valid(y):
         raise ValueError(
             "`y` must hold whole numbers or one-hot rows, or soft ones that sum to 1. Received: y "
@@ -134,5 +148,6 @@ def _check_labels(y, examples, num_classes):
     if outside.size:
         raise ValueError(
             f"`y` must hold classes within [0, {num_classes}). "
-            f"Received: {outside.size} other values, such as y={outside.flat[0]}"
+            f"Received: {outside.size} other values, such as y={outside.flat[0]}. "
+            f"{how_to_number(outside)}"
         )

@@ -13,6 +13,7 @@ from keras_clce import backend
 from keras_clce.models.pixels import takes_pixels
 from keras_clce.train.array_checks import check_arrays, check_image_shape
 from keras_clce.train.batch_warnings import look_at_batch
+from keras_clce.train.class_numbers import refuse_text, refuse_text_of
 from keras_clce.train.model_description import different_class_names
 from keras_clce.train.watch import TrainingWatch
 
@@ -103,7 +104,7 @@ def for_predict(model: keras.Model, x: Any) -> Any:
     """
     if isinstance(x, np.ndarray):
         check_image_shape(x.shape, model.backbone.input_shape[1:])
-    return _looked_at(model, x)
+    return _looked_at(model, x, has_labels=False)
 
 
 def image_shape(model: keras.Model) -> tuple[int | None, ...]:
@@ -164,7 +165,17 @@ def _rows(parts, rows):
 
 
 def _check(model, x, y):
-    check_arrays(x, y, image_shape(model), model.num_classes, model.multi_label)
+    # None before `compile`, which Keras then asks for.
+    ignores = getattr(getattr(model, "loss", None), "ignore_unlabelled", False)
+    check_arrays(
+        x,
+        y,
+        image_shape(model),
+        model.num_classes,
+        model.multi_label,
+        model.class_names,
+        ignores,
+    )
 
 
 def _warn_of_other_classes(model, data):
@@ -192,7 +203,7 @@ def _split(arguments):
     return {**arguments, **kept, "validation_data": validation, "validation_split": 0.0}
 
 
-def _looked_at(model, data, evaluates=False):
+def _looked_at(model, data, evaluates=False, has_labels=True):
     loss = getattr(model, "loss", None)  # none before `compile`, which Keras then asks for
     compares = evaluates and loss is not None and loss.trains_embedding
     # Without an augmenter the encoder's own graph refuses images that do not fit.
@@ -203,10 +214,21 @@ def _looked_at(model, data, evaluates=False):
         look(views[0])
         return data
     data = backend.batches_as_tuples(data)
-    if not any(look.args):
-        return data
     # tf.data knows it before the first batch.
-    images = keras.tree.flatten(getattr(data, "element_spec", ()))[:1]
+    spec = getattr(data, "element_spec", None)
+    if has_labels:
+        refuse_text_of(spec)
+    if not any(look.args) and (spec is not None or not has_labels):
+        return data
+    if has_labels and spec is None:
+        look = functools.partial(_look_at_both, look, model.class_names)
+    images = keras.tree.flatten(() if spec is None else spec)[:1]
     if shape is not None and images and images[0].shape.rank is not None:
         check_image_shape(images[0].shape, shape)
     return backend.inspect_first_batch(data, look)
+
+
+def _look_at_both(look, class_names, batch):
+    if isinstance(batch, (tuple, list)) and len(batch) > 1:
+        refuse_text(batch[1], class_names)
+    look(batch)

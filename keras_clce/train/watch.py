@@ -9,6 +9,7 @@ import numpy as np
 
 from keras_clce import backend
 from keras_clce.losses import labels_are_valid
+from keras_clce.train.class_numbers import how_to_number
 from keras_clce.train.first_failure import FirstFailure
 from keras_clce.train.model_description import class_names_of
 
@@ -104,6 +105,8 @@ class TrainingWatch(keras.callbacks.Callback):
         ]
         labels = [part for part in labels if part is not None]
         found = np.concatenate(labels) if labels else np.zeros(0)
+        if getattr(self.model.loss, "ignore_unlabelled", False):
+            found = found[found != -1]
         if not found.size:
             yield (
                 f"labels out of range, where {expected}, or rows of labels that are below 0 or do "
@@ -112,7 +115,8 @@ class TrainingWatch(keras.callbacks.Callback):
         elif not (0 <= found.min() and found.max() < self.num_classes):
             yield (
                 f"labels out of range: there are classes {found.min():g} to {found.max():g} in "
-                f"the first {len(labels)} batches, where {expected}"
+                f"the first {len(labels)} batches, where {expected}. "
+                + how_to_number(found[(found < 0) | (found >= self.num_classes)]).rstrip(".")
             )
         elif not np.array_equal(found, np.floor(found)):
             yield f"labels that are no whole numbers, such as {found[found % 1 != 0][0]:g}"
