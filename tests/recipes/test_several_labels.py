@@ -88,8 +88,8 @@ def test_from_a_table_to_predictions(colours, tiny_backbone, tmp_path, eager_ste
     recipe_runs.run(report, f"--runs={tmp_path / 'runs'}", f"--output_dir={tmp_path / 'page'}")
     page = (tmp_path / "page" / "report.md").read_text()
     assert "mAP" in page and "F1 macro" in page and "top-1" not in page
-    recipe_runs.run(card, f"--run={home}", f"--output={tmp_path / 'card'}")
-    readme = (tmp_path / "card" / "README.md").read_text()
+    recipe_runs.run(card, f"--run={home}", f"--output={tmp_path / 'card.md'}")
+    readme = (tmp_path / "card.md").read_text()
     assert f"{100 * test['map']:.2f}" in readme and "top-1" not in readme
 
     capsys.readouterr()
