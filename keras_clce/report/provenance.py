@@ -81,8 +81,9 @@ def runs_details(records: Sequence[Record], command: Command | None = None) -> D
         )
     seconds = sum(record.metrics.get("seconds", 0) for record in records)
     test = "first kind of few-shot tasks" if records[0].is_few_shot else records[0].measure[1]
+    measured = "" if records[0].is_multi_label else "accuracy "
     caption = (
-        f"The runs: accuracy in % ({test} on the test split, and on the validation split at the "
+        f"The runs: {measured}in % ({test} on the test split, and on the validation split at the "
         f"epoch that is kept), {seconds / 3600:.1f} hours of training in all"
     )
     blocks: list[Block] = [Table(caption, header, rows)]

@@ -135,9 +135,13 @@ def capitalized(clause: str) -> str:
     Example:
     ```python
     capitalized("one seed: cannot say")  # "One seed: cannot say."
+    capitalized("mAP: one seed")  # "mAP: one seed."
     ```
     """
-    return f"{clause[0].upper()}{clause[1:]}."
+    first, *_ = clause.split()
+    # A name that has capitals of its own keeps them.
+    start = clause[0] if first[1:] != first[1:].lower() else clause[0].upper()
+    return f"{start}{clause[1:]}."
 
 
 def points(mean: float, half: float = np.nan, sign: str = "") -> str:
