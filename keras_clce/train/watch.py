@@ -84,7 +84,10 @@ class TrainingWatch(keras.callbacks.Callback):
         )
 
     def _causes(self):
-        yield from self._label_causes()
+        if getattr(self.model, "multi_label", False):
+            yield "labels other than rows of 0 and 1, which multi_label=True takes"
+        else:
+            yield from self._label_causes()
         if getattr(self.model, "memory", None) is not None:
             yield "soft labels, which do not go with `memory_size`"
         contrastive = getattr(getattr(self.model, "loss", None), "contrastive", None)

@@ -124,6 +124,21 @@ def test_labels_of_another_kind():
         model.fit(images, rows * 0.5 + 0.5 * (1 - rows))
 
 
+def test_a_stream_of_other_labels_ends_with_the_cause():
+    class Stream(keras.utils.PyDataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, number):
+            images, rows = pictures(8)
+            return images, rows * 0.5
+
+    model = model_of()
+    model.compile("sgd")
+    with pytest.raises(FloatingPointError, match="labels other than rows of 0 and 1"):
+        model.fit(Stream(), verbose=0)
+
+
 @pytest.mark.any_backend
 def test_arguments_of_the_model():
     with pytest.raises(ValueError, match="`softmax_temperature` must be None with multi_label"):
