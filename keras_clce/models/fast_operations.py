@@ -5,6 +5,7 @@ The layers stay what they are, so a saved file holds nothing of this and loads o
 
 import collections
 import contextlib
+import functools
 import threading
 import types
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ def use_fast_operations(model: keras.Model) -> keras.Model:
 
 @contextlib.contextmanager
 def fast_operations(model: keras.Model) -> Iterator[None]:
-    """Have a model's convolutions, poolings and normalisations computed quickly meanwhile.
+    """Have convolutions, poolings, normalisations and adapters computed quickly meanwhile.
 
     It may be entered again inside, and by several threads; the layers become what they were when
     the last one leaves, by an exception too.
@@ -76,6 +77,8 @@ def _slow_layers(model):
     for layer in model._flatten_layers():
         # Not of subclasses, whose own methods may do more.
         name, function = _WAYS.get(type(layer), (None, None))
+        if function is _with_adapter and not _has_adapter(layer):
+            continue
         if name and getattr(layer, "data_format", "channels_last") == "channels_last":
             yield layer, name, function
 
@@ -144,7 +147,34 @@ def _layer_norm(layer, inputs):
     return ops.cast(outputs, layer.compute_dtype)
 
 
+def _has_adapter(layer):
+    # Keras computes those of quantised layers as well by themselves.
+    return layer.lora_enabled and layer.quantization_mode is None
+
+
+def _with_adapter(layer, inputs, training=None):
+    """A dense layer and its LoRA side by side.
+
+    Keras adds the adapter to the kernel in every step, which keeps the sum of each layer for the
+    way backward and computes the gradient of the whole kernel.
+    """
+    if not _has_adapter(layer):
+        return type(layer).call(layer, inputs, training=training)
+    product = ops.matmul
+    if isinstance(layer, keras.layers.EinsumDense):
+        product = functools.partial(ops.einsum, layer.equation)
+    adapted = ops.matmul(product(inputs, layer.lora_kernel_a), layer.lora_kernel_b)
+    # Private, since `kernel` is the sum.
+    outputs = product(inputs, layer._kernel) + (layer.lora_alpha / layer.lora_rank) * adapted
+    if layer.bias is not None:
+        outputs = outputs + layer.bias
+    outputs = ops.cast(outputs, layer.compute_dtype)
+    return outputs if layer.activation is None else layer.activation(outputs)
+
+
 _WAYS = {
+    keras.layers.Dense: ("call", _with_adapter),
+    keras.layers.EinsumDense: ("call", _with_adapter),
     keras.layers.Conv2D: ("convolution_op", _conv),
     keras.layers.DepthwiseConv2D: ("call", _depthwise_conv),
     keras.layers.MaxPooling2D: ("call", _pool),

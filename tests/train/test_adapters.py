@@ -8,6 +8,7 @@ from keras_clce import CLCELoss, CLCEModel, load_model
 from keras_clce.experiments import Settings
 from keras_clce.models.architectures.vit import vision_transformer
 from keras_clce.models.backbones import build_backbone
+from keras_clce.models.fast_operations import fast_operations
 from keras_clce.train.callbacks import RunCheckpoint
 from keras_clce.train.layerwise import layer_multipliers
 
@@ -241,3 +242,25 @@ def test_what_is_refused():
 def test_settings_that_exclude_adapters(more, message):
     with pytest.raises(ValueError, match=message):
         Settings(**{"backbone": "vit_tiny", "lora_rank": 4, **more})
+
+
+@pytest.mark.parametrize("make", [transformer, layers_of_keras])
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_adapters_beside_kernels_give_what_keras_computes_of_their_sum(policy, make):
+    keras.config.set_dtype_policy(policy)
+    model = CLCEModel(make(), CLASSES)
+    model.enable_lora(2, alpha=6.0)
+    rng = np.random.default_rng(0)
+    for weight in model.backbone.trainable_weights:
+        weight.assign(0.3 * rng.normal(size=weight.shape))
+    images = data()[0]
+    # Only inside of CLCEModel they are computed otherwise than Keras does.
+    (expected,) = numbers([model.backbone(images)])
+    (found,) = numbers([model(images, training=True)["feature_norm"]])
+    with fast_operations(model.backbone):
+        (features,) = numbers([model.backbone(images)])
+    tolerance = 1e-5 if policy == "float32" else 0.05
+    assert_same(features, expected, tolerance * np.abs(expected).max())
+    assert_same(found, np.linalg.norm(features, axis=1), 10 * tolerance)
+    dense = next(each for each in model.backbone._flatten_layers() if each.name == "fc1")
+    assert "call" not in vars(dense)
