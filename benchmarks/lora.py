@@ -1,11 +1,15 @@
 r"""Memory, time and share of the weights that learn: LoRA beside full fine-tuning and the heads.
 
     KERAS_BACKEND=torch python benchmarks/lora.py
-    KERAS_BACKEND=tensorflow python benchmarks/lora.py --backbone vit_base --images 4 --rank 8
+    KERAS_BACKEND=tensorflow python benchmarks/lora.py --candidates full,lora --images 16
 
 All are `CLCEModel` with CLCE and AdamW, one process each, and they take turns, several rounds.
 Memory is what a process grew by at its peak, from before there was a model: weights, optimizer and
-all. `attention` adapts the attention's layers alone.
+all. `attention` adapts the attention's layers alone; `+ remat` computes blocks twice.
+
+Adapters save gradients and optimizer states, of which there are three times the weights, and no
+activations: those of 4 images at 224 px in two views are 1.0 GiB of a ViT-B/16, for adapters too.
+So the share falls with the batch only where blocks are computed twice.
 """
 
 import os
@@ -20,16 +24,18 @@ from workers import Worker, serve
 
 from keras_clce.report import format_table
 
+FULL = "full"
+CANDIDATES = (FULL, "lora", "attention", "heads", "full + remat", "lora + remat")
+
 flags.DEFINE_string("backbone", "vit_base", "Encoder.")
 flags.DEFINE_integer("image_size", 224, "Pixels a side.")
 flags.DEFINE_integer("images", 4, "Images a step, in two views each.", 2)
 flags.DEFINE_integer("rank", 8, "Rows of an adapter.", 1)
+flags.DEFINE_list("candidates", [*CANDIDATES], f"What to train, of: {', '.join(CANDIDATES)}.")
 flags.DEFINE_integer("rounds", 3, "Rounds.", 1)
 flags.DEFINE_string("candidate", None, "Used by the benchmark itself, for its processes.")
 FLAGS = flags.FLAGS
 CLASSES = 100
-FULL = "full"
-CANDIDATES = (FULL, "lora", "attention", "heads")
 _ATTENTION = {"qkv", "projection", "query", "key", "value", "attention_output"}
 _ATTENTION |= {f"{letter}_proj" for letter in "qkvo"}
 
@@ -39,9 +45,15 @@ def main(_) -> None:
     if FLAGS.candidate:
         serve(steps())
         return
+    chosen = [FULL, *(name for name in CANDIDATES if name in FLAGS.candidates and name != FULL)]
+    if not {*FLAGS.candidates} <= {*CANDIDATES}:
+        raise app.UsageError(
+            f"--candidates must be of: {', '.join(CANDIDATES)}. "
+            f"Received: candidates={','.join(FLAGS.candidates)}"
+        )
     names = ("backbone", "image_size", "images", "rank")
     same = [f"--{name}={FLAGS[name].value}" for name in names]
-    workers = {name: Worker([f"--candidate={name}", *same]) for name in CANDIDATES}
+    workers = {name: Worker([f"--candidate={name}", *same]) for name in chosen}
     for worker in workers.values():
         worker.ask("step")
     rounds = [
@@ -56,7 +68,7 @@ def main(_) -> None:
         f"{FLAGS.image_size} px, {FLAGS.images} images in two views a step, rank {FLAGS.rank}, "
         f"{FLAGS.rounds} rounds"
     )
-    shares = {name: learning(name) for name in CANDIDATES}
+    shares = {name: learning(name) for name in chosen}
     table = [
         [
             name,
@@ -77,7 +89,10 @@ def build(candidate):
     """The model of a candidate."""
     from keras_clce import CLCEModel
 
-    model = CLCEModel.from_backbone(FLAGS.backbone, CLASSES, image_size=FLAGS.image_size)
+    candidate, _, remat = candidate.partition(" + ")
+    model = CLCEModel.from_backbone(
+        FLAGS.backbone, CLASSES, image_size=FLAGS.image_size, remat=bool(remat)
+    )
     if candidate == "heads":
         model.backbone.trainable = False
     elif candidate != FULL:

@@ -1,6 +1,7 @@
 """The paper's encoders and data sets by name: all there, and each sets what it is for."""
 
 import functools
+import json
 
 import pytest
 import recipe_runs
@@ -99,3 +100,30 @@ def test_the_plan_says_the_paper_s_figures():
     assert "at 64 images ce 83.68, clce 84.59; at 128 images ce 83.39, clce 87.00" in text
     assert "no figure" in paper_in_words(["vit_base", "cifar_fs"])
     assert named_settings(["cub200"])["epochs"] == 50
+
+
+@pytest.mark.parametrize("batch", ["batch64", "batch128"])
+def test_every_name_states_the_paper_s_figures_of_its_own_data_and_encoder(batch, shared_data):
+    rows = json.loads((shared_data.parent / "paper" / "results.json").read_text())["rows"]
+    told = 0
+    for encoder, (backbone, *_) in EXPECTED.items():
+        for dataset in PAPERS:
+            text = paper_in_words([encoder, dataset, batch])
+            mine = [r for r in rows if (r["encoder"], r["dataset"]) == (backbone, dataset)]
+            of = {
+                loss: [r["accuracy"] for r in mine if r["table"] < 3 and r["method"] == loss]
+                for loss in ("ce", "clce")
+            }
+            if not of["ce"]:
+                assert "no figure for this encoder on this data set" in text
+                continue
+            told += 1
+            for loss, figures in of.items():
+                assert f"{loss} {' and '.join(f'{value:.2f}' for value in figures)}" in text
+            at = {(r["batch_size"], r["method"]): r["accuracy"] for r in mine if r["table"] == 3}
+            assert ("at 64 images" in text) == bool(at)
+            for size in (64, 128) if at else ():
+                figures = f"ce {at[size, 'ce']:.2f}, clce {at[size, 'clce']:.2f}"
+                assert f"at {size} images {figures}" in text
+    # Four encoders on eight data sets, and BEiT-3 on four few-shot ones.
+    assert told >= 32 + 4
