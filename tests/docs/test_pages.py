@@ -20,8 +20,9 @@ DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
 FENCE = re.compile(r"^( *)```(\w+)([^\n]*)\n(.*?)^\1```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(!?)\[[^\]]*\]\(([^)\s]+)\)")
-# Pages that the site makes of files elsewhere (docs/theme/hooks.py).
+# Pages that the site makes of files elsewhere (docs/theme/hooks.py and tutorials.py).
 MADE = {
+    **{f"tutorials/{path.stem}.md": path for path in ROOT.glob("notebooks/*.ipynb")},
     **{f"results/{path.parent.name}/index.md": path for path in ROOT.glob("results/*/README.md")},
     "results/index.md": ROOT / "results" / "README.md",
     "changelog.md": ROOT / "CHANGELOG.md",

@@ -5,7 +5,7 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-NOTEBOOK = ROOT / "notebooks" / "quickstart.ipynb"
+NOTEBOOK = ROOT / "notebooks" / "01_quick_start.ipynb"
 
 
 def test_runs_from_top_to_bottom(monkeypatch):
