@@ -86,7 +86,9 @@ def test_a_step_in_chunks_is_the_step_at_once(run_quickly):
     names, pictures = run_quickly("04")
     assert names["moved"] > 1e-4
     assert names["apart"] < 1e-2 * names["moved"]
-    assert [row["MB"] > 0 for row in names["found"].values()] == [True]
+    # So small a batch may stay below what importing took at its peak.
+    (row,) = names["found"].values()
+    assert row["MB"] >= 0 and row["seconds"] > 0
     assert pictures == 1
 
 
