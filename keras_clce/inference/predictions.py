@@ -26,8 +26,8 @@ class Prediction:
         class_names: Names of the most probable classes, the first one first.
         probabilities: Their probabilities.
         embedding: Unit row `(dim,)`, where it was asked for. Defaults to `None`.
-        label: The class whose name its folder bears, if it is one of the model's. Defaults to
-            `None`.
+        label: The class whose name its folder bears, if it is one of the model's; `None` of a model
+            of several labels. Defaults to `None`.
         error: Why the image cannot be read; then there are no classes. Defaults to `None`.
         scores: Of enrolled classes their scores, in place of probabilities. Defaults to none.
         is_rejected: Whether it is none of the enrolled classes. Defaults to `False`.
@@ -91,7 +91,7 @@ class Prediction:
             tuple(class_names[number] for number in best),
             tuple(map(float, probabilities[best])),
             embedding,
-            _label_of(photograph, class_names),
+            _label_of(photograph, class_names) if labels is None else None,
             labels=labels,
         )
 
