@@ -41,7 +41,7 @@ def training_counts(
         return None
     labels = dataset.train.labels
     if labels is not None:
-        return np.bincount(labels, minlength=dataset.num_classes)
+        return np.bincount(labels[labels >= 0], minlength=dataset.num_classes)
     if settings.class_weight is None and not settings.logit_adjustment:
         return None
     return _counted(

@@ -33,6 +33,7 @@ from keras_clce.experiments.run import make_run
 from keras_clce.experiments.run_groups import KEPT_BYTES, RunGroup, data_key, group_by_data
 from keras_clce.experiments.settings import Settings, fields
 from keras_clce.experiments.training import FROZEN, Run
+from keras_clce.experiments.unlabelled import check_labelled_data
 from keras_clce.report.names import count_of
 from keras_clce.runs import Record, RunFolder, StudyPlan
 
@@ -370,6 +371,7 @@ class Study:
                 )
         if settings.images_per_class is not None:
             dataset.train.check_balanced(settings.batch_size, settings.images_per_class)
+        check_labelled_data(settings, dataset)
         PROTOCOLS[self.protocol].check_data(settings, dataset)
         return self._run(settings, run.name, run.is_frozen)
 

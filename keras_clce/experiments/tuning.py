@@ -26,6 +26,7 @@ from keras_clce.experiments.tuning_files import TuningFiles
 from keras_clce.experiments.tuning_flags import METHODS
 from keras_clce.experiments.tuning_space import Space, search_space
 from keras_clce.experiments.tuning_trials import FAILED, FINISHED, UNFINISHED, Trial, best_trial
+from keras_clce.experiments.unlabelled import check_labelled_data
 from keras_clce.runs import RunFolder
 
 TRIALS, QUICK_TRIALS = 20, 3
@@ -147,6 +148,7 @@ class Tuning:
             devices = Devices(self.settings)
             files.check(self._as_json(), resume)
             dataset = protocol.load(self.settings)
+            check_labelled_data(self.settings, dataset)
             protocol.check_data(self.settings, dataset)
         images, classes = dataset.train.num_examples, dataset.num_classes
         base = fitted.fit_batch_size(fitted.fit_warmup(self.settings), images, classes)

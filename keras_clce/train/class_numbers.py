@@ -7,7 +7,10 @@ import numpy as np
 
 _NUMBERS = "`class_names, y = np.unique(y, return_inverse=True)`"
 _BY_MODEL = "[model.class_names.index(name) for name in y]"
-_UNLABELLED = "An image without a class (-1) is left out by CLCELoss(ignore_unlabelled=True)."
+_UNLABELLED = (
+    "An image without a class (-1) is left out by CLCELoss(ignore_unlabelled=True), on the command "
+    "line --ignore_unlabelled."
+)
 
 
 def are_text(labels: Any) -> bool:
@@ -64,8 +67,7 @@ def how_to_number(outside: np.ndarray) -> str:
 
     Example:
     ```python
-    how_to_number(np.array([-1]))
-    # "An image without a class (-1) is left out by CLCELoss(ignore_unlabelled=True)."
+    how_to_number(np.array([-1]))[:40]  # "An image without a class (-1) is left ou"
     ```
     """
     if (outside == -1).all():

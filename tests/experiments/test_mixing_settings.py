@@ -1,8 +1,13 @@
 """Settings of mixup and cutmix, and of images without a class."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
+from keras_clce.data import ImageSplit
 from keras_clce.experiments import Settings
+from keras_clce.experiments.class_balance import training_counts
 from keras_clce.experiments.resolved import (
     build_loss,
     build_mixing,
@@ -10,6 +15,7 @@ from keras_clce.experiments.resolved import (
     unread_settings,
 )
 from keras_clce.experiments.rules import check_run
+from keras_clce.experiments.unlabelled import check_labelled_data
 
 pytestmark = pytest.mark.any_backend
 
@@ -68,3 +74,20 @@ def test_what_goes_together():
         {"images_per_class": 4, "cutmix_alpha": 0.2},
     ):
         check_run(Settings(**values))
+
+
+def split_of(labels):
+    return ImageSplit(np.zeros((len(labels), 8, 8, 3), np.uint8), np.array(labels), image_size=8)
+
+
+def test_images_without_a_class_are_refused_before_training_unless_they_are_to_be_left_out():
+    labelled, some = split_of([0, 1, 1, 0]), split_of([0, -1, 1, -1])
+    data = SimpleNamespace(train=some, validation=labelled, test=labelled, num_classes=2)
+    asked = Settings(ignore_unlabelled=True)
+    with pytest.raises(ValueError, match=r"2 of the 4 train images have no class \(-1\)\."):
+        check_labelled_data(Settings(), data)
+    check_labelled_data(asked, data)
+    assert training_counts(asked, data).tolist() == [1, 1]
+    data = SimpleNamespace(train=labelled, validation=labelled, test=some)
+    with pytest.raises(ValueError, match="2 of the 4 test images have no class"):
+        check_labelled_data(asked, data)
