@@ -97,6 +97,8 @@ class TfdsImages:
                 .enumerate()
                 .filter(lambda index, record: meant[index])
                 .map(lambda index, record: record)
+                # Keras warns of an end that it did not expect.
+                .apply(tf.data.experimental.assert_cardinality(len(self._indices)))
             )
         image_feature = self._builder.info.features["image"]
 

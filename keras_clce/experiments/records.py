@@ -13,7 +13,7 @@ from keras_clce.experiments.resolved import unread_settings
 from keras_clce.experiments.settings import fields
 from keras_clce.experiments.settings_json import settings_from_json
 from keras_clce.losses import LOSSES
-from keras_clce.report import wrapped
+from keras_clce.report import balance_table, wrapped
 from keras_clce.report.study_crossing import crossings_in_words
 from keras_clce.report.study_results import measures_of
 from keras_clce.report.study_tables import study_answer, study_table
@@ -130,7 +130,8 @@ class Records(Sequence):
         notes = list(dict.fromkeys(record.data for record in self.read))
         others = f" (and {len(notes) - 1} other selections of images)" if len(notes) > 1 else ""
         data = wrapped(f"Accuracy in %, {notes[0]}{others}")
-        return "\n\n".join([*filter(None, told), f"{data}\n{study_table(self.plan, self.read)}"])
+        tables = [f"{data}\n{study_table(self.plan, self.read)}", balance_table(self.read)]
+        return "\n\n".join(filter(None, [*told, *tables]))
 
     def by_home(self) -> dict[Path, "Records"]:
         """Those of each data set and encoder, by the folder of their runs."""

@@ -1,6 +1,7 @@
 """Reports: tables, pictures and the page, from the records of runs."""
 
 from keras_clce.report.answers import wrapped
+from keras_clce.report.class_tables import balance_table
 from keras_clce.report.comparisons import Comparison, clce_comparisons
 from keras_clce.report.curves import Curves, curves_by_name, plot_curves
 from keras_clce.report.explanation_pictures import saliency_overlay
@@ -43,6 +44,7 @@ __all__ = [
     "RunFolder",
     "Tile",
     "Verdict",
+    "balance_table",
     "classifier_tables",
     "clce_comparisons",
     "curves_by_name",

@@ -7,6 +7,7 @@ from pathlib import Path
 from keras_clce.report.answer_blocks import chosen_in_words
 from keras_clce.report.beside_paper import paper_blocks, paper_figures
 from keras_clce.report.blocks import Block, Details, Picture, Table, Terms, Text
+from keras_clce.report.class_tables import balance_cells, class_cells
 from keras_clce.report.comparisons import (
     IN_WORDS,
     TESTS_HEADER,
@@ -114,7 +115,7 @@ def _tables(records: Sequence[Record]) -> list[Block]:
         figures = paper_figures(records)
         header, rows = _with_paper(header, rows, figures, 3, "paper")
         what = "mAP and F1" if records[0].is_multi_label else "accuracy"
-        return [Table(f"Test {what} in %, {data}", header, rows)]
+        return [Table(f"Test {what} in %, {data}", header, rows), *_of_classes(records)]
     blocks: list[Block] = [Text(f"Accuracy on the novel classes in %, {data}")]
     several = has_several_classifiers(records)
     if several:
@@ -142,6 +143,14 @@ def _tables(records: Sequence[Record]) -> list[Block]:
         )
         blocks.append(Details(which, others))
     return [*blocks, Details("What the columns are", [Terms(FEW_SHOT_TERMS), Text(INTERVALS)])]
+
+
+def _of_classes(records: Sequence[Record]) -> list[Block]:
+    """Accuracies by groups of classes and by class, where training classes are unbalanced."""
+    groups, classes = balance_cells(records), class_cells(records)
+    if groups is None or classes is None:
+        return []
+    return [Table(*groups), Details("Accuracy on each class", [Table(*classes)])]
 
 
 def _with_paper(header, rows, figures: Mapping[str, str], at: int, title: str):

@@ -27,6 +27,9 @@ _TRANSFER_METRICS: dict[str, Any] = {
 _LABELS_METRICS: dict[str, Any] = {name: _NUMBER for name in ("map", "f1_micro", "f1_macro")}
 # Among the test images; runs of earlier versions and of many images lack it.
 _RETRIEVAL = {"precision@1": _NUMBER, "map@r": _NUMBER, "queries": int}
+# Where training classes are unbalanced.
+_GROUP = {"accuracy": _NUMBER, "classes": int}
+_CLASS = {"training_images": int, "examples": int, "accuracy": (*_NUMBER, type(None))}
 # Of a run that was not tested, so that settings may be chosen with the test split unread.
 _UNTESTED_METRICS: dict[str, Any] = {
     name: _TRANSFER_METRICS[name] for name in ("loss", "seed", "seconds", "validation")
@@ -247,8 +250,20 @@ def kinds_of_metrics(metrics: dict) -> dict[str, Any]:
         test = _TRANSFER_METRICS["test"]
         if isinstance(metrics.get("test"), dict) and metrics["test"].get("retrieval") is not None:
             test = test | {"retrieval": _RETRIEVAL}
+        test = test | _kinds_of_classes(metrics.get("test"))
         return optional | _TRANSFER_METRICS | {"test": test}
     results = {name: _FEW_SHOT_RESULT for name in metrics["few_shot"]}
     trained = {"validation": {"best_epoch": int}} if "validation" in metrics else {}
     named = {"loss": str, "seed": int, "accuracies": str, "few_shot": results}
     return optional | trained | named
+
+
+def _kinds_of_classes(test: Any) -> dict[str, Any]:
+    if not isinstance(test, dict) or "balanced_accuracy" not in test:
+        return {}
+    nested = {"groups": _GROUP, "classes": _CLASS}
+    named = {
+        name: dict.fromkeys(test[name], kinds) if isinstance(test.get(name), dict) else dict
+        for name, kinds in nested.items()
+    }
+    return {"balanced_accuracy": _NUMBER, **named}

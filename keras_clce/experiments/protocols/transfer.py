@@ -14,6 +14,7 @@ from keras_clce.experiments.retrieval_figures import retrieval_of_test
 from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.training import batches, num_evaluated
 from keras_clce.report import (
+    balance_table,
     curves_by_name,
     drawing,
     plot_curves,
@@ -129,7 +130,8 @@ class Transfer(Protocol):
             return validation_table(records)
         what = "mAP and F1" if records[0].is_multi_label else "accuracy"
         data = wrapped(f"Test {what} in %, {records[0].data}")
-        return f"{transfer_answer(records)}\n\n{data}\n{summary_table(records)}"
+        parts = [transfer_answer(records), f"{data}\n{summary_table(records)}"]
+        return "\n\n".join(filter(None, [*parts, balance_table(records)]))
 
     def draw(self, records, home, suffix):
         """Draw the curves of all runs."""

@@ -1,0 +1,152 @@
+"""Tables of runs whose training classes are unbalanced: by groups of classes, and by class."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from keras_clce.evaluate import confidence_interval, paired_t_test
+from keras_clce.evaluate.class_balance import GROUPS
+from keras_clce.report.answers import wrapped
+from keras_clce.report.names import Run, as_record, baseline_of, by_name
+from keras_clce.report.tables import TABLE_WIDTH, fit_table, percent
+from keras_clce.runs.record import Record
+
+_BOUNDS = {"many": "> 100", "medium": "20-100", "few": "< 20"}
+# The rarest are shown of more.
+MOST_CLASSES = 200
+
+
+def balance_table(runs: Sequence[Run], baseline: str = "ce") -> str:
+    """Balanced accuracy of each loss over its seeds, and that on rare and frequent classes.
+
+    Args:
+        runs: The records of the runs, or their `metrics.json`.
+        baseline: Loss that the others are compared with, seed by seed. Defaults to `"ce"`.
+
+    Returns:
+        The table as text, in percent; `""` where no run has unbalanced training classes.
+
+    Example:
+    ```python
+    records, _ = find_records(Path("runs/transfer/digits/small_resnet"))
+    balance_table(records)  # ""
+    ```
+    """
+    found = balance_cells(runs, baseline)
+    if found is None:
+        return ""
+    caption, header, rows = found
+    return f"{wrapped(caption)}\n{fit_table(header, rows, TABLE_WIDTH)}"
+
+
+def balance_cells(
+    runs: Sequence[Run], baseline: str = "ce"
+) -> tuple[str, list[str], list[list[str]]] | None:
+    """The caption and the cells of `balance_table`.
+
+    Args:
+        runs: The records of the runs, or their `metrics.json`.
+        baseline: Loss that the others are compared with. Defaults to `"ce"`.
+
+    Returns:
+        The caption, the header and a row for each loss with its label; `None` where no run has
+        unbalanced training classes.
+
+    Example:
+    ```python
+    records, _ = find_records(Path("runs/transfer/digits/small_resnet"))
+    balance_cells(records)  # None
+    ```
+    """
+    records = _unbalanced(runs)
+    if not records:
+        return None
+    groups = [
+        name for name in GROUPS if any(name in run.metrics["test"]["groups"] for run in records)
+    ]
+    header = ["loss", "seeds", "balanced", *(f"{name} ({_BOUNDS[name]})" for name in groups)]
+    header.append(f"balanced vs {baseline}")
+    by_seed = {name: {run.seed: run for run in group} for name, group in by_name(records).items()}
+    rows = []
+    for name, seeds in by_seed.items():
+        tests = [run.metrics["test"] for run in seeds.values()]
+        cells = [str(name), str(len(seeds)), _mean([test["balanced_accuracy"] for test in tests])]
+        for group in groups:
+            cells.append(
+                _mean([(test["groups"].get(group) or {}).get("accuracy") for test in tests])
+            )
+        other = baseline_of(name, by_seed, baseline)
+        cells.append("-" if other is None else _versus(seeds, by_seed[other]))
+        rows.append(cells)
+    counts = [one["training_images"] for one in records[0].metrics["test"]["classes"].values()]
+    present = [count for count in counts if count]
+    caption = (
+        "Mean accuracy of the classes in %, of all and by how many training images a class has "
+        f"({min(present)} to {max(present)})"
+    )
+    return caption, header, rows
+
+
+def class_cells(
+    runs: Sequence[Run],
+) -> tuple[str, list[str], list[list[str]]] | None:
+    """The caption and the cells of a table of the accuracy on each class, the rarest first.
+
+    Args:
+        runs: The records of the runs, or their `metrics.json`.
+
+    Returns:
+        The caption, the header and a row for each class, with the mean over the seeds of each
+        loss; `None` where no run has unbalanced training classes.
+
+    Example:
+    ```python
+    records, _ = find_records(Path("runs/transfer/digits/small_resnet"))
+    class_cells(records)  # None
+    ```
+    """
+    records = _unbalanced(runs)
+    if not records:
+        return None
+    names = by_name(records)
+    classes = records[0].metrics["test"]["classes"]
+    ordered = sorted(classes, key=lambda name: classes[name]["training_images"])
+    rows = []
+    for one in ordered[:MOST_CLASSES]:
+        cells = [one, str(classes[one]["training_images"]), str(classes[one]["examples"])]
+        for group in names.values():
+            found = [run.metrics["test"]["classes"].get(one, {}).get("accuracy") for run in group]
+            known = [value for value in found if value is not None]
+            cells.append(f"{100 * np.mean(known):.1f}" if known else "-")
+        rows.append(cells)
+    which = "each class" if len(rows) == len(ordered) else f"the {len(rows)} rarest classes"
+    caption = f"Accuracy on {which} in %, the mean over seeds"
+    return caption, ["class", "training images", "test images", *map(str, names)], rows
+
+
+def _unbalanced(runs: Sequence[Run]) -> list[Record]:
+    return [
+        run
+        for run in map(as_record, runs)
+        if run.is_tested and "balanced_accuracy" in (run.metrics.get("test") or {})
+    ]
+
+
+def _mean(values):
+    if any(value is None for value in values):
+        return "-"
+    return percent(np.mean(values), confidence_interval(values))
+
+
+def _versus(ours, theirs):
+    shared = sorted(set(ours) & set(theirs))
+    if not shared:
+        return "no shared seed"
+    pair = [
+        np.array([runs[seed].metrics["test"]["balanced_accuracy"] for seed in shared])
+        for runs in (ours, theirs)
+    ]
+    if len(shared) == 1:
+        return f"{100 * (pair[0] - pair[1])[0]:+.2f} (one seed)"
+    test = paired_t_test(*pair)
+    return f"{percent(test.mean_difference, test.ci95, '+')}, p = {test.p_value:.2g}"
