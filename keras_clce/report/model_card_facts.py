@@ -20,6 +20,7 @@ from keras_clce.report.transfer_tables import COLUMNS, COLUMNS_OF_LABELS
 from keras_clce.runs import Record, RunFolder
 
 _HUB, _HUB_SOURCE = "hf://", "hub:"
+_BALANCED = ("balanced_accuracy", "balanced")
 
 
 @dataclass(frozen=True)
@@ -327,13 +328,15 @@ def _transfer_rows(
     test = record.metrics["test"]
     rows, evaluations, count = [], [], test["examples"]
     several = record.is_multi_label
-    for key, title in COLUMNS_OF_LABELS if several else COLUMNS:
-        share = test[key]
+    for key, title in COLUMNS_OF_LABELS if several else (*COLUMNS, _BALANCED):
+        share = test.get(key)
         if share is None:
             continue
-        values = [run.metrics["test"][key] for run in seeds]
+        values = [run.metrics["test"].get(key) for run in seeds]
         mean = "-" if None in values else percent(np.mean(values), confidence_interval(values))
-        own = percent(share, np.nan) if several else _wilson(share, count)
+        # A mean over classes is no share of images.
+        is_mean = several or key == _BALANCED[0]
+        own = percent(share, np.nan) if is_mean else _wilson(share, count)
         rows.append([title, own, mean])
         evaluations.append(_evaluation(title if several else f"{title} accuracy", share))
     if several:

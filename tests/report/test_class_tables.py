@@ -7,8 +7,10 @@ import pytest
 from run_folders import transfer_run
 from scipy import stats
 
+from keras_clce.experiments.loggers.run_log import _results_of
 from keras_clce.report import balance_table, write_report
 from keras_clce.report.class_tables import class_cells
+from keras_clce.report.model_card_facts import _transfer_rows
 from keras_clce.runs import find_records
 
 pytestmark = pytest.mark.any_backend
@@ -73,6 +75,15 @@ def test_the_page_has_both_and_balanced_runs_have_none(tmp_path):
     assert balance_table(records) == "" and class_cells(records) is None
     text = write_report(tmp_path / "even", tmp_path / "out").read_text()
     assert "balanced" not in text and "each class" not in text
+
+
+def test_a_model_card_has_balanced_accuracy_without_an_interval_of_images(tmp_path):
+    records = [unbalanced_run(tmp_path, "ce", seed, (0.9, 0.6, 0.3)).record() for seed in (0, 1)]
+    rows, evaluations, _ = _transfer_rows(records[0], records)
+    assert rows[-1] == ["balanced", "60.00", "60.00 ± 0.00"]
+    assert "balanced accuracy" in str(evaluations[-1])
+    assert _results_of(records[0])["test/balanced_accuracy"] == pytest.approx(0.6)
+    assert not any("cat" in name for name in _results_of(records[0]))
 
 
 def test_one_seed_claims_no_interval_and_a_group_may_lack(tmp_path):

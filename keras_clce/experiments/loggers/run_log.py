@@ -213,7 +213,8 @@ def _results_of(record: Record) -> dict[str, float]:
 def _numbers(values: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, float]]:
     """Numbers of nested dicts, by names with slashes."""
     for name, value in values.items():
-        if isinstance(value, Mapping):
+        # Of each class there may be thousands, with names that not every logger takes.
+        if isinstance(value, Mapping) and name != "classes":
             yield from _numbers(value, f"{before}{name}/")
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
             yield f"{before}{name}", float(value)
