@@ -61,6 +61,14 @@ def _adapters(settings):
         check_options(settings.backbone, lora_rank=settings.lora_rank)
 
 
+def _class_weights(settings):
+    if settings.class_weight and settings.ignore_unlabelled:
+        raise ValueError(
+            "--class_weight needs a class of every image and excludes --ignore_unlabelled. "
+            f"Received: class_weight={settings.class_weight}"
+        )
+
+
 def _several_labels(settings):
     if not settings.multi_label:
         return
@@ -260,6 +268,7 @@ _OF_SETTINGS = (
     _options,
     _frozen_layers,
     _adapters,
+    _class_weights,
     _several_labels,
     _something_to_mix,
     _projection,

@@ -155,6 +155,7 @@ def test_balance_in_words_and_metrics_begin_beyond_two_to_one():
         ({"class_weight": "even"}, "must be one of: balanced"),
         ({"negatives": "mean"}, "must be one of: all, class_mean"),
         ({"logit_adjustment": -1.0}, "must be at least 0"),
+        ({"class_weight": "balanced", "ignore_unlabelled": True}, "excludes --ignore_unlabelled"),
     ],
 )
 def test_wrong_settings(values, said):
