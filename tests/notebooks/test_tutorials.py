@@ -4,6 +4,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import keras
 import matplotlib
 import nbformat
 import numpy as np
@@ -61,7 +62,14 @@ def run_quickly(tmp_path, tiny_backbone, monkeypatch):
     plt.close("all")
 
 
-def test_photographs_become_a_model_an_index_and_answers(run_quickly):
+@pytest.fixture
+def few_graphs(request):
+    """On TensorFlow, the graphs of so few steps would take most of the time."""
+    if keras.backend.backend() == "tensorflow":
+        request.getfixturevalue("eager_steps")
+
+
+def test_photographs_become_a_model_an_index_and_answers(run_quickly, few_graphs):
     names, pictures = run_quickly("02")
     # Parts that are 160 x 360, 240 x 240, 240 x 280, 280 x 160, and 200 x 80 with 280 x 120.
     tiles = 4 * 9 + 6 * 6 + 6 * 7 + 7 * 4 + 5 * 2 + 7 * 3
@@ -72,7 +80,7 @@ def test_photographs_become_a_model_an_index_and_answers(run_quickly):
     assert pictures == 2
 
 
-def test_few_shot_losses_meet_the_same_tasks(run_quickly):
+def test_few_shot_losses_meet_the_same_tasks(run_quickly, few_graphs):
     names, pictures = run_quickly("03")
     results = names["results"]
     assert [*results] == [(loss, seed) for loss in ("ce", "clce") for seed in (0, 1)]
@@ -103,7 +111,7 @@ def test_four_devices_give_what_one_gives(run_quickly):
     assert four["losses"][0] == pytest.approx(one[0], abs=1e-4)
 
 
-def test_a_study_is_answered(run_quickly, capsys):
+def test_a_study_is_answered(run_quickly, few_graphs):
     names, pictures = run_quickly("06")
     assert [record.settings.seed for record in names["records"]] == [0, 1, 0, 1]
     assert [*names["top1"]] == ["ce", "clce 0.9"]
@@ -113,7 +121,7 @@ def test_a_study_is_answered(run_quickly, capsys):
     assert pictures == 2
 
 
-def test_new_classes_are_enrolled_and_unknown_ones_refused(run_quickly):
+def test_new_classes_are_enrolled_and_unknown_ones_refused(run_quickly, few_graphs):
     names, pictures = run_quickly("07")
     enrolled = names["enrolled"]
     assert enrolled.class_names == names["NAMES"][:9]
