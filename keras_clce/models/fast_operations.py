@@ -163,9 +163,11 @@ def _with_adapter(layer, inputs, training=None):
     product = ops.matmul
     if isinstance(layer, keras.layers.EinsumDense):
         product = functools.partial(ops.einsum, layer.equation)
-    adapted = ops.matmul(product(inputs, layer.lora_kernel_a), layer.lora_kernel_b)
+    # The small matrix is scaled, not what comes out.
+    scaled = (layer.lora_alpha / layer.lora_rank) * layer.lora_kernel_b
+    adapted = ops.matmul(product(inputs, layer.lora_kernel_a), scaled)
     # Private, since `kernel` is the sum.
-    outputs = product(inputs, layer._kernel) + (layer.lora_alpha / layer.lora_rank) * adapted
+    outputs = product(inputs, layer._kernel) + adapted
     if layer.bias is not None:
         outputs = outputs + layer.bias
     outputs = ops.cast(outputs, layer.compute_dtype)
