@@ -88,11 +88,15 @@ class MeanAveragePrecision(keras.metrics.Metric):
 
     def result(self) -> Any:
         """The mean, 0 where no class has a positive."""
-        true = ops.cumsum(ops.flip(self.with_label, axis=1), axis=1)
-        false = ops.cumsum(ops.flip(self.without_label, axis=1), axis=1)
+        # The highest threshold first; variables are no arrays to JAX.
+        found, others = (
+            ops.flip(ops.convert_to_tensor(counts), axis=1)
+            for counts in (self.with_label, self.without_label)
+        )
+        true, false = ops.cumsum(found, axis=1), ops.cumsum(others, axis=1)
         all_true = true[:, -1]
         precision = true / ops.maximum(true + false, 1e-12)
-        gained = ops.flip(self.with_label, axis=1) / ops.maximum(all_true, 1e-12)[:, None]
+        gained = found / ops.maximum(all_true, 1e-12)[:, None]
         known = ops.cast(all_true > 0, self.dtype)
         of_classes = ops.sum(gained * precision, axis=1) * known
         return ops.sum(of_classes) / ops.maximum(ops.sum(known), 1.0)
@@ -100,7 +104,7 @@ class MeanAveragePrecision(keras.metrics.Metric):
     def reset_state(self) -> None:
         """Forget all batches."""
         for counts in (self.with_label, self.without_label):
-            counts.assign(ops.zeros_like(counts))
+            counts.assign(ops.zeros(counts.shape, counts.dtype))
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the metric."""

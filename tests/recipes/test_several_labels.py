@@ -155,5 +155,5 @@ def test_quick_runs_and_a_folder_without_a_table(colours, tiny_backbone, tmp_pat
     metrics = json.loads(only(tmp_path / "runs", "metrics.json").read_text())
     assert "test" not in metrics and 0 <= metrics["validation"]["f1_micro"] <= 1
     (colours / "labels.csv").unlink()
-    done = run_here(transfer, *arguments)
+    done = run_here(transfer, *arguments, f"--output_dir={tmp_path / 'other'}")
     assert done.returncode == 1 and "with a labels.csv in data_dir" in done.stderr
