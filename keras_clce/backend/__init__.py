@@ -30,13 +30,18 @@ from keras_clce.backend.encoder_ops import (
 from keras_clce.backend.exports import backends_that_export, free_batch_options
 from keras_clce.backend.memory import is_out_of_memory, map_blocks, remat
 from keras_clce.backend.streams import batches_as_tuples, inspect_first_batch, read_first_batches
-from keras_clce.backend.train_step import train_on_prepared, without_compiling
+from keras_clce.backend.train_step import (
+    build_before_tracing,
+    train_on_prepared,
+    without_compiling,
+)
 
 __all__ = [
     "backend_name",
     "backends_that_export",
     "batch_norm",
     "batches_as_tuples",
+    "build_before_tracing",
     "claim_devices",
     "conv",
     "depthwise_conv",

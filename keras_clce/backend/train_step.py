@@ -65,3 +65,36 @@ def without_compiling() -> contextlib.AbstractContextManager:
     import jax
 
     return jax.disable_jit()
+
+
+def build_before_tracing(model: keras.Model, y: Any = None, data: Any = None) -> None:
+    """Create the variables of metrics and optimizer before a step is traced.
+
+    TensorFlow traces a step twice where the first time creates variables, and half of the time that
+    a training takes to start is tracing. Keras creates them before on JAX and torch. Delete when it
+    does so on TensorFlow.
+
+    Args:
+        model: A compiled `CLCEModel`.
+        y: Labels as an array, if they are one. Defaults to `None`.
+        data: What else holds labels; of use if it is a `tf.data.Dataset`. Defaults to `None`.
+
+    Example:
+    ```python
+    build_before_tracing(model, labels)
+    ```
+    """
+    if keras.backend.backend() != "tensorflow" or not (model.built and model.compiled):
+        return
+    specs = getattr(data, "element_spec", None)
+    if y is None and isinstance(specs, tuple) and len(specs) > 1:
+        y = specs[1]
+    shape = getattr(y, "shape", ())
+    known = getattr(shape, "rank", len(shape) if isinstance(shape, tuple) else None)
+    metrics = model._compile_metrics  # private, for want of a public way to build them
+    with model.distribute_strategy.scope():
+        if known and metrics is not None and not metrics.built:
+            labels = keras.KerasTensor((None, *shape[1:]))
+            metrics.build(labels, keras.KerasTensor((None, model.num_classes)))
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)

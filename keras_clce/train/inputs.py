@@ -59,6 +59,7 @@ def for_fit(model: keras.Model, arguments: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
         arguments["callbacks"] = [*callbacks, TrainingWatch(x, model.num_classes)]
+    backend.build_before_tracing(model, arguments.get("y"), x)
     arguments["x"] = _looked_at(model, arguments.get("x"))
     return arguments
 

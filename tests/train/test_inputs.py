@@ -261,3 +261,16 @@ def test_a_loader_with_workers_is_looked_at_once_and_keeps_its_order():
         rows = next(iter(loader.batch_sampler))
         np.testing.assert_array_equal(classes, labels[rows])
         np.testing.assert_array_equal(pixels, images[rows])
+
+
+@pytest.mark.any_backend  # TensorFlow alone would trace it twice
+@pytest.mark.parametrize("stream", [None, as_tf_data])
+def test_a_training_step_is_traced_once(monkeypatch, stream):
+    model, calls = compiled(small_model()), []
+    loss = type(model).compute_loss
+    monkeypatch.setattr(
+        type(model), "compute_loss", lambda *args, **kw: calls.append(1) or loss(*args, **kw)
+    )
+    images, labels = separable()
+    model.fit(*((images, labels) if stream is None else (stream(images, labels),)), verbose=0)
+    assert len(calls) == 1
