@@ -28,7 +28,9 @@ def check_labelled_data(settings: Settings, dataset: Any) -> None:
             continue
         found = f"{(labels < 0).sum()} of the {len(labels)} {name} images have no class (-1)"
         if name != "train":
-            raise ValueError(f"{found}. Accuracy is of images that have one")
+            raise ValueError(
+                f"The {name} images must have a class each, of which accuracy is. Received: {found}"
+            )
         if not settings.ignore_unlabelled:
             raise ValueError(
                 f"{found}. --ignore_unlabelled trains past them. "
