@@ -1,7 +1,7 @@
 """SupCon, the supervised contrastive loss: LACLN with all negatives weighted alike; SINCERE."""
 
 import functools
-from typing import Any
+from typing import Any, TypedDict
 
 import keras
 
@@ -20,8 +20,17 @@ from keras_clce.losses.hscl import hscl_in_chunks, hscl_of_pairs
 from keras_clce.losses.lacln import lacln
 from keras_clce.losses.pairs import Memory
 
+
+class _Options(TypedDict):
+    """Options of H-SCL's formula."""
+
+    hardness: float
+    threshold: float | None
+    counts_negatives: bool
+
+
 # What makes H-SCL's formula, a denominator for each positive, SINCERE's.
-_SINCERE = {"hardness": 0.0, "threshold": None, "counts_negatives": True}
+_SINCERE: _Options = {"hardness": 0.0, "threshold": None, "counts_negatives": True}
 
 
 @keras.saving.register_keras_serializable(package="keras_clce")
