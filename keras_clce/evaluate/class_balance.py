@@ -3,6 +3,7 @@
 import dataclasses
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +33,9 @@ class GroupAccuracy:
     classes: int
 
 
-def balanced_accuracy(labels: Sequence[int], predictions: Sequence[int]) -> float:
+def balanced_accuracy(
+    labels: Sequence[int] | np.ndarray, predictions: Sequence[int] | np.ndarray
+) -> float:
     """Mean of the accuracies of the classes, however many examples each has.
 
     Args:
@@ -60,7 +63,9 @@ def balanced_accuracy(labels: Sequence[int], predictions: Sequence[int]) -> floa
 
 
 def group_accuracies(
-    labels: Sequence[int], predictions: Sequence[int], class_counts: Sequence[int]
+    labels: Sequence[int] | np.ndarray,
+    predictions: Sequence[int] | np.ndarray,
+    class_counts: Sequence[int] | np.ndarray,
 ) -> dict[str, GroupAccuracy]:
     """Accuracy on classes with many (more than 100), medium (20 to 100) or few training images.
 
@@ -123,7 +128,7 @@ def class_group(training_images: int) -> str:
     return "few" if training_images < _FEW else "medium"
 
 
-def imbalance(class_counts: Sequence[int]) -> float:
+def imbalance(class_counts: Sequence[int] | np.ndarray) -> float:
     """How many times more training images the largest class has than the smallest that has any.
 
     Args:
@@ -142,7 +147,7 @@ def imbalance(class_counts: Sequence[int]) -> float:
     return float(counts.max() / counts.min()) if counts.size else 1.0
 
 
-def _checked(labels, predictions):
+def _checked(labels: Any, predictions: Any) -> tuple[np.ndarray, np.ndarray]:
     labels = as_array(labels)
     if labels.ndim != 1 or not labels.size or labels.dtype.kind not in "iu" or labels.min() < 0:
         raise ValueError(

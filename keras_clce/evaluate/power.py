@@ -31,7 +31,7 @@ class EffectSize:
     hedges_g: float
 
 
-def effect_size(differences: Sequence[float]) -> EffectSize:
+def effect_size(differences: Sequence[float] | np.ndarray) -> EffectSize:
     """Cohen's d of paired differences, and Hedges' g, which corrects it for few of them.
 
     Args:
@@ -64,7 +64,7 @@ def effect_size(differences: Sequence[float]) -> EffectSize:
 
 
 def detectable_difference(
-    differences: Sequence[float], power: float = 0.8, alpha: float = 0.05
+    differences: Sequence[float] | np.ndarray, power: float = 0.8, alpha: float = 0.05
 ) -> float:
     """Mean difference that a paired t-test of so many differences with such a spread would see.
 

@@ -10,7 +10,7 @@ from keras_clce.checks import check_at_least, import_module
 _DRAWN_TOGETHER = 333
 
 
-def confidence_interval(values: Sequence[float], confidence: float = 0.95) -> float:
+def confidence_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> float:
     """Half width of Student's t interval of the mean.
 
     Args:
@@ -58,7 +58,10 @@ class MedianInterval:
 
 
 def median_interval(
-    values: Sequence[float], confidence: float = 0.95, resamples: int = 9999, seed: int = 0
+    values: Sequence[float] | np.ndarray,
+    confidence: float = 0.95,
+    resamples: int = 9999,
+    seed: int = 0,
 ) -> MedianInterval:
     """Percentile bootstrap interval of the median.
 
@@ -161,7 +164,7 @@ class PairedTTest:
     ci95: float
 
 
-def paired_t_test(a: Sequence[float], b: Sequence[float]) -> PairedTTest:
+def paired_t_test(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> PairedTTest:
     """Two-sided paired t-test of two equally long lists of results.
 
     Args:
@@ -214,7 +217,7 @@ class WilcoxonTest:
     median_difference: float
 
 
-def wilcoxon_test(a: Sequence[float], b: Sequence[float]) -> WilcoxonTest:
+def wilcoxon_test(a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray) -> WilcoxonTest:
     """Two-sided Wilcoxon signed-rank test of two equally long lists of results.
 
     It needs no normal distribution, and many pairs: the smallest p-value of n pairs is `2 / 2**n`,
@@ -253,7 +256,9 @@ def wilcoxon_test(a: Sequence[float], b: Sequence[float]) -> WilcoxonTest:
     return WilcoxonTest(statistic, p_value, median_difference)
 
 
-def sign_flip_p_value(differences: Sequence[float], flips: int = 9999, seed: int = 0) -> float:
+def sign_flip_p_value(
+    differences: Sequence[float] | np.ndarray, flips: int = 9999, seed: int = 0
+) -> float:
     """Two-sided p-value of the sign-flip permutation test that a mean difference is zero.
 
     It asks how often differences of these sizes with random signs have a mean as far from zero, and
@@ -288,7 +293,7 @@ def sign_flip_p_value(differences: Sequence[float], flips: int = 9999, seed: int
     return (1 + extreme) / (1 + flips)
 
 
-def holm_correction(p_values: Sequence[float]) -> np.ndarray:
+def holm_correction(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
     """P-values of several comparisons, corrected so that all of them together err seldom.
 
     A corrected value below 0.05 holds with at most 5 % probability that any of the comparisons is
@@ -331,7 +336,7 @@ def holm_correction(p_values: Sequence[float]) -> np.ndarray:
     return corrected
 
 
-def finite_values(name: str, values: Sequence[float]) -> np.ndarray:
+def finite_values(name: str, values: Sequence[float] | np.ndarray) -> np.ndarray:
     """Bring a list of finite numbers to NumPy.
 
     Args:
@@ -357,7 +362,9 @@ def finite_values(name: str, values: Sequence[float]) -> np.ndarray:
     return values
 
 
-def _paired_values(a, b):
+def _paired_values(
+    a: Sequence[float] | np.ndarray, b: Sequence[float] | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     a, b = finite_values("a", a), finite_values("b", b)
     if len(a) != len(b) or len(a) < 2:
         raise ValueError(

@@ -3,7 +3,7 @@
 import collections
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -173,7 +173,7 @@ def on_threads(
     ).threadpool_limits
     # The tasks are divided between threads, and BLAS's own would only get in their way.
     with limit_threads(1), ThreadPoolExecutor(os.cpu_count()) as pool:
-        ahead = collections.deque()
+        ahead: collections.deque[list[Future[np.ndarray]]] = collections.deque()
         for batch in batches:
             ahead.append([pool.submit(solve, *part) for part in batch])
             # The next tasks are drawn meanwhile.

@@ -53,3 +53,12 @@ def test_what_does_not_fit_is_named_at_once():
         RetrievalCallback(images, labels, similarity="dot")
     with pytest.raises(ValueError, match="one image for each of 48"):
         RetrievalCallback(images[:5], labels)
+
+
+@pytest.mark.any_backend
+def test_an_epoch_ends_without_logs():
+    images, labels = data(0)
+    model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(4)])
+    callback = RetrievalCallback(images, labels)
+    callback.set_model(model)
+    callback.on_epoch_end(0)

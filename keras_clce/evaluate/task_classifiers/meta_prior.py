@@ -1,5 +1,7 @@
 """The prior of Meta-QDA, learned on episodes of the base classes."""
 
+from typing import TypedDict
+
 import keras
 import numpy as np
 from keras import ops
@@ -10,13 +12,31 @@ from keras_clce.evaluate.tasks import draw_tasks
 _EPISODES_A_STEP = 8
 
 
+class EpisodeSize(TypedDict):
+    """How episodes are drawn, as `draw_tasks` takes it.
+
+    Attributes:
+        ways: Classes of an episode.
+        shots: Support examples of a class.
+        queries: Queries of a class.
+        tasks: Number of episodes.
+        seed: Seed of the draws.
+    """
+
+    ways: int
+    shots: int
+    queries: int
+    tasks: int
+    seed: int
+
+
 def learn_prior(
     start: NormalInverseWishart,
     features: np.ndarray,
     labels: np.ndarray,
     variant: str,
     regularization: float,
-    size: dict[str, int],
+    size: EpisodeSize,
     learning_rate: float,
 ) -> NormalInverseWishart:
     """Fit a prior to episodes, by Adam on the cross-entropy of the queries.

@@ -66,16 +66,17 @@ class MetaQDA(TaskClassifier):
         check_share("regularization", self.regularization)
 
     @property
-    def base_features(self) -> str | None:
+    def base_features(self) -> str | None:  # type: ignore[override]  # nobody sets it
         """A prior that is given needs none."""
         return None if isinstance(self.prior, NormalInverseWishart) else REQUIRED
 
     def learn(self, base_features: np.ndarray | None, base_labels: np.ndarray | None) -> Any:
         """The prior, along the axes of its scale."""
-        prior = self.prior
-        if prior == "moments":
+        if isinstance(self.prior, NormalInverseWishart):
+            prior = self.prior
+        elif self.prior == "moments":
             prior = NormalInverseWishart.from_moments(base_features, base_labels)
-        elif prior == "meta":
+        else:
             prior = NormalInverseWishart.from_episodes(
                 base_features,
                 base_labels,

@@ -166,14 +166,14 @@ class NormalInverseWishart:
         prior.scale.shape  # (8, 8)
         ```
         """
-        from keras_clce.evaluate.task_classifiers.meta_prior import learn_prior
+        from keras_clce.evaluate.task_classifiers.meta_prior import EpisodeSize, learn_prior
 
         check_one_of("variant", variant, VARIANTS)
         check_share("regularization", regularization)
         check_positive(learning_rate=learning_rate)
         check_steps(episodes=episodes)
         start = cls.from_moments(base_features, base_labels)
-        size = {
+        size: EpisodeSize = {
             "ways": ways,
             "shots": shots,
             "queries": queries,
