@@ -60,7 +60,7 @@ def backbone_spec(name: str, weights: str | Path | None = None) -> BackboneSpec:
     row = _row(name)
     public = row.weights.imagenet
     address = public.address if public and weights == "imagenet" else weights
-    if address is None or (weights == "imagenet" and not address.startswith(HUB)):
+    if address is None or (weights == "imagenet" and not str(address).startswith(HUB)):
         return row.spec
     return dataclasses.replace(row.spec, **published_preprocessing(local_weights(address)))
 

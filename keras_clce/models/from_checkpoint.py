@@ -58,9 +58,10 @@ def build_from_checkpoint(
     ```
     """
     spec, published, settings = row.spec, row.spec, usual
-    tensors = layout = path = None
+    tensors: dict[str, np.ndarray] = {}
+    layout = path = None
     if weights is not None:
-        path = local_weights(row.weights.imagenet.address if weights == "imagenet" else weights)
+        path = local_weights(row.weights.public_address if weights == "imagenet" else weights)
     if path is not None and not path.name.endswith(KERAS_SUFFIX):
         tensors = read_tensors(path)
         layout = find_layout(tensors, row.layouts, str(path), spec.name)

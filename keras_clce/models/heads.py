@@ -121,7 +121,8 @@ class EmbeddingAndLogits(keras.layers.Layer):
             self.classifier = keras.layers.Dense(self.num_classes, **named)
         else:
             self.classifier = CosineClassifier(self.num_classes, logit_scale, **named)
-        self.projection = self.projection_hidden = None
+        self.projection: keras.layers.Dense | None = None
+        self.projection_hidden: keras.layers.Dense | None = None
         if self.embedding_dim is not None:
             self.projection = keras.layers.Dense(
                 self.embedding_dim, use_bias=False, dtype="float32", name="projection"

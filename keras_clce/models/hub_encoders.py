@@ -38,7 +38,7 @@ _KINDS = {
     r"clip_?vit|clipbackbone|clipvision|openai/clip|\"clip": HubKind(CLIP, licence="MIT"),
 }
 # Encoders that give tokens: their own classifiers and papers take the first, or the mean.
-_CLASS_TOKEN = ("ViTBackbone", "DeiTBackbone", "DINOV2Backbone", "DINOV3Backbone")
+_CLASS_TOKEN: tuple[str, ...] = ("ViTBackbone", "DeiTBackbone", "DINOV2Backbone", "DINOV3Backbone")
 _CLASS_TOKEN += ("CLIPVisionEncoder", "MetaCLIP2VisionEncoder")
 _NO_CLASS_TOKEN = ("SwinTransformerBackbone",)
 # These give a vector, by attention over the tokens.

@@ -72,7 +72,7 @@ def find_row(name: str) -> Row | None:
         return rows[name]
     patched = re.fullmatch(r"(.+)_patch([1-9]\d*)", str(name))
     row = rows.get(patched[1]) if patched else None
-    if row is None or "patch_size" not in row.sizes:
+    if patched is None or row is None or "patch_size" not in row.sizes:
         return None
     weights = dataclasses.replace(row.weights, imagenet=None)
     return dataclasses.replace(

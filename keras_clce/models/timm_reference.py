@@ -4,6 +4,7 @@ import contextlib
 import functools
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from keras_clce.checks import import_module
-from keras_clce.models.checkpoints.layouts import find_layout
+from keras_clce.models.checkpoints.layouts import Layout, find_layout
 from keras_clce.models.checkpoints.tensors import checkpoint_file, folder_config, read_tensors
 from keras_clce.models.families import beit3, vit
 from keras_clce.models.registry import find_row
+from keras_clce.models.spec import Row
 
 _FROM_HUGGING_FACE = (
     ("vit.embeddings.cls_token", "cls_token"),
@@ -136,10 +138,12 @@ def timm_features(name: str, weights: str | Path, images: np.ndarray) -> np.ndar
         return model.forward_head(features, pre_logits=True).numpy()
 
 
-def _vit_options(row, tensors, layout, weights, torch) -> dict[str, Any]:
+def _vit_options(
+    row: Row, tensors: Mapping[str, Any], layout: Layout, weights: str | Path, torch: ModuleType
+) -> dict[str, Any]:
     pooled = "fc_norm.weight" in tensors
     by_mean = pooled or beit3.OFFICIAL in row.layouts
-    options = {"global_pool": "avg" if by_mean else "token", "fc_norm": pooled}
+    options: dict[str, Any] = {"global_pool": "avg" if by_mean else "token", "fc_norm": pooled}
     if layout is vit.HUGGING_FACE:
         epsilon = folder_config(weights).get("layer_norm_eps", vit.HUGGING_FACE_EPSILON)
         options["norm_layer"] = functools.partial(torch.nn.LayerNorm, eps=epsilon)

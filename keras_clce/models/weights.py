@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 from keras_clce.models.checkpoints.keras_weights import KERAS_SUFFIX
 from keras_clce.models.checkpoints.tensors import FOLDER_FILES, checkpoint_file
@@ -50,6 +51,11 @@ class Weights:
     folders: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     licence: str = "Apache-2.0"
+
+    @property
+    def public_address(self) -> str:
+        """Address of the public weights, where there are any."""
+        return cast(PublicWeights, self.imagenet).address
 
     def in_words(self) -> str:
         """Where weights come from, in short: the public ones first."""

@@ -127,6 +127,15 @@ def test_missing_package_says_what_to_install(monkeypatch):
 
 
 @pytest.mark.any_backend
+def test_a_folder_of_the_packages_name_is_no_package(monkeypatch, tmp_path):
+    (tmp_path / "folder_without_weights").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(efficientnet_lite.PACKAGES, "efficientnet_lite0", "folder_without_weights")
+    with pytest.raises(FileNotFoundError, match="one of them is not installed"):
+        efficientnet_lite.checkpoint_path("efficientnet_lite0")
+
+
+@pytest.mark.any_backend
 def test_missing_pytorch_is_noticed_before_anything_is_built(monkeypatch):
     _checkpoint("efficientnet_lite0")
     find = efficientnet_lite.importlib.util.find_spec

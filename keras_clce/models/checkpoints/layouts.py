@@ -1,7 +1,7 @@
 """How a source names the tensors of an architecture, and which of some ways a file follows."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,8 +32,8 @@ class Layout(NamedTuple):
 
     title: str
     marks: tuple[str, ...]
-    parts: dict[str, str | tuple[str, ...] | Callable[[re.Match], str]]
-    leaves: dict[str, str]
+    parts: Mapping[str, str | tuple[str, ...] | Callable[[re.Match], str]]
+    leaves: Mapping[str, str]
     dropped: str
     keras_order: bool = False
     unused_positions: int = 0

@@ -63,7 +63,9 @@ def load_layout(
     ```
     """
     tensors = layout.prepared(tensors)
-    problems, values, used = [], [], set()
+    problems: list[str] = []
+    values: list[tuple[keras.Variable, np.ndarray]] = []
+    used: set[str] = set()
     report = LoadReport([], [], [])
     for variable, names in _wanted(model, layout):
         used.update(names)
@@ -137,10 +139,10 @@ def _wanted(model: keras.Model, layout: Layout) -> Iterator[tuple[keras.Variable
         if keras.backend.is_int_dtype(variable.dtype):
             continue  # numbers of positions, which are counted and not learned
         layer, _, leaf = variable.path.rpartition("/")
-        for pattern, parts in layout.parts.items():
+        for pattern, named in layout.parts.items():
             place = re.fullmatch(pattern, layer) or re.fullmatch(pattern, variable.path)
             if place:
-                parts = parts if isinstance(parts, tuple) else (parts,)
+                parts = named if isinstance(named, tuple) else (named,)
                 modules = (part(place) if callable(part) else place.expand(part) for part in parts)
                 yield variable, tuple(module + layout.leaves.get(leaf, "") for module in modules)
                 break

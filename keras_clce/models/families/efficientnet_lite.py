@@ -90,7 +90,9 @@ def checkpoint_path(name: str) -> Path:
             f"of {sorted(PACKAGES)}. Received: name={name!r}"
         )
     package, reader = (importlib.util.find_spec(module) for module in (PACKAGES[name], "torch"))
-    files = sorted(Path(package.origin).parent.glob("models/*.pth")) if package else []
+    # A folder that is no package has no origin.
+    origin = package.origin if package else None
+    files = sorted(Path(origin).parent.glob("models/*.pth")) if origin else []
     if not files or not reader:
         raise FileNotFoundError(
             f"The ImageNet weights of {name} come with an optional package, which PyTorch reads; "

@@ -26,7 +26,7 @@ def preset_weights(preset: str | None) -> Weights:
         The description.
     """
     return Weights(
-        imagenet=preset and PublicWeights(preset, "keras-cv preset"),
+        imagenet=PublicWeights(preset, "keras-cv preset") if preset else None,
         folders=("keras-cv preset",),
         addresses=(KAGGLE_ADDRESS,),
     )
@@ -67,7 +67,7 @@ def build_keras_cv(
     if weights is None:
         backbone = cls(**arguments, **common)
     elif weights == "imagenet":
-        backbone = from_preset(cls.from_preset, row.weights.imagenet.address, **common)
+        backbone = from_preset(cls.from_preset, row.weights.public_address, **common)
     else:
         backbone = from_preset(cls.from_preset, str(weights), **common)
         check_config(backbone, arguments, str(weights))

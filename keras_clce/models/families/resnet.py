@@ -73,9 +73,9 @@ def build_keras_hub(
     }
     spec = row.spec
     statistics, interpolation = (spec.mean, spec.std), spec.interpolation
-    from_file = weights is not None and Path(weights).is_file()
-    if weights is not None and not from_file:
-        source = row.weights.imagenet.address if weights == "imagenet" else str(weights)
+    file = weights if weights is not None and Path(weights).is_file() else None
+    if weights is not None and file is None:
+        source = row.weights.public_address if weights == "imagenet" else str(weights)
         interpolation = published_preprocessing(Path(source)).get("interpolation", interpolation)
         return build_preset(source, image_size, spec.name, statistics, arguments, interpolation)
     models = import_module("keras_hub.models", spec.name, "keras-hub")
@@ -83,10 +83,10 @@ def build_keras_hub(
     backbone = models.ResNetBackbone(**arguments, image_shape=(image_size, image_size, 3))
     features = backbone.call(scale_pixels(pixels, *statistics))
     model = plain_model(pixels, features, spec.name)
-    if from_file and str(weights).endswith(KERAS_SUFFIX):
-        load_weights_file(model, Path(weights))
-    elif from_file:
-        load_checkpoint(model, weights, row.layouts)
+    if file is not None and str(file).endswith(KERAS_SUFFIX):
+        load_weights_file(model, Path(file))
+    elif file is not None:
+        load_checkpoint(model, file, row.layouts)
     return model
 
 

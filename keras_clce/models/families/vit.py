@@ -152,8 +152,9 @@ def settings_of(
     Raises:
         ValueError: If the file has an epsilon that is none.
     """
-    pooled = "fc_norm.weight" in tensors
-    settings = dict(POOLED_PATCHES) if pooled else {"final_norm": True, "fc_norm": False}
+    settings: dict[str, Any] = {"final_norm": True, "fc_norm": False}
+    if "fc_norm.weight" in tensors:
+        settings = dict(POOLED_PATCHES)
     if layout is HUGGING_FACE:
         epsilon = config.get("layer_norm_eps", HUGGING_FACE_EPSILON)
         if not isinstance(epsilon, float) or not 0 < epsilon < 1:

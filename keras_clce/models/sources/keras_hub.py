@@ -1,7 +1,7 @@
 """Image backbones of keras-hub: `hub:PRESET`, at any size, to one feature map or vector."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -147,7 +147,7 @@ def at_size(backbone: keras.Model, image_size: int, preset: str) -> keras.Model:
     at_size(backbone, 96, "my backbone").input_shape  # (None, 96, 96, 3)
     ```
     """
-    own_size = image_input(backbone).shape[1]
+    own_size = cast(keras.KerasTensor, image_input(backbone)).shape[1]
     masked = getattr(backbone, "use_mask_token", False)
     if own_size in (None, image_size) and not masked:
         return backbone

@@ -1,5 +1,7 @@
 """Encoders of the ZeroModels library: `zero:NAME`."""
 
+from typing import cast
+
 import keras
 
 from keras_clce.checks import import_module
@@ -83,7 +85,8 @@ def pixel_statistics(name: str) -> Statistics:
         _of_type(_auto().AutoZMImageClassify.mapping(), name)
         processor = processors.mapping()[name]()
     mean, std = processor.image_mean, processor.image_std
-    return tuple(255.0 * float(v) for v in mean), tuple(255.0 * float(v) for v in std)
+    scaled = tuple(tuple(255.0 * float(v) for v in values) for values in (mean, std))
+    return cast(Statistics, scaled)
 
 
 def _is_repository(name):
