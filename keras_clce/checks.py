@@ -3,7 +3,7 @@
 import importlib
 from numbers import Integral
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 
@@ -179,6 +179,14 @@ def check_at_least(name: str, value: Any, least: int) -> None:
         raise ValueError(
             f"`{name}` must be a whole number of at least {least}. Received: {name}={value!r}"
         )
+
+
+@overload
+def check_whole_number(name: str, value: Any, optional: Literal[False] = False) -> int: ...
+
+
+@overload
+def check_whole_number(name: str, value: Any, optional: bool) -> int | None: ...
 
 
 def check_whole_number(name: str, value: Any, optional: bool = False) -> int | None:

@@ -4,7 +4,7 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,8 @@ class RunCheckpoint(keras.callbacks.Callback):
         self.best_epoch = 0
         self._named: set[int] = set()  # the newest saved epoch and its best one
         self._epoch_began = 0.0
-        self._first_step, self._rate_at = 0, None
+        self._first_step = 0
+        self._rate_at: Callable[[int], float]  # from the beginning of an epoch on
         self._steps = FirstFailure()
 
     def restore(self, model: keras.Model) -> int:
@@ -156,7 +157,9 @@ class RunCheckpoint(keras.callbacks.Callback):
         self._named = named
 
     def _files(self, epoch: int) -> tuple[Path, Path, Path]:
-        return tuple(self.folder / f"epoch-{epoch}.{kind}" for kind in ("npz", "json", "sha256"))
+        kinds = ("npz", "json", "sha256")
+        arrays, state, sums = (self.folder / f"epoch-{epoch}.{kind}" for kind in kinds)
+        return arrays, state, sums
 
     def _saved(self) -> list[int]:
         return sorted(_number(file) for file in self.folder.glob("epoch-*.sha256"))
@@ -187,10 +190,11 @@ class RunCheckpoint(keras.callbacks.Callback):
 
     def _best_of(self, epochs: Iterable[int]) -> int:
         # Of equals the last: with few images ties are common, and rates fall to the end.
-        if self.monitor is None:
+        monitor = self.monitor
+        if monitor is None:
             return max(epochs)
-        sign = -1 if self.monitor.endswith(("loss", "entropy")) else 1
-        return max(epochs, key=lambda epoch: (sign * self.history[epoch][self.monitor], epoch))
+        sign = -1 if monitor.endswith(("loss", "entropy")) else 1
+        return max(epochs, key=lambda epoch: (sign * self.history[epoch][monitor], epoch))
 
     def _load(self, model: keras.Model, epoch: int) -> None:
         if not model.optimizer.built:

@@ -259,15 +259,15 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
             # Of the size that the augmenter will give.
             sides = zip(self.backbone.input_shape[1:], images.shape[1:], strict=True)
             images = ops.zeros((images.shape[0], *(own or given for own, given in sides)))
-        whole = self.gradient_cache_size is None or keras.backend.is_keras_tensor(images)
+        chunk_size = self.gradient_cache_size
         with fast_operations(self.backbone):
-            if whole or not training:
+            if chunk_size is None or not training or keras.backend.is_keras_tensor(images):
                 outputs = self.heads(self.backbone(images, training=training), training=training)
                 if self.softmax_temperature is None or training:
                     return outputs
                 scaled = outputs["logits"] / self.softmax_temperature
                 return {**outputs, "probabilities": ops.softmax(scaled)}
-            return call_in_chunks([self.backbone, self.heads], images, self.gradient_cache_size)
+            return call_in_chunks([self.backbone, self.heads], images, chunk_size)
 
     def _symbolic_build(self, *args, **kwargs):
         # Private, for want of a public hook: Keras builds metrics by a call of the model on the

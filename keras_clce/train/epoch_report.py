@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
 
@@ -109,10 +109,11 @@ class EpochReport(keras.callbacks.Callback):
         self._epoch_seconds = seconds
         left = self.params["epochs"] - epoch - 1
         if self.line is None:
-            self.write(self._line_of_epoch(logs or {}, left))
+            self.write(self._line_of_epoch(logs or {}, left, seconds))
         elif not left:
+            began = cast(float, self._began)
             count = epoch + 1 - self._first_epoch
-            epochs = f"{count} epoch{'s' * (count > 1)} in {duration(now - self._began)}"
+            epochs = f"{count} epoch{'s' * (count > 1)} in {duration(now - began)}"
             lines = [_joined([epochs, self._rate(), best]) for best in self._best()]
             self.line.end(_longest(lines, columns(self.line.stream)))
 
@@ -129,9 +130,9 @@ class EpochReport(keras.callbacks.Callback):
         lines += [_joined([*shortest, left, best[-1]]), _joined([*shortest, left])]
         self.line.show(_longest(lines, columns(self.line.stream)))
 
-    def _line_of_epoch(self, logs: dict[str, Any], left: int) -> str:
+    def _line_of_epoch(self, logs: dict[str, Any], left: int, seconds: float) -> str:
         best = self._best_of_log(logs)
-        end = [self._rate(), f"{duration(left * self._epoch_seconds)} left" if left else "done"]
+        end = [self._rate(), f"{duration(left * seconds)} left" if left else "done"]
         if self._told is None:
             # The same ones in every epoch.
             monitor = self.checkpoint.monitor if self.checkpoint else None
@@ -190,13 +191,13 @@ class EpochReport(keras.callbacks.Callback):
 
     def _best_of_log(self, logs: dict[str, Any]) -> str:
         """The value that picks the epoch, beside the best so far."""
-        monitor = self.checkpoint.monitor if self.checkpoint else None
-        if monitor is None:
+        checkpoint = self.checkpoint
+        if checkpoint is None or checkpoint.monitor is None:
             return ""
-        best = self.checkpoint.best_epoch
+        monitor, best = checkpoint.monitor, checkpoint.best_epoch
         so_far = "the best so far"
         if best != self._epoch:
-            so_far = f"best {self.checkpoint.history[best][monitor]:.4f} in epoch {best + 1}"
+            so_far = f"best {checkpoint.history[best][monitor]:.4f} in epoch {best + 1}"
         return f"{monitor} {float(logs[monitor]):.4f}, {so_far}"
 
 

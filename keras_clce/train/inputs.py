@@ -84,8 +84,8 @@ def for_evaluate(model: keras.Model, arguments: dict[str, Any]) -> dict[str, Any
     _warn_of_other_classes(model, arguments.get("x"))
     arguments["x"] = _looked_at(model, arguments.get("x"), evaluates=True)
     if arguments.get("steps") is None:
-        arrays = [arguments.get(name) for name in _ARRAYS]
-        ordered = in_fixed_order(*arrays, arguments.get("batch_size"))
+        x, y, sample_weight = (arguments.get(name) for name in _ARRAYS)
+        ordered = in_fixed_order(x, y, sample_weight, arguments.get("batch_size"))
         arguments.update(zip(_ARRAYS, ordered, strict=True))
     return arguments
 

@@ -1,6 +1,6 @@
 """Fine-tuning that differs by depth: learning rates that fall towards the input, frozen layers."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import keras
@@ -76,7 +76,8 @@ def unfreeze_last(backbone: keras.Model, count: int) -> None:
     layers = [layer for layer in backbone.layers if layer.weights]
     groups = find_depth_groups([layer.name for layer in layers])
     blocks = [groups.block_of(layer.name) if groups else None for layer in layers]
-    starts = [blocks.index(block) for block in sorted({*blocks} - {None})]
+    numbers = sorted({block for block in blocks if block is not None})
+    starts = [blocks.index(number) for number in numbers]
     starts = starts or list(range(len(layers)))
     if not 1 <= count <= len(starts):
         raise ValueError(
@@ -90,13 +91,19 @@ def unfreeze_last(backbone: keras.Model, count: int) -> None:
 class _Layerwise:
     """Scales the learning rate and the weight decay of each variable by a multiplier."""
 
+    # Of the optimizer, a later base of every class that has this one.
+    learning_rate: Any
+    weight_decay: float | None
+    _use_weight_decay: Callable[[keras.Variable], bool]
+
     def __init__(self, *args: Any, multipliers: dict[str, float], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.multipliers = dict(multipliers)
 
     def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         """Update a variable at its own rate."""
-        super().update_step(gradient, variable, learning_rate * self._multiplier(variable))
+        rate = learning_rate * self._multiplier(variable)
+        super().update_step(gradient, variable, rate)  # type: ignore[misc]  # the optimizer's
 
     def _apply_weight_decay(self, variables: Iterable[keras.Variable]) -> None:
         # Decoupled decay is in proportion to the learning rate, and so to the variable's own.
@@ -114,7 +121,8 @@ class _Layerwise:
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the optimizer."""
-        return {**super().get_config(), "multipliers": self.multipliers}
+        config = super().get_config()  # type: ignore[misc]  # the optimizer's
+        return {**config, "multipliers": self.multipliers}
 
 
 @keras.saving.register_keras_serializable(package="keras_clce")

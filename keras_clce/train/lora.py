@@ -44,6 +44,7 @@ class LoRAModel:
     # Keras loads attributes in the order of their names: this one has to come after `backbone`.
     lora_adapters: "_SavedAdapters | None" = None
     lora: LoRA | None = None
+    backbone: keras.Model
 
     def enable_lora(
         self, rank: int, alpha: float | None = None, layers: str | Sequence[str] | None = None
@@ -126,9 +127,10 @@ class LoRAModel:
         model.lora is None  # True
         ```
         """
-        if self.lora is None:
+        adapters = self.lora_adapters
+        if self.lora is None or adapters is None:
             raise ValueError("`merge_lora` is for a model with adapters, of `enable_lora`.")
-        for layer in self.lora_adapters.layers_with_adapters():
+        for layer in adapters.layers_with_adapters():
             kernel = layer._kernel
             kernel.assign(ops.cast(_merged(layer), kernel.dtype))
             _take_adapters_from(layer)
@@ -144,7 +146,7 @@ class LoRAModel:
                 "`quantize` is for a model without adapters: call `merge_lora` before. "
                 f"Received: a model with adapters of rank {self.lora.rank}"
             )
-        super().quantize(*args, **kwargs)
+        super().quantize(*args, **kwargs)  # type: ignore[misc]  # `keras.Model`'s, a later base
 
 
 class _SavedAdapters(keras.layers.Layer):

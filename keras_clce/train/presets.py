@@ -3,7 +3,7 @@
 import datetime
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import keras
 
@@ -48,14 +48,15 @@ class PresetModel:
         """
         folder = Path(folder)
         _check_writable(folder)
-        config = keras.saving.serialize_keras_object(self)
+        model = cast("CLCEModel", self)
+        config = keras.saving.serialize_keras_object(model)
         config = {name: value for name, value in config.items() if name not in _LEFT_OUT}
         # It comes last, so that a folder with one is whole.
         (folder / CONFIG).unlink(missing_ok=True)
-        write_atomically(folder / WEIGHTS, lambda to: _save_weights(self, to))
-        write_json(folder / METADATA, _metadata(self, folder / WEIGHTS))
+        write_atomically(folder / WEIGHTS, lambda to: _save_weights(model, to))
+        write_json(folder / METADATA, _metadata(model, folder / WEIGHTS))
         if card is not None or not (folder / CARD).exists():
-            text = short_card(self, folder.resolve().name) if card is None else card
+            text = short_card(model, folder.resolve().name) if card is None else card
             write_atomically(folder / CARD, lambda to: to.write_text(text, encoding="utf-8"))
         write_json(folder / CONFIG, config)
 
@@ -80,7 +81,7 @@ class PresetModel:
         CLCEModel.from_preset("birds").predict(images)["probabilities"].shape  # (240, 10)
         ```
         """
-        return load_preset(preset, cls)
+        return load_preset(preset, cast("type[CLCEModel]", cls))
 
 
 def load_preset(

@@ -33,7 +33,7 @@ class TwoViewTraining(keras.Model):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.gradient_cache_size = None
+        self.gradient_cache_size: int | None = None
         self.memory: EmbeddingMemory | None = None
         self.mixing: ImageMixing | None = None
         self._evaluations = 0
