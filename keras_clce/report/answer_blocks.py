@@ -132,7 +132,9 @@ class Question:
         return blocks
 
 
-def _picture(question, found: Sequence[Verdict], drawn: Sequence[int], output: Path) -> list[Block]:
+def _picture(
+    question: Question, found: Sequence[Verdict], drawn: Sequence[int], output: Path
+) -> list[Block]:
     path = output / "differences.png"
     titles = [question.links[number][0] for number in drawn]
     comparisons = [question.comparisons[number] for number in drawn]

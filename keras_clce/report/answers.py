@@ -91,7 +91,7 @@ def best_in_words(
     # "`clce` is best, +2.00 ± 0.50 points above `ce` over 3 seeds, p = 0.004: significant"
     ```
     """
-    best = max(means, key=means.get)
+    best = max(means, key=means.__getitem__)
     if len(means) == 1:
         return f"`{best}` alone was tested ({percent(means[best], np.nan)} %)"
     baselines = {name: baseline_of(name, means, baseline) for name in means}
@@ -103,7 +103,7 @@ def best_in_words(
             f"`{best}` is highest ({percent(means[best], np.nan)} %), with no `{baseline}` to "
             "compare it with"
         )
-    other = other or max(followers, key=means.get)
+    other = other or max(followers, key=means.__getitem__)
     found = difference(best, other)
     if found is None:
         return f"`{best}` is highest, but shares no seed with `{other}`"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from keras_clce.data.catalog import get_spec
 from keras_clce.report.blocks import Block, Details, Items, Table, Text
@@ -40,7 +40,7 @@ def paper_blocks(records: Sequence[Record]) -> list[Block]:
     """
     dataset, encoder = records[0].dataset, records[0].backbone
     rows = paper_rows(dataset=dataset)
-    if not rows:
+    if dataset is None or not rows:
         return []
     if encoder in _encoders(rows):
         rows = [row for row in rows if row["encoder"] in (encoder, None)]
@@ -119,7 +119,7 @@ def differences_from_paper(records: Sequence[Record]) -> list[str]:
 
 
 def _of_split(records: Sequence[Record]) -> list[str]:
-    spec = get_spec(records[0].dataset)
+    spec = get_spec(cast(str, records[0].dataset))
     note = records[0].data
     found = []
     for pattern in (r"not the official [^;]*split", r"\d+ of \d+ classes present"):

@@ -138,7 +138,8 @@ def _pair(one, other):
 
 
 def _confused(study: Numbers, pictures: Pictures) -> Section:
-    models, blocks = study["models"], []
+    models = study["models"]
+    blocks: list[Block] = []
     if len(models) == 2:
         blocks += _pairs_of_two(models)
     else:
@@ -250,7 +251,8 @@ def _differences(study: Numbers) -> list[Block]:
 
 
 def _calibrated(study: Numbers, pictures: Pictures) -> Section:
-    models, blocks, rows = study["models"], [], []
+    models, rows = study["models"], []
+    blocks: list[Block] = []
     for name, one in models.items():
         found = one["calibration"]
         if len(models) > 1:  # of one, the answer says it
@@ -289,7 +291,8 @@ def _calibrated(study: Numbers, pictures: Pictures) -> Section:
 
 
 def _open_set(study: Numbers) -> Section:
-    models, blocks = study["models"], []
+    models = study["models"]
+    blocks: list[Block] = []
     if len(models) > 1:
         blocks += [Text(f"`{name}`: {open_set_in_words(one)}") for name, one in models.items()]
     scores = dict.fromkeys(score for one in models.values() for score in one["open_set"])

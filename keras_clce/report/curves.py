@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -165,7 +165,8 @@ def plot_curves(
     from matplotlib.lines import Line2D
     from matplotlib.ticker import MaxNLocator
 
-    legend, any_thin = {}, False
+    legend: dict[str, Any] = {}
+    any_thin = False
     for axes, (key, heading) in zip(figure.subplots(1, len(panels)), panels, strict=True):
         shifted = key == "contrastive" and over_chance
         for name, run in runs:
@@ -177,7 +178,7 @@ def plot_curves(
                     continue
                 if shifted and run.chance is None:
                     continue
-                chance = run.chance[number] if shifted else 0.0
+                chance = run.chance[number] if shifted and run.chance else 0.0
                 (line,) = axes.plot(
                     [row["epoch"] + 1 for row in run.history],
                     [_over(row[prefix + key], chance) for row in run.history],
@@ -207,7 +208,7 @@ def plot_curves(
     save_figure(figure, path, dpi=120)
 
 
-def _is_count(value):
+def _is_count(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and value > 0
 
 

@@ -164,11 +164,11 @@ def embedding_answer(study: Numbers) -> str:
     for measure, what in _WHAT.items():
         # A third digit is not worth a sentence.
         measure = measure._replace(form=".2f" if measure.form == ".3f" else measure.form)
-        if any(measure.of(model) is None for model in models.values()):
+        values = {name: measure.of(model) for name, model in models.items()}
+        known = {name: value for name, value in values.items() if value is not None}
+        if len(known) < len(values):
             continue
-        ordered = sorted(
-            models, key=lambda name: measure.of(models[name]), reverse=measure.better == "higher"
-        )
+        ordered = sorted(known, key=known.__getitem__, reverse=measure.better == "higher")
         best, *others = ((name, measure.text(models[name])) for name in ordered)
         if best[1] == others[0][1]:
             tied = [name for name, text in (best, *others) if text == best[1]]

@@ -31,7 +31,8 @@ def plot_classifiers(records: Sequence[Record], path: Path) -> None:
     plot_classifiers(records, Path("few_shot.png"))
     ```
     """
-    names, groups, sizes = classifiers_of(records), by_name(records), {}
+    names, groups = classifiers_of(records), by_name(records)
+    sizes: dict[str, dict[str, str]] = {}
     for key in kinds_of(records):
         of_size = sizes.setdefault(key.partition(" ")[0], {})
         of_size.setdefault(result_of(records, key)["classifier"], key)
@@ -43,9 +44,11 @@ def plot_classifiers(records: Sequence[Record], path: Path) -> None:
     for axes, (size, keys) in zip(panels, sizes.items(), strict=True):
         for number, group in enumerate(groups.values()):
             for row, name in enumerate(names):
-                key = keys.get(name)
+                kind = keys.get(name)
                 found = [
-                    run.metrics["few_shot"][key] for run in group if key in run.metrics["few_shot"]
+                    run.metrics["few_shot"][kind]
+                    for run in group
+                    if kind in run.metrics["few_shot"]
                 ]
                 if found:
                     mean, half, several = dot_of(found)
@@ -67,8 +70,8 @@ def plot_classifiers(records: Sequence[Record], path: Path) -> None:
     words = [f"{name}\n{kind_in_words(name)}" for name in names]
     panels[0].set_yticks(range(len(names)), words, fontsize=8)
     panels[0].set_ylim(len(names) - 0.5, -0.5)
-    for number, name in enumerate(groups):
-        panels[0].plot([], [], "o", color=f"C{number % 10}", label=printable_text(str(name)))
+    for number, loss in enumerate(groups):
+        panels[0].plot([], [], "o", color=f"C{number % 10}", label=printable_text(str(loss)))
     figure.legend(loc="outside lower center", ncols=4, fontsize=9)
     legend = "mean and 95 % interval: across seeds (filled), over the tasks of one seed (hollow)"
     lines = textwrap.wrap(legend, 52 * len(sizes) + 16)

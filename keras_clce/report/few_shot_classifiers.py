@@ -223,7 +223,9 @@ def _groups(
     return groups
 
 
-def _merged(groups, records, baseline) -> list[tuple[str, Mapping[str, Mapping[str, str]]]]:
+def _merged(
+    groups: Mapping[tuple[str, str], Mapping[str, str]], records: Sequence[Record], baseline: str
+) -> list[tuple[str, Mapping[str, Mapping[str, str]]]]:
     """Cells of each kind of features, those that gave the same results in one."""
     merged: dict[tuple, tuple[list[str], str, dict]] = {}
     for (features, transform), keys in groups.items():

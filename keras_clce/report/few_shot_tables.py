@@ -1,6 +1,6 @@
 """Tables of few-shot runs, and their answer in one sentence: each interval says over what it is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +170,7 @@ def few_shot_answer(runs: Sequence[Run], home: Path = Path(), baseline: str = "c
     for tasks, kind in first.items():
         by_loss = accuracies_by_loss(records, kind.name)
         means = {name: np.mean([*seeds.values()]) for name, seeds in by_loss.items()}
-        best = best_in_words(means, lambda a, b, of=by_loss: _difference(of[a], of[b]), baseline)
+        best = best_in_words(means, _difference_within(by_loss), baseline)
         clauses.append(f"at {tasks}, {best}")
     judged = next(iter(first.values()))
     of = judged.classified
@@ -277,6 +277,10 @@ def shared_seeds(runs: _Seeds, baseline: _Seeds) -> tuple[np.ndarray, np.ndarray
         for seeds in (runs, baseline)
     )
     return ours, theirs
+
+
+def _difference_within(by_loss: Mapping[Name, _Seeds]) -> Callable[[Name, Name], Difference | None]:
+    return lambda ours, theirs: _difference(by_loss[ours], by_loss[theirs])
 
 
 def _difference(runs: _Seeds, baseline: _Seeds) -> Difference | None:

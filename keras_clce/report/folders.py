@@ -106,7 +106,11 @@ def _names(folders: Sequence[Path]) -> list[str]:
     return names if names[0] != names[1] else [f"{names[0]} (first)", f"{names[0]} (second)"]
 
 
-def _nothing_pairs(folders, found, groups) -> str:
+def _nothing_pairs(
+    folders: Sequence[Path],
+    found: Sequence[tuple[list[Record], list[str]]],
+    groups: Sequence[tuple[list[Record], list[Record]]],
+) -> str:
     counts = " and ".join(
         f"{folder} with {count_of(len(records), 'run')}"
         for folder, (records, _) in zip(folders, found, strict=True)

@@ -92,10 +92,12 @@ def to_html(page: Page, pictures: Mapping[Path, Inlined]) -> str:
 
 
 def _section(section: Section, pictures: Mapping[Path, Inlined]) -> str:
-    place = f'<p class="place">Runs in <code>{_escape(section.place)}</code></p>\n'
+    place = ""
+    if section.place:
+        place = f'<p class="place">Runs in <code>{_escape(section.place)}</code></p>\n'
     return f"""<section id="{section.name}" aria-labelledby="{section.name}-title">
 <h2 id="{section.name}-title">{_escape(section.title)}</h2>
-{place if section.place else ""}{_blocks(section.blocks, pictures)}
+{place}{_blocks(section.blocks, pictures)}
 </section>
 """
 

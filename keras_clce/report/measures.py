@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from keras_clce.report.few_shot_kinds import distinct_kinds
+from keras_clce.report.few_shot_kinds import KindOfTask, distinct_kinds
 from keras_clce.report.few_shot_tables import FROZEN, accuracies_by_loss
 from keras_clce.report.names import Name, by_name
 from keras_clce.runs.record import Record
@@ -82,12 +83,12 @@ def tested_measures(records: Sequence[Record]) -> list[Measure]:
     """
     if not records[0].is_few_shot:
         key, measure = records[0].measure
-        results = {
+        results: dict[Name, dict[int | None, Any]] = {
             name: {run.seed: np.float64(run.metrics["test"][key]) for run in group}
             for name, group in by_name(records).items()
         }
         return [Measure(measure, results)]
-    first = {}
+    first: dict[str, KindOfTask] = {}
     for kind, _ in distinct_kinds(records, lambda key: key):
         first.setdefault(kind.tasks, kind)
     return [

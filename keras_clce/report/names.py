@@ -157,7 +157,7 @@ def _name(record: Record) -> Name:
 
 def _differing(group: Sequence[Record]) -> list[str]:
     """Settings in which records of one seed differ."""
-    by_seed: dict[int, list[Record]] = {}
+    by_seed: dict[int | None, list[Record]] = {}
     for record in group:
         by_seed.setdefault(record.metrics.get("seed"), []).append(record)
     together = [records for records in by_seed.values() if len(records) > 1]

@@ -61,7 +61,9 @@ def pair_runs(first: Sequence[Record], second: Sequence[Record]) -> Pairing:
     len(pair_runs(records, records).pairs)  # 6
     ```
     """
-    pairs, alone, differing = [], [], {}
+    pairs: list[tuple[Record, Record]] = []
+    alone: list[Record] = []
+    differing: dict[str, None] = {}
     for loss in dict.fromkeys(record.loss for record in (*first, *second)):
         ours, theirs = ([run for run in runs if run.loss == loss] for runs in (first, second))
         common = _common(ours, theirs)
@@ -72,8 +74,8 @@ def pair_runs(first: Sequence[Record], second: Sequence[Record]) -> Pairing:
             differing.setdefault(f"`{key}`: {before}, then {after}")
         kept = [key for key in common if key not in changed]
         of_first, of_second = (_by_settings(runs, kept) for runs in (ours, theirs))
-        for key in dict.fromkeys((*of_first, *of_second)):
-            runs, partners = of_first.get(key, []), of_second.get(key, [])
+        for settings in dict.fromkeys((*of_first, *of_second)):
+            runs, partners = of_first.get(settings, []), of_second.get(settings, [])
             if len(runs) == len(partners) == 1:
                 pairs.append((runs[0], partners[0]))
             else:

@@ -31,10 +31,10 @@ def settings_table(records: Sequence[Record]) -> Table | None:
     """
     # The encoder before training has no settings of training.
     records = [record for record in records if record.loss != FROZEN]
-    keys = dict.fromkeys(key for record in records for key in record.settings)
+    recorded = dict.fromkeys(key for record in records for key in record.settings)
     keys = [
         key
-        for key in keys
+        for key in recorded
         if key not in ("loss", "seed")
         and len({_in_words(record.settings, key) for record in records}) > 1
     ]

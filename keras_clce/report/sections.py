@@ -153,7 +153,13 @@ def _of_classes(records: Sequence[Record]) -> list[Block]:
     return [Table(*groups), Details("Accuracy on each class", [Table(*classes)])]
 
 
-def _with_paper(header, rows, figures: Mapping[str, str], at: int, title: str):
+def _with_paper(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    figures: Mapping[str, str],
+    at: int,
+    title: str,
+) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
     """The cells with a column of the paper's figures, where there are some."""
     if not figures:
         return header, rows

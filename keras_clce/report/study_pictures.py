@@ -47,7 +47,7 @@ def plot_study(plan: StudyPlan, records: Sequence[Record], path: Path) -> None:
     results = study_results(plan, records)
     if not results:
         raise ValueError(f"`records` must hold runs of the study {plan.name}. Received: none")
-    measures: Mapping[str | None, str] = measures_of(records) or {None: "validation"}
+    measures: Mapping[str | None, str] = dict(measures_of(records).items()) or {None: "validation"}
     draw = {0: _draw_arms, 1: _draw_curves}.get(len(plan.axes), _draw_maps)
     figure = draw(plan, results, measures)
     title = f"{plan.name}: {run_title(records[0])}"

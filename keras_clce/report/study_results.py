@@ -129,7 +129,9 @@ def study_results(
     return [dataclasses.replace(one, is_best=id(one) in best) for one in results]
 
 
-def _result(point: StudyPoint, records: Sequence[Record], measures: Mapping[str, str]):
+def _result(
+    point: StudyPoint, records: Sequence[Record], measures: Mapping[str, str]
+) -> PointResult:
     tested = [record for record in records if record.is_tested]
     seconds = [record.metrics["seconds"] for record in records if "seconds" in record.metrics]
     return PointResult(
@@ -137,7 +139,7 @@ def _result(point: StudyPoint, records: Sequence[Record], measures: Mapping[str,
         records[0].loss,
         {one.seed: one.validation for one in records if one.validation is not None},
         {
-            name: {one.seed: _tested(one, name) for one in tested if _tested(one, name) is not None}
+            name: {one.seed: value for one in tested if (value := _tested(one, name)) is not None}
             for name in measures
         },
         float(np.mean(seconds)) if seconds else float("nan"),
@@ -188,8 +190,8 @@ def _difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Diffe
     shared = sorted({*ours} & {*theirs})
     if not shared:
         return None
-    pair = ([values[seed] for seed in shared] for values in (ours, theirs))
-    return Difference.paired(*map(np.array, pair), f"over {count_of(len(shared), 'seed')}")
+    first, second = (np.array([values[seed] for seed in shared]) for values in (ours, theirs))
+    return Difference.paired(first, second, f"over {count_of(len(shared), 'seed')}")
 
 
 def _best(results: Sequence[PointResult], axes: Sequence[str]) -> list[PointResult]:

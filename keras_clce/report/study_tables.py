@@ -9,7 +9,7 @@ from keras_clce.report.answers import SIGNIFICANT, Difference, sentence
 from keras_clce.report.study_results import PointResult, measures_of, study_results
 from keras_clce.report.tables import TABLE_WIDTH, fold_table, format_table, p_value, percent
 from keras_clce.runs.record import Record
-from keras_clce.runs.study_plan import StudyPlan
+from keras_clce.runs.study_plan import StudyPlan, StudyPoint
 
 STUDY_NOTE = "± 95 % interval over seeds, p of the paired t-test by seed; * picked by validation"
 
@@ -117,7 +117,11 @@ def study_answer(plan: StudyPlan, records: Sequence[Record], baseline: str = "ce
     def beside(one):
         """The baseline's validation accuracy, which may be higher."""
         values = [of.values(None) for of in results if of.point is one.baseline]
-        return f"; {_baseline(one)} {_mean(values[0])} %" if values and len(values[0]) else ""
+        return (
+            f"; {_baseline(one, one.baseline)} {_mean(values[0])} %"
+            if values and len(values[0])
+            else ""
+        )
 
     sentences = []
     for one in results:
@@ -181,13 +185,13 @@ def _versus(one: PointResult, measure: str) -> str:
     found = one.differences.get(measure)
     if found is None or one.baseline is None:
         return ""
-    return f", against {_baseline(one)} {difference_in_words(found)}"
+    return f", against {_baseline(one, one.baseline)} {difference_in_words(found)}"
 
 
-def _baseline(one: PointResult) -> str:
+def _baseline(one: PointResult, baseline: StudyPoint) -> str:
     """The baseline, without the place that it shares."""
-    here = one.baseline.at and one.baseline.at == one.point.at
-    return f"`{one.baseline.curve}` there" if here else f"`{one.baseline}`"
+    here = baseline.at and baseline.at == one.point.at
+    return f"`{baseline.curve}` there" if here else f"`{baseline}`"
 
 
 def _validation(one: PointResult) -> str:

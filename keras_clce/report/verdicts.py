@@ -104,7 +104,7 @@ def overall(
         what = "One seed" if alone else "These runs"
         return [f"{what} cannot say whether {ours} is above or below {theirs}."]
     of = "both comparisons" if tested == 2 else f"all {tested} comparisons"
-    clauses = []
+    clauses: list[str] = []
     for kind in ("above", "below", "none"):
         number = kinds.count(kind)
         where = of if number == tested else f"{number} of {tested} comparisons"
