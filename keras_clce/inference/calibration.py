@@ -97,23 +97,23 @@ def calibrate(
     names = names_of_classes(model, class_names)
     photographs = find_photographs(images)
     if labels is None:
-        photographs, labels = _in_folders_of_classes(photographs, names, images)
+        photographs, classes = _in_folders_of_classes(photographs, names, images)
     else:
-        labels = as_array(labels)
-        if labels.shape != (len(photographs),):
+        classes = as_array(labels)
+        if classes.shape != (len(photographs),):
             raise ValueError(
                 f"`labels` must be a class for each of {len(photographs)} images. Received: labels "
-                f"of shape {labels.shape}"
+                f"of shape {classes.shape}"
             )
     outputs = model_outputs(model, photographs, preprocessing, batch_size, verbose)
-    labels = labels[outputs.rows]
-    temperature = fit_temperature(labels, outputs.logits)
+    classes = classes[outputs.rows]
+    temperature = fit_temperature(classes, outputs.logits)
     before, after = (
-        reliability(labels, probabilities_of(outputs.logits, divisor), bins)
+        reliability(classes, probabilities_of(outputs.logits, divisor), bins)
         for divisor in (model.softmax_temperature, temperature)
     )
     model.softmax_temperature = temperature
-    return Calibration(temperature, len(labels), before, after)
+    return Calibration(temperature, len(classes), before, after)
 
 
 def probabilities_of(logits: np.ndarray, temperature: float | None = None) -> np.ndarray:
@@ -139,7 +139,7 @@ def _in_folders_of_classes(
     photographs: Sequence[Photograph], names: Sequence[str], images: Any
 ) -> tuple[list[Photograph], np.ndarray]:
     """Photographs in folders that bear names of classes, and the numbers of these."""
-    numbers = {name: number for number, name in enumerate(names)}
+    numbers: dict[str | None, int] = {name: number for number, name in enumerate(names)}
     folders = [one.class_folder for one in photographs]
     found = [place for place, folder in enumerate(folders) if folder in numbers]
     if not found:

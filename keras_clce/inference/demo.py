@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from keras_clce.checks import import_module
 from keras_clce.files import printable_text
@@ -252,8 +252,10 @@ def _nothing() -> str:
 
 def _verdict(answer: Answer, threshold: float | None) -> str:
     is_share = answer.score == "probability"
+    # `None` is of enrolled classes of which none is rejected: there are no labels, and all is sure.
+    bound = cast(float, threshold)
     if answer.labels is not None:
-        least = f"a probability of {100 * threshold:g} % or more"
+        least = f"a probability of {100 * bound:g} % or more"
         if not answer.labels:
             return _said("No label", f"None has {least}.")
         return _said(", ".join(map(printable_text, answer.labels)), f"with {least} each")
@@ -261,7 +263,7 @@ def _verdict(answer: Answer, threshold: float | None) -> str:
     shown = _percent(score) if is_share else f"{score:.2f}"
     if answer.is_sure:
         return _said(first, f"with a {answer.score} of {shown}")
-    least = f"{100 * threshold:g} %" if is_share else f"{threshold:.2f}"
+    least = f"{100 * bound:g} %" if is_share else f"{bound:.2f}"
     return _said(
         "None of these",
         f"No class has a {answer.score} of {least} or more. The first one, {first}, has {shown}.",

@@ -134,10 +134,10 @@ class PhotographAnswers:
         if index is not None:
             index.check_model(model, "this one")
         self.model, self.index = model, index
-        self.threshold, self.top_k, self.k = threshold, top_k, k
+        self.top_k, self.k = top_k, k
         self.enrolled = enrolled
-        if enrolled is not None:
-            self.threshold = enrolled.threshold
+        self._threshold = threshold
+        self.threshold = threshold if enrolled is None else enrolled.threshold
         self.class_names, self.image_size = class_names, image_size
         # Compiles, so that the first photograph does not wait; and tells of names that do not fit.
         self._predict(np.full((8, 8, 3), 128, np.uint8))
@@ -173,7 +173,7 @@ class PhotographAnswers:
             image_size=self.image_size,
             verbose=0,
             enrolled=self.enrolled,
-            threshold=self.threshold,
+            threshold=self._threshold,
         )
         if not found:
             reason = found.unreadable[0].error

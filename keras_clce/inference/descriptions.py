@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from keras_clce.checks import as_array
 from keras_clce.train import CLCEModel
@@ -98,7 +98,7 @@ def preprocessing_of(model: CLCEModel, image_size: int | None = None) -> Preproc
             f"`image_size` must be that of the model, {own}, or None. Received: "
             f"image_size={image_size!r}"
         )
-    return model.preprocessing or Preprocessing(own or image_size)
+    return model.preprocessing or Preprocessing(cast(int, own or image_size))
 
 
 def names_of_classes(model: CLCEModel, class_names: Sequence[str] | None = None) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def embed_images(
     # Beside the output, where there is room for as much again.
     with tempfile.TemporaryFile(dir=output.parent) as numbers:
         for row in rows:
-            if row.error is not None:
+            if row.error is not None or row.embedding is None:
                 unreadable.append(row)
                 continue
             dim = len(row.embedding)
@@ -110,7 +110,7 @@ def embed_images(
         arrays = {"files": np.array(names), "folder": np.array(_folder_of(images))}
         classes = _class_names(folders)
         if classes:
-            known = {folder: number for number, folder in enumerate(classes)}
+            known: dict[str | None, int] = {folder: number for number, folder in enumerate(classes)}
             arrays["labels"] = np.array([known[folder] for folder in folders], np.int64)
             classes = tuple(map(printable_text, classes))
             arrays["class_names"] = np.array(classes)
@@ -129,9 +129,10 @@ def _folder_of(images: Any) -> str:
 
 def _class_names(folders: list[str | None]) -> tuple[str, ...] | None:
     """The class folders, if all images are in one and there are several."""
-    if None in folders or len({*folders}) < 2:
+    named = [folder for folder in folders if folder is not None]
+    if len(named) < len(folders) or len({*named}) < 2:
         return None
-    return tuple(sorted({*folders}))
+    return tuple(sorted({*named}))
 
 
 def _about(

@@ -100,13 +100,14 @@ class EmbeddingIndex:
         if class_names is None and self.labels is not None:
             class_names = range(int(self.labels.max()) + 1)
         self.class_names = None if class_names is None else tuple(map(str, class_names))
-        if self.labels is not None and len(self.class_names) <= self.labels.max():
+        named = len(self.class_names or ())
+        if self.labels is not None and named <= self.labels.max():
             raise ValueError(
                 f"`class_names` must have a name for each class up to {self.labels.max()}. "
-                f"Received: {len(self.class_names)}"
+                f"Received: {named}"
             )
         self.folder, self.model = Path(folder), model or {}
-        self._lists = None
+        self._lists: InvertedLists | None = None
 
     @classmethod
     def load(cls, path: str | Path) -> "EmbeddingIndex":
@@ -165,7 +166,9 @@ class EmbeddingIndex:
 
     def class_of(self, row: int) -> str | None:
         """Name of the class of a row, where it is known."""
-        return None if self.labels is None else self.class_names[self.labels[row]]
+        if self.labels is None or self.class_names is None:
+            return None
+        return self.class_names[self.labels[row]]
 
     def path_of(self, row: int) -> Path:
         """Path of the image of a row."""
@@ -254,14 +257,14 @@ class EmbeddingIndex:
             exact = len(self) <= APPROXIMATE_ROWS or len(queries) < APPROXIMATE_QUERIES
         if exact:
             return Neighbors(*nearest_neighbors(queries, self.embeddings, k))
-        self._lists = self._lists or InvertedLists(self.embeddings)
+        inverted = self._lists = self._lists or InvertedLists(self.embeddings)
         some = queries[np.random.default_rng(0).permutation(len(queries))[:_SAMPLE]]
         true, _ = nearest_neighbors(some, self.embeddings, k)
         lists, recall = 0, 0.0
-        while recall < _RECALL and lists < self._lists.lists:
-            lists = min(max(2 * lists, _FEWEST_LISTS), self._lists.lists)
-            recall = _recall(self._lists.search(some, k, lists)[0], true)
-        return Neighbors(*self._lists.search(queries, k, lists), recall, len(some))
+        while recall < _RECALL and lists < inverted.lists:
+            lists = min(max(2 * lists, _FEWEST_LISTS), inverted.lists)
+            recall = _recall(inverted.search(some, k, lists)[0], true)
+        return Neighbors(*inverted.search(queries, k, lists), recall, len(some))
 
 
 def float32_units(embeddings: np.ndarray) -> np.ndarray:

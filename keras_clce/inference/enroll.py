@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +92,10 @@ def enroll(
     preprocessing = preprocessing_of(model, image_size)
     if enrolled is not None:
         enrolled.check_model(model, model_path or "this one")
-    if images_by_class is None and enrolled is not None:
-        found, skipped, names = {}, [], ()
-    else:
+    found: dict[str, list[Photograph]] = {}
+    skipped: list[tuple[str, str]] = []
+    names: tuple[str, ...] = ()
+    if images_by_class is not None or enrolled is None:
         found, skipped = _photographs_by_class(images_by_class, limit)
         names = check_enrolled_names(tuple(found))
     photographs = [one for name in names for one in found[name]]
@@ -134,7 +135,14 @@ def enroll(
     return _joined(enrolled, embeddings, of_class, threshold, about, settings)
 
 
-def _joined(enrolled, embeddings, names, threshold, about, settings) -> Enrolled:
+def _joined(
+    enrolled: Enrolled | None,
+    embeddings: np.ndarray,
+    names: Sequence[str],
+    threshold: float | None,
+    about: dict[str, Any],
+    settings: Mapping[str, Any],
+) -> Enrolled:
     """Enrolled classes of embeddings, beside those that are there."""
     if enrolled is None:
         known = tuple(dict.fromkeys(names))

@@ -72,8 +72,8 @@ def write_enrolled(
         raise ValueError(
             f"`path` must be a .npz file in a folder that is there. Received: path={str(path)!r}"
         )
-    rejection = None if rejection is None else dataclasses.asdict(rejection)
-    text = json.dumps({**about, "rejection": rejection})
+    described = None if rejection is None else dataclasses.asdict(rejection)
+    text = json.dumps({**about, "rejection": described})
     kept = {name: array for name, array in arrays.items() if array is not None}
     write_atomically(path, lambda to: np.savez(to, **kept, about=np.array(text)))
 

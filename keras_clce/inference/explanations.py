@@ -309,7 +309,7 @@ def _explained(
 def _neighbors(
     index: EmbeddingIndex | None, prediction: Prediction, k: int
 ) -> tuple[tuple[int, float], ...]:
-    if index is None:
+    if index is None or prediction.embedding is None:
         return ()
     # One more, since a photograph of the index finds itself.
     found = index.search(prediction.embedding[None], k + 1, exact=True)

@@ -70,7 +70,9 @@ class PredictionFile:
         elif self.score:
             said = [row.class_name or "", *cells]
         else:
-            sure = "" if row.error else "yes" if row.probability >= self.threshold else "no"
+            sure = ""
+            if not row.error and row.probability is not None:
+                sure = "yes" if row.probability >= self.threshold else "no"
             said = [*cells, sure]
         label = row.label or ""
         if self.multi_label:

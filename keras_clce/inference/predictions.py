@@ -125,7 +125,8 @@ class Prediction:
         ```
         """
         row = cls.of(photograph, enrolled.class_names, scores, top_k, embedding)
-        is_rejected = enrolled.threshold is not None and row.probability < enrolled.threshold
+        least, best = enrolled.threshold, row.probability
+        is_rejected = least is not None and best is not None and best < least
         return dataclasses.replace(
             row, probabilities=(), scores=row.probabilities, is_rejected=is_rejected
         )

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent import futures
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -20,7 +20,7 @@ from keras_clce.views import Preprocessing
 # More do not decode faster, and each may hold a large photograph.
 _MOST_THREADS = 8
 
-View = np.ndarray | UnreadableImage
+View: TypeAlias = np.ndarray | UnreadableImage
 
 
 def batches_of_views(

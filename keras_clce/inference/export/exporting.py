@@ -8,7 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -217,7 +217,8 @@ def export_model(
         result = ExportedModel(path, format, metadata, difference)
         if shown is not None:
             expected = _classes(model, shown.views)
-            before = measure(run, written, shown, expected)
+            # `check_export` has asked for the runtime.
+            before = measure(cast(Runner, run), written, shown, expected)
             written = Path(folder, "int8", path.name)
             written.parent.mkdir()
             calibration = Calibration(shown.calibration, static)
@@ -246,7 +247,7 @@ def _write(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of converters, about their own code
-            if calibration and row.int8 == "file":
+            if calibration and in_float and row.quantize is not None:
                 row.quantize(in_float, path, calibration)
                 return
             options = {}
@@ -316,7 +317,7 @@ def _as_json(result: ExportedModel) -> dict[str, Any]:
         **described,
         "largest_difference_to_keras": result.difference,
     }
-    if result.after is not None:
+    if result.before and result.after and result.photographs:
         names = ("found_ranges_on", "measured_on", "unreadable")
         about["int8"] = {
             "photographs": dict(zip(names, result.photographs, strict=True)),

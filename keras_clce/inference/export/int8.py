@@ -87,7 +87,7 @@ def read_photographs(
     first = {*spread(len(found), number)}
     others = [place for place in range(len(found)) if place not in first]
     measured = [others[place] for place in spread(len(others), min(limit, len(others)))]
-    places = {name: number for number, name in enumerate(class_names)}
+    places: dict[str | None, int] = {name: number for number, name in enumerate(class_names)}
     calibration, views, labels = [], [], []
     chosen = [found[place] for place in [*sorted(first), *measured]]
     seen = 0

@@ -3,6 +3,7 @@
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -28,7 +29,7 @@ def write(model: keras.Model, path: Path, calibration: Calibration | None = None
     """Write the file, of 8-bit numbers where there are photographs to find their ranges on."""
     tf = tensorflow("Exporting to LiteRT")
     # Operations of TensorFlow's own would need more than LiteRT to run.
-    options = {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}}
+    options: dict[str, Any] = {"target_spec": {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}}
     if calibration is not None:
         options["optimizations"] = [tf.lite.Optimize.DEFAULT]
         if calibration.static:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import keras
 import numpy as np
@@ -98,10 +99,11 @@ def quantize(source: Path, path: Path, calibration: Calibration) -> None:
     prepared.unlink()
 
 
-def _reader(quantization: ModuleType, views: np.ndarray):
+def _reader(quantization: ModuleType, views: np.ndarray) -> Any:
     """The photographs one after another, as ONNX Runtime wants them."""
 
-    class Reader(quantization.CalibrationDataReader):
+    # Of a module that is imported when it is needed.
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[name-defined]
         def __init__(self) -> None:
             self.batches = iter(views[:, None])
 
