@@ -18,8 +18,8 @@ def caltech256_splits(request: LoadRequest) -> Splits:
     folder, seed, strict = request.class_folders(), request.seed, request.strict
     least = request.drop_small_classes
     check_classes(folder)
-    images = scan_class_folders(folder, strict, allow_empty=least is not None)
-    (images,), names, note = without_small_classes([images], images.class_names, least, [images])
+    scanned = scan_class_folders(folder, strict, allow_empty=least is not None)
+    (images,), names, note = without_small_classes([scanned], scanned.class_names, least, [scanned])
     labels = images.read_labels()
     counts = np.bincount(labels, minlength=len(names))
     needed = _TRAIN_PER_CLASS + 2

@@ -33,8 +33,8 @@ def format_table(width: int = 120) -> str:
         )
         for spec in list_datasets()
     ]
-    limits = (23, 7, 17, 8, 12, 12, 8)
-    limits += (width - sum(limits) - 2 * len(limits),)
+    widths = (23, 7, 17, 8, 12, 12, 8)
+    limits = (*widths, width - sum(widths) - 2 * len(widths))
     lines = _table_row(header, limits)
     lines.append("  ".join("-" * limit for limit in limits))
     for row in rows:

@@ -1,6 +1,7 @@
 """How many training images each class has, without decoding any."""
 
 import pathlib
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -52,18 +53,19 @@ def class_counts(
     folder = check_request(limit_examples, data_dir, drop_small_classes, limit_per_class)
     tensorflow("Loading a data set")
     request = LoadRequest(spec, folder, split_seed, strict, drop_small_classes, multi_label)
-    loader = spec.few_shot_loader if few_shot else spec.loader
-    if loader is None:
-        what = "few-shot tasks" if few_shot else "the classes that are trained"
-        raise ValueError(f"`name` must be a data set for {what}. Received: name={name!r}")
-    if few_shot:
-        source, names, parts, _ = loader(request)
+    names: Sequence[str]
+    classes: Sequence[int]
+    if few_shot and spec.few_shot_loader is not None:
+        source, names, parts, _ = spec.few_shot_loader(request)
         classes = [names.index(one) for one in parts["train"]]
         labels = source.read_labels()
         labels = labels[np.isin(labels, classes)]
-    else:
-        names, splits, *_ = loader(request)
+    elif not few_shot and spec.loader is not None:
+        names, splits, *_ = spec.loader(request)
         labels, classes = splits["train"].read_labels(), range(len(names))
+    else:
+        what = "few-shot tasks" if few_shot else "the classes that are trained"
+        raise ValueError(f"`name` must be a data set for {what}. Received: name={name!r}")
     kept, _ = limited(strata(labels), limit_examples, limit_per_class, split_seed, "training")
     if labels.ndim == 2:
         return labels[kept].sum(axis=0)

@@ -106,7 +106,7 @@ def without_small_classes(
             "`drop_small_classes` must leave two classes or more. Received: drop_small_classes="
             f"{least}, which leaves {len(kept)} of {len(names)}; the largest: {named(largest)}"
         )
-    subsets = [of_classes(source, kept, len(names)) for source in sources]
+    subsets: list[ExampleSource] = [of_classes(source, kept, len(names)) for source in sources]
     dropped = named([f"{names[label]} ({counts[label]})" for label in small])
     one = len(small) == 1
     note = f"; {len(small)} {'class' if one else 'classes'} with fewer than {least} {what} "

@@ -56,10 +56,10 @@ def digits_splits(request: LoadRequest) -> Splits:
     """Split the digits by seed: there is no official split."""
     datasets = import_module("sklearn.datasets", "The data set digits", "scikit-learn")
     bunch = datasets.load_digits()
-    digits = Digits(bunch.images.astype(np.float32), bunch.target.astype(np.int64))
-    names = [str(digit) for digit in bunch.target_names]
+    every = Digits(bunch.images.astype(np.float32), bunch.target.astype(np.int64))
+    all_names = [str(digit) for digit in bunch.target_names]
     (digits,), names, note = without_small_classes(
-        [digits], names, request.drop_small_classes, [digits]
+        [every], all_names, request.drop_small_classes, [every]
     )
     splits = three_way(digits, names, VALIDATION_SHARE, TEST_SHARE, request.seed)
     how = f"seeded, stratified split (seed {request.seed}): there is no official one{note}"

@@ -7,10 +7,11 @@ import io
 import json
 import pathlib
 from collections.abc import Collection, Sequence
+from typing import cast
 
 import numpy as np
 
-from keras_clce.data.image_folder import class_folders, scan_class_folders
+from keras_clce.data.image_folder import FolderImages, class_folders, scan_class_folders
 from keras_clce.data.spec import PARTS, ClassSplits, LoadRequest
 from keras_clce.data.splitting import named
 from keras_clce.data.tfds_source import TfdsImages, open_builder
@@ -47,13 +48,14 @@ def mini_imagenet(request: LoadRequest) -> ClassSplits:
     """Take miniImageNet's classes and images, of TFDS or of folders of WordNet ids."""
     if _has_wordnet_folders(request):
         splits = _wordnet_folders(request)
-        stems = [pathlib.Path(path).stem for path in splits.source.paths]
+        stems = [pathlib.Path(path).stem for path in cast(FolderImages, splits.source).paths]
         # Ready-made folders hold the 600 images alone, often under other names.
         if _mini_imagenet_images().isdisjoint(stems):
             return splits
     else:
         splits = _classes_of_tfds(request)
-        stems = [pathlib.Path(name.decode()).stem for name in splits.source.read("file_name")]
+        file_names = cast(TfdsImages, splits.source).read("file_name")
+        stems = [pathlib.Path(name.decode()).stem for name in file_names]
     how = f"classes and images as published by {_published(request.spec.name)['source']}"
     return splits._replace(source=splits.source.select(_published_images(request, stems)), how=how)
 
@@ -128,11 +130,12 @@ def _has_wordnet_folders(request: LoadRequest) -> bool:
 
 
 def _wordnet_folders(request: LoadRequest) -> ClassSplits:
+    folder = request.class_folders()
     published = _published(request.spec.name)
     parts = published["classes"]
     needed = {name for part in PARTS for name in parts[part]}
-    check_present(request, needed, [path.name for path in class_folders(request.folder)])
-    source = scan_class_folders(request.folder, request.strict, only=needed)
+    check_present(request, needed, [path.name for path in class_folders(folder)])
+    source = scan_class_folders(folder, request.strict, only=needed)
     how = f"classes as published by {published['source']}, images of the folders"
     return ClassSplits(source, list(source.class_names), parts, how)
 

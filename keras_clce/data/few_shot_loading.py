@@ -107,11 +107,11 @@ def load_few_shot(
             chosen.records(), preprocessing, part == "train", spec.flip, class_names[part]
         )
     check_several_classes(spec.name, class_names["train"], built["train"].labels)
-    counts = " / ".join(
+    sizes = " / ".join(
         f"{split.num_examples} images of {len(class_names[part])} {kind} classes"
         for (part, split), kind in zip(built.items(), ("base", "validation", "novel"), strict=True)
     )
-    note = f"{spec.name}: {counts}; {how}"
+    note = f"{spec.name}: {sizes}; {how}"
     return FewShotDataset(
         spec.name, class_names, **built, split_note=note, preprocessing=preprocessing
     )

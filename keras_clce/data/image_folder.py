@@ -176,7 +176,8 @@ def class_folders(folder: pathlib.Path) -> list[pathlib.Path]:
         ValueError: If two of them are links to one folder, whose images would have two labels.
     """
     root = os.path.realpath(folder)
-    folders, by_place = [], {}
+    folders = []
+    by_place: dict[str, list[str]] = {}
     for path in sorted(folder.iterdir()):
         if not path.is_dir() or path.name.startswith("."):
             continue
@@ -198,7 +199,8 @@ def class_folders(folder: pathlib.Path) -> list[pathlib.Path]:
 def _dead_links(folder: pathlib.Path) -> list[tuple]:
     """Links to nothing where class folders are expected, as (path, kind, detail)."""
     dead = (path for path in sorted(folder.iterdir()) if path.is_symlink() and not path.exists())
-    return [(path, *why_unreadable(path)) for path in dead if not path.name.startswith(".")]
+    reasons = ((path, why_unreadable(path)) for path in dead if not path.name.startswith("."))
+    return [(path, *reason) for path, reason in reasons if reason]
 
 
 def has_images(folder: pathlib.Path, below: bool = True) -> bool:
@@ -253,7 +255,8 @@ def files_below(class_folder: pathlib.Path, root: pathlib.Path) -> tuple[list, l
     passed = set()
     files, closed = [], []
     # Links wait until all that is really there has been passed, so that this keeps its own names.
-    inside, linked = [class_folder], []
+    inside = [class_folder]
+    linked: list[pathlib.Path] = []
     while inside or linked:
         current = inside.pop() if inside else linked.pop(0)
         real = os.path.realpath(current)

@@ -1,6 +1,7 @@
 """Any image folder as a few-shot benchmark: its classes in three parts."""
 
 import pathlib
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -103,5 +104,5 @@ def _draw(names: list[str], drawn: list[str], seed: int) -> dict[str, list[str]]
     return parts
 
 
-def _listed(found: dict[str, pathlib.Path], parts) -> str:
+def _listed(found: dict[str, pathlib.Path], parts: Iterable[str]) -> str:
     return "/".join(printable_text(found[part].name) for part in parts if part in found)

@@ -77,9 +77,10 @@ class ImageSplit:
                 "`images` or `stream` must be given, and not both. Received: "
                 f"images={type(images).__name__}, stream={type(stream).__name__}"
             )
-        if images is None:
-            self._stored: StoredImages = StoredStream(stream)
-        else:
+        self._stored: StoredImages
+        if stream is not None:
+            self._stored = StoredStream(stream)
+        elif images is not None:
             _check_arrays(images, labels)
             labels = np.asarray(labels, np.int64)
             aspects = np.asarray(np.ones(len(labels)) if aspects is None else aspects, np.float32)
@@ -91,7 +92,8 @@ class ImageSplit:
         self.crop_fraction = crop_fraction
         self.interpolation = interpolation
         self.class_names = class_names
-        self._checked_balance = set()  # each number of images of a class is warned of once
+        # Each number of images of a class is warned of once.
+        self._checked_balance: set[int] = set()
 
     @property
     def num_examples(self) -> int:
@@ -266,8 +268,8 @@ class ImageSplit:
             )
             return pair, labels
 
-        numbers = (batch_size, share, root, initial_epoch, draw_views)
-        return self._stored.epochs(*numbers, balanced).prefetch(2)
+        epochs = self._stored.epochs(batch_size, share, root, initial_epoch, draw_views, balanced)
+        return epochs.prefetch(2)
 
     def check_balanced(self, batch_size: int, images_per_class: int) -> None:
         """Check that batches of that many images of each class can be drawn.
@@ -331,7 +333,8 @@ def _check_positive(name: str, value: int) -> None:
 
 
 def _check_arrays(images: np.ndarray, labels: np.ndarray | None) -> None:
-    shape, dtype = getattr(images, "shape", ()), getattr(images, "dtype", None)
+    shape: tuple[int, ...] = getattr(images, "shape", ())
+    dtype = getattr(images, "dtype", None)
     if dtype != np.uint8 or len(shape) != 4 or shape[1] != shape[2] or shape[3] != 3:
         raise ValueError(
             "`images` must be a uint8 array of shape (examples, side, side, 3). Received: "

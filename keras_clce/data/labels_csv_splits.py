@@ -1,5 +1,6 @@
 """The images of a `labels.csv` in three splits that share their classes."""
 
+import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -105,7 +106,7 @@ def _class_names(by_split: Mapping[str, Sequence[LabelledFile]]) -> tuple[str, .
     return tuple(sorted(names))
 
 
-def _check_each_has_images(source: ExampleSource, names: Sequence[str], file) -> None:
+def _check_each_has_images(source: ExampleSource, names: Sequence[str], file: pathlib.Path) -> None:
     labels = source.read_labels()
     counts = labels.sum(axis=0) if labels.ndim == 2 else np.bincount(labels, minlength=len(names))
     empty = [names[place] for place in np.flatnonzero(np.asarray(counts) == 0)]

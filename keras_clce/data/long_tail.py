@@ -44,13 +44,14 @@ def long_tailed_splits(request: LoadRequest) -> Splits:
     spec, plan = request.spec, request.spec.splits
     builder = open_builder(spec, request.folder)
     label = builder.info.features["label"]
-    names = [label.int2str(index) for index in range(label.num_classes)]
+    all_names = [label.int2str(index) for index in range(label.num_classes)]
     whole, test = TfdsImages(builder, plan.train), TfdsImages(builder, plan.test)
     kept, validation = hold_out(whole, plan.holdout, request.seed)
-    profile = exponential_profile(whole.num_examples // len(names), len(names), RATIO)
+    num_classes = len(all_names)
+    profile = exponential_profile(whole.num_examples // num_classes, num_classes, RATIO)
     train = kept.select(drawn_by_profile(kept.read_labels(), profile, request.seed))
     sources, names, note = without_small_classes(
-        [train, validation, test], names, request.drop_small_classes, [train], "training images"
+        [train, validation, test], all_names, request.drop_small_classes, [train], "training images"
     )
     how = (
         f"long-tailed by an exponential profile of {profile[0]} to {profile[-1]} images a class "
@@ -59,7 +60,7 @@ def long_tailed_splits(request: LoadRequest) -> Splits:
     )
     splits = dict(zip(("train", "validation", "test"), sources, strict=True))
     origin = f"{spec.name} (TFDS {spec.tfds_name} {builder.version})"
-    return Splits(tuple(names), splits, origin, how + note)
+    return Splits(names, splits, origin, how + note)
 
 
 def drawn_by_profile(labels: np.ndarray, profile: np.ndarray, seed: int) -> np.ndarray:

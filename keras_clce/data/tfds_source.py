@@ -6,7 +6,7 @@ import contextlib
 import pathlib
 import urllib.parse
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import logging
@@ -45,7 +45,7 @@ class TfdsImages:
         self._builder = builder
         self._split = split
         self._indices = indices
-        self._labels = None
+        self._labels: np.ndarray | None = None
 
     @property
     def num_examples(self) -> int:
@@ -177,17 +177,18 @@ def tfds_splits(request: LoadRequest) -> Splits:
     builder = open_builder(spec, request.folder)
     plan = spec.splits
     label = builder.info.features["label"]
-    names = [label.int2str(index) for index in range(label.num_classes)]
+    all_names = [label.int2str(index) for index in range(label.num_classes)]
     percent = round(100 * plan.holdout)
+    train, validation = plan.train, plan.validation
     if plan.validation is None and not plan.stratified:
         train, validation = f"{plan.train}[:{100 - percent}%]", f"{plan.train}[{100 - percent}%:]"
-    else:
-        train, validation = plan.train, plan.validation
-    sources = [TfdsImages(builder, part) for part in (train, validation, plan.test) if part]
+    whole = [TfdsImages(builder, part) for part in (train, validation, plan.test) if part]
     # A slice that is held out for validation is of the training images too.
-    counted = sources[: 2 if plan.validation is None and not plan.stratified else 1]
+    counted = whole[: 2 if plan.validation is None and not plan.stratified else 1]
     least = request.drop_small_classes
-    sources, names, note = without_small_classes(sources, names, least, counted, "training images")
+    sources, names, note = without_small_classes(
+        whole, all_names, least, counted, "training images"
+    )
     if plan.validation is not None:
         how = f"TFDS's splits {plan.train}/{plan.validation}/{plan.test}"
     elif plan.stratified:
@@ -209,7 +210,7 @@ def tfds_splits(request: LoadRequest) -> Splits:
     return Splits(names, splits, origin, how + note)
 
 
-def _announced(builder, plan: SplitPlan) -> str:
+def _announced(builder: tfds.core.DatasetBuilder, plan: SplitPlan) -> str:
     splits = builder.info.splits
     parts = (plan.train, plan.validation, plan.test)
     return "/".join(f"{splits[part].num_examples:,}" if part in splits else "-" for part in parts)
@@ -218,7 +219,8 @@ def _announced(builder, plan: SplitPlan) -> str:
 @contextlib.contextmanager
 def _few_retries() -> Iterator[None]:
     """Let TFDS give up on a server after seconds; its ten retries wait for minutes offline."""
-    downloader = tensorflow_datasets(".core.download.downloader")
+    # Of a module that is imported when it is needed no names are known.
+    downloader: Any = tensorflow_datasets(".core.download.downloader")
     before = downloader.MAX_RETRIES
     downloader.MAX_RETRIES = min(before, _RETRIES)
     try:
