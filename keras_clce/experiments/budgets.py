@@ -82,12 +82,12 @@ def epochs_of_steps(settings: Settings, images: np.ndarray, steps: int) -> dict[
     epochs = max(1, round(steps / _steps_per_epoch(settings, images)))
     if epochs == settings.epochs:
         return {}
-    share = fitted.fit_warmup(settings).warmup_epochs / settings.epochs
+    share = fitted.warmup_epochs_of(fitted.fit_warmup(settings)) / settings.epochs
     # Where warm-up is not shorter than an epoch or two, as in quick runs, there is none to keep.
     return {"epochs": epochs, "warmup_epochs": round(min(share, 0.9) * epochs, 6)}
 
 
 def _steps_per_epoch(settings: Settings, images: np.ndarray) -> int:
     total = int(np.sum(images))
-    batch_size = fitted.fit_batch_size(settings, total, len(images)).batch_size
+    batch_size = fitted.batch_size_of(fitted.fit_batch_size(settings, total, len(images)))
     return max(1, total // batch_size)

@@ -13,6 +13,7 @@ from absl import logging
 
 from keras_clce.experiments import flags
 from keras_clce.experiments.errors import in_one_line
+from keras_clce.experiments.study_flags import StudyFlags
 
 if TYPE_CHECKING:
     from keras_clce.experiments.study import Study
@@ -28,7 +29,7 @@ def study_command(
     protocol: str | None = "transfer",
     defaults: Mapping[str, Any] | None = None,
     own: type | None = None,
-    declare: Callable[[flags.StudyFlags], "Study"] | None = None,
+    declare: Callable[[StudyFlags], "Study"] | None = None,
 ) -> None:
     """Run a study as its flags say, and end with one line where something is wrong.
 
@@ -67,9 +68,9 @@ def study_command(
 def understand(
     values: absl_flags.FlagValues,
     doc: str,
-    read: Callable[[], tuple[Any, flags.StudyFlags]],
+    read: Callable[[], tuple[Any, StudyFlags]],
     arguments: Sequence[str],
-) -> tuple[Any, flags.StudyFlags] | None:
+) -> tuple[Any, StudyFlags] | None:
     """Read the flags of a command that trains, before it needs its data.
 
     Args:
@@ -112,8 +113,8 @@ def parse(
     arguments: Sequence[str],
     protocol: str | None,
     own: type | None = None,
-    declare: Callable[[flags.StudyFlags], "Study"] | None = None,
-) -> tuple["Study", flags.StudyFlags]:
+    declare: Callable[[StudyFlags], "Study"] | None = None,
+) -> tuple["Study", StudyFlags]:
     """The study that flags ask for.
 
     Args:

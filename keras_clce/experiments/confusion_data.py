@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from keras_clce.files import printable_text
 from keras_clce.inference import (
     EmbeddingIndex,
     ModelOutputs,
+    Photograph,
     find_photographs,
     preprocessing_of,
 )
@@ -72,7 +73,8 @@ class ConfusionData:
         train_examples: int = 5_000,
         seed: int = 0,
     ) -> None:
-        self.seed, self.notes = seed, []
+        self.seed = seed
+        self.notes: list[str] = []
         self.paths = {source.name: source.path for source in sources}
         self.probes = {source.name: read_probe(_folder(source).probe) for source in sources}
         for source in sources:
@@ -170,7 +172,9 @@ class ConfusionData:
             reference_labels,
         )
 
-    def _shown(self, images: ImageSet, source: Source, batch_size: int):
+    def _shown(
+        self, images: ImageSet, source: Source, batch_size: int
+    ) -> tuple[ModelOutputs, np.ndarray]:
         outputs, labels = images.outputs(source, batch_size)
         self.unreadable += outputs.unreadable
         probe = self.probes[source.name]
@@ -204,7 +208,9 @@ class ConfusionData:
             _warn_of_training_images(images, data, self.notes)
         return data
 
-    def _tested(self, images, image_size, limit) -> ClassFolders | None:
+    def _tested(
+        self, images: str | Path | None, image_size: int | None, limit: int | None
+    ) -> ClassFolders | None:
         if images is None:
             self.tested: ImageSet = SplitSet(self.data, "test", limit, self.seed)
             return None
@@ -217,13 +223,20 @@ class ConfusionData:
             )
         return found
 
-    def _validation(self, folder, image_size) -> ImageSet | None:
+    def _validation(self, folder: str | Path | None, image_size: int | None) -> ImageSet | None:
         if folder is not None:
             return class_folders(folder, self.class_names, "validation", image_size).known
         return None if self.data is None else SplitSet(self.data, "validation")
 
-    def _unknown(self, folder, folders, image_size, limit) -> FolderSet | None:
-        photographs, notes = [], []
+    def _unknown(
+        self,
+        folder: str | Path | None,
+        folders: ClassFolders | None,
+        image_size: int | None,
+        limit: int | None,
+    ) -> FolderSet | None:
+        photographs: list[Photograph] = []
+        notes = []
         if folders is not None and folders.unknown:
             photographs += folders.unknown
             notes.append(f"in class folders of other names ({named(folders.unknown_classes)})")
@@ -238,11 +251,11 @@ class ConfusionData:
         note = f"{count_of(len(photographs), 'photograph')} {' and '.join(notes)}"
         return FolderSet(photographs, np.full(len(photographs), -1), note, image_size)
 
-    def _references(self, index: EmbeddingIndex):
+    def _references(self, index: EmbeddingIndex) -> tuple[np.ndarray, np.ndarray | None]:
         if index.labels is None:
             return index.embeddings, None
         numbers = {name: number for number, name in enumerate(self.class_names)}
-        labels = np.array([numbers.get(name, -1) for name in index.class_names])[index.labels]
+        labels = np.array([numbers.get(name, -1) for name in index.class_names or ()])[index.labels]
         known = labels >= 0
         return index.embeddings[known], labels[known]
 
@@ -251,7 +264,8 @@ class ConfusionData:
             count = count_of(len(self.tested.photographs), "file")
             classes = count_of(len(np.unique(self.tested.labels)), "class", "classes")
             return f"{self.tested.note}, {count} of {classes} that the models know"
-        most = "" if self.tested.most == SplitSet.ALL else f", {self.tested.most} of it"
+        number = cast(SplitSet, self.tested).most
+        most = "" if number == SplitSet.ALL else f", {number} of it"
         note = self.data.of(next(iter(self.paths))).split_note
         return f"{self.tested.note}{most} ({note})"
 
@@ -268,7 +282,9 @@ def _folder(source: Source) -> RunFolder:
     return RunFolder(Path(source.path).parent if source.run else Path("."))
 
 
-def _class_names(sources, given, data) -> tuple[str, ...]:
+def _class_names(
+    sources: Sequence[Source], given: Sequence[str] | None, data: ShownData | None
+) -> tuple[str, ...]:
     count = sources[0].model.num_classes
     for source in sources[1:]:
         if source.model.num_classes != count:
@@ -295,8 +311,10 @@ def _class_names(sources, given, data) -> tuple[str, ...]:
     return theirs
 
 
-def _indexes(paths, sources) -> dict[str, EmbeddingIndex]:
-    paths = list(paths or ())
+def _indexes(
+    given: Sequence[str | Path] | None, sources: Sequence[Source]
+) -> dict[str, EmbeddingIndex]:
+    paths = list(given or ())
     if paths and len(paths) != len(sources):
         raise ValueError(
             f"`index` must be one file for each model, {len(sources)}. Received: {len(paths)}"
@@ -308,7 +326,7 @@ def _indexes(paths, sources) -> dict[str, EmbeddingIndex]:
     return found
 
 
-def _warn_of_training_images(images, data: ShownData, notes: list[str]) -> None:
+def _warn_of_training_images(images: str | Path, data: ShownData, notes: list[str]) -> None:
     home = data.options.get("data_dir")
     if home and Path(home).expanduser().resolve() in (
         Path(images).expanduser().resolve(),

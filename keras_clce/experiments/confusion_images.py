@@ -4,7 +4,7 @@ import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -21,12 +21,16 @@ from keras_clce.inference import (
     preprocessing_of,
 )
 
+# Name of a model, and the numbers of the images that it was shown, `None` for all.
+_Shown = tuple[str, np.ndarray | None]
+
 
 class ImageSet(Protocol):
     """Images with their classes, as each of several models is shown them."""
 
-    # What they are, in words.
-    note: str
+    @property
+    def note(self) -> str:
+        """What they are, in words."""
 
     def outputs(self, source: Source, batch_size: int) -> tuple[ModelOutputs, np.ndarray]:
         """Outputs of a model, and the label of each row."""
@@ -99,7 +103,7 @@ class SplitSet:
         self.data, self.split, self.seed = data, split, seed
         self.most = self.ALL if most is None else most
         self.note = f"the {split} split of {data.name}"
-        self._shown: tuple[str, np.ndarray | None] | None = None
+        self._shown: _Shown | None = None
 
     def outputs(self, source: Source, batch_size: int) -> tuple[ModelOutputs, np.ndarray]:
         """Outputs of a model, and the label of each row."""
@@ -122,13 +126,13 @@ class SplitSet:
 
     def names(self, rows: np.ndarray) -> list[str]:
         """Places of the images in the split, from 0."""
-        chosen = self._shown[1]
+        _, chosen = cast(_Shown, self._shown)
         places = rows if chosen is None else chosen[rows]
         return [f"{self.split} image {place}" for place in places]
 
     def thumbnails(self, rows: np.ndarray) -> list[np.ndarray | None]:
         """The images as a model is shown them."""
-        name, chosen = self._shown
+        name, chosen = cast(_Shown, self._shown)
         images, _ = self._chosen(name)
         rows = np.asarray(rows, int)
         order = np.unique(rows)

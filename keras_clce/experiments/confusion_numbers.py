@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class Measured:
 
     def scores(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Open-set scores of the images of known classes, and of the others."""
-        return tuple(
+        known, unknown = (
             open_set_scores(
                 part.logits,
                 part.embeddings,
@@ -77,8 +77,9 @@ class Measured:
                 self.reference_labels,
                 self.temperature or 1.0,
             )
-            for part in (self.outputs, self.unknown)
+            for part in (self.outputs, cast(ModelOutputs, self.unknown))
         )
+        return known, unknown
 
     def neighbors_right(self) -> np.ndarray:
         """Whether the nearest embedding is of the same class: of training, or of the others."""

@@ -53,8 +53,9 @@ def draw_pictures(
         if study["classes"] <= _MATRIX_CLASSES:
             path = folder / f"matrix{suffix}.png"
             with drawing(path):
+                true, predicted, counts = _matrix(numbers)
                 plot_confusion_matrix(
-                    *_matrix(numbers), path, f"{title}Images by true and predicted class"
+                    true, predicted, counts, path, f"{title}Images by true and predicted class"
                 )
                 pictures["matrix"] = path
     if models:

@@ -231,7 +231,8 @@ def _numbers(measured: Mapping[str, Measured], data: ConfusionData, bins: int) -
         "commit": git_commit(),
     }
     if len(measured) == _MOST_MODELS:
-        study["compared"] = compared(*measured.values(), data.class_names)
+        one, other = measured.values()
+        study["compared"] = compared(one, other, data.class_names)
     return study
 
 

@@ -122,7 +122,8 @@ def embed(
     """
     total = split.num_examples if chosen is None else len(chosen)
     bar = keras.utils.Progbar(total, unit_name="image", verbose=int(sys.stdout.isatty()))
-    rows, labels = [], []
+    rows: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
     for images, of_images in image_batches(split, chosen, batch_size):
         outputs = model.predict_on_batch(images)
         embedding = as_array(_embedding(name, outputs))
@@ -159,7 +160,8 @@ def image_batches(
     [labels.tolist() for _, labels in image_batches(split, np.array([0, 2, 3]), 2)]  # [[0, 2], [3]]
     ```
     """
-    begin, waiting = 0, [(), ()]
+    begin = 0
+    waiting: list[Any] = [(), ()]
     for batch in split.batches(batch_size):
         batch = [np.asarray(part) for part in batch]
         if chosen is not None:
@@ -172,10 +174,10 @@ def image_batches(
             for kept, part in zip(waiting, batch, strict=True)
         ]
         if len(waiting[1]) >= batch_size:
-            yield tuple(part[:batch_size] for part in waiting)
+            yield waiting[0][:batch_size], waiting[1][:batch_size]
             waiting = [part[batch_size:] for part in waiting]
     if len(waiting[1]):
-        yield tuple(waiting)
+        yield waiting[0], waiting[1]
 
 
 def _embedding(name, outputs):

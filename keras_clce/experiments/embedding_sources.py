@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,12 +122,13 @@ class ShownData:
                 check_one_label(source.model, "measures of the data that it was trained on")
         runs = [source.run for source in sources if source.run]
         run = runs[0] if runs else {}
-        self.name = dataset or run.get("dataset")
-        if self.name is None:
+        name = dataset or run.get("dataset")
+        if name is None:
             raise ValueError(
                 "`dataset` must be named for models without a run folder that tells it. "
                 "Received: dataset=None"
             )
+        self.name: str = name
         same = self.name == run.get("dataset")
         known = {key: run.get(key) for key in _SAME[1:]} if same else {}
         for key in _LIMITS:
@@ -164,7 +165,7 @@ class ShownData:
         """
         shown = self._shown[name]
         if shown not in self._loaded:
-            load = load_few_shot if self.is_few_shot else load_dataset
+            load: Callable[..., Dataset] = load_few_shot if self.is_few_shot else load_dataset
             key = "preprocessing" if isinstance(shown, Preprocessing) else "image_size"
             self._loaded[shown] = load(self.name, **{key: shown}, **self.options)
         return self._loaded[shown]

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -144,9 +144,12 @@ def embedding_study(
     _check_present("classes" if classes else "tsne_classes", chosen, names, labels)
     draw = Draw(split, max_examples, train_examples, seed)
     if quick:
-        most = {"max_examples": _QUICK_EXAMPLES, "train_examples": _QUICK_EXAMPLES}
-        most = {name: min(getattr(draw, name), value) for name, value in most.items()}
-        draw = dataclasses.replace(draw, **most, classes=sorted({*drawn, *chosen}))
+        draw = dataclasses.replace(
+            draw,
+            max_examples=min(max_examples, _QUICK_EXAMPLES),
+            train_examples=min(train_examples, _QUICK_EXAMPLES),
+            classes=sorted({*drawn, *chosen}),
+        )
         tsne_images = min(tsne_images, _QUICK_IMAGES)
     folder = _folder(output_dir, shown.name if shown else members[0].dataset, quick)
     _announce(
@@ -154,7 +157,7 @@ def embedding_study(
     )
 
     for source in sources:
-        members.append(embed_source(source, shown, draw))
+        members.append(embed_source(source, cast(ShownData, shown), draw))
         members[-1].write(arrays_path(folder, source.name))
     check_same_data(members)
     _check_present("classes" if classes else "tsne_classes", chosen, names, members[0].labels)
@@ -187,7 +190,9 @@ def _announce(
     """Print what is going to happen."""
     for source in sources:
         tell("Model", f"{source.name}, {source.path}")
-        if source.class_names not in (None, shown.trained_classes(source.name)):
+        if shown is None or source.class_names is None:
+            continue
+        if source.class_names != shown.trained_classes(source.name):
             tell("Note", f"{source.name} was trained on other classes than those of {shown.name}")
     for member in members:
         tell("Arrays", f"{member.name}, {member.source}")

@@ -21,7 +21,7 @@ def told(*kinds: type[Exception]) -> Iterator[None]:
     try:
         yield
     except kinds as error:
-        error.is_told = True
+        error.is_told = True  # type: ignore[attr-defined]  # a mark of our own
         raise
 
 

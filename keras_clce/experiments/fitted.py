@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from keras_clce.experiments.rules import can_train
 from keras_clce.experiments.setting import check_value
@@ -114,6 +114,40 @@ def fit_batch_size(settings: Settings, images: int, classes: int) -> Settings:
     # Of a single class there would be nothing to compare.
     least = math.lcm(step, 2 * each) if each else max(step, 2)
     return dataclasses.replace(settings, batch_size=max(most // step * step, least))
+
+
+def batch_size_of(settings: Settings) -> int:
+    """The batch size of settings that `fit_batch_size` gave, which have one.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        Images a batch.
+
+    Example:
+    ```python
+    batch_size_of(fit_batch_size(Settings(), images=40, classes=2))  # 10
+    ```
+    """
+    return cast(int, settings.batch_size)
+
+
+def warmup_epochs_of(settings: Settings) -> float:
+    """The warm-up of settings that `fit_warmup` gave, which have one.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        Epochs.
+
+    Example:
+    ```python
+    warmup_epochs_of(fit_warmup(Settings(epochs=2)))  # 0.2
+    ```
+    """
+    return cast(float, settings.warmup_epochs)
 
 
 def fits_in_words(

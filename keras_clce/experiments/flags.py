@@ -3,13 +3,20 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from absl import flags
 
 from keras_clce.experiments.choices import read_choices
-from keras_clce.experiments.setting import STUDY, SettingError, check_choice, check_value, fields_of
-from keras_clce.experiments.settings import Field, Settings, fields
+from keras_clce.experiments.setting import (
+    STUDY,
+    Field,
+    SettingError,
+    check_choice,
+    check_value,
+    fields_of,
+)
+from keras_clce.experiments.settings import Settings, fields
 from keras_clce.experiments.study_flags import StudyFlags
 
 _HELP = ("help", "helpshort", "helpfull", "h", "?")
@@ -139,8 +146,8 @@ def parse(
     except SettingError as error:
         raise flags.IllegalFlagValueError(flag_error(error)) from None
     except ValueError as error:
-        name = getattr(error, "name", None)
-        where = f"flag --{name}={error.value}: " if name else ""
+        wrong = getattr(error, "name", None)
+        where = f"flag --{wrong}={cast(Any, error).value}: " if wrong else ""
         raise flags.ValidationError(f"{where}{error}") from None
     return StudyFlags(
         settings,
@@ -291,7 +298,7 @@ def own_value(field: Field, value: Any) -> Any:
 
 def _rates(field: Field, items: Sequence[str]) -> float | dict[str, float]:
     """A learning rate, or one for each loss."""
-    rates = {}
+    rates: dict[str | None, float] = {}
     wrong = SettingError(field.name, field.about.checks[0][1], ",".join(items))
     for item in items:
         name, separator, value = item.rpartition("=")
@@ -301,7 +308,9 @@ def _rates(field: Field, items: Sequence[str]) -> float | dict[str, float]:
             raise wrong from None
     if len(rates) != len(items) or not rates or (None in rates and len(rates) > 1):
         raise wrong
-    return rates[None] if None in rates else rates
+    if None in rates:
+        return rates[None]
+    return {name: rate for name, rate in rates.items() if name is not None}
 
 
 def _seeds(seeds: Sequence[str]) -> tuple[int, ...]:
@@ -314,7 +323,7 @@ def _seeds(seeds: Sequence[str]) -> tuple[int, ...]:
 
 
 def _losses(names: Sequence[str]) -> tuple[str, ...]:
-    known = fields()["loss"].about.names()
+    known = fields()["loss"].about.names() or ()
     if not set(names) <= set(known) or len(set(names)) != len(names):
         must = f"must be different names of: {', '.join(known)}"
         raise SettingError("losses", must, ",".join(names))

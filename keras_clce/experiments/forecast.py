@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from keras_clce.experiments.devices import Devices
+from keras_clce.experiments.fitted import batch_size_of
 from keras_clce.experiments.resolved import preprocessing
 from keras_clce.experiments.run import dtype_policy
 from keras_clce.experiments.training import (
@@ -20,6 +21,7 @@ from keras_clce.experiments.training import (
     steps_per_epoch,
     training_views,
 )
+from keras_clce.train import CLCEModel
 from keras_clce.train.epoch_report import duration
 
 # The first step compiles; the median of so many after it is not moved by one that was disturbed.
@@ -93,7 +95,7 @@ class Work:
         steps = epochs * steps_per_epoch(settings, sizes.train)
         # The training images too, among which those of the test split seek their neighbours.
         evaluated = epochs * sizes.validation + (sizes.train + sizes.test) * settings.test
-        return cls(steps * settings.batch_size * pixels, evaluated * pixels)
+        return cls(steps * batch_size_of(settings) * pixels, evaluated * pixels)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -227,6 +229,7 @@ def time_run(run: Run, dataset: Any, devices: Devices) -> Speed | None:
     pixels = preprocessing(settings).image_size ** 2
     began = time.perf_counter()
     training, evaluation = _Ends(), _Ends()
+    model: CLCEModel | None = None
     try:
         with warnings.catch_warnings(), devices.scope(), dtype_policy(settings.mixed_precision):
             # Whatever there is to warn of, the run itself warns of.
@@ -250,13 +253,14 @@ def time_run(run: Run, dataset: Any, devices: Devices) -> Speed | None:
         model = None
         gc.collect()
     step = float(np.median(np.diff(training.times)))
-    trained = step / (settings.batch_size * pixels)
+    batch_size = batch_size_of(settings)
+    trained = step / (batch_size * pixels)
     evaluated = trained * _EVALUATION_SHARE
     if len(evaluation.times) > 1:
         # The last batch may have fewer images, so that this is at most a little too low.
-        evaluated = min(np.diff(evaluation.times)) / (settings.batch_size * pixels)
+        evaluated = min(np.diff(evaluation.times)) / (batch_size * pixels)
     start = training.times[0] - began + evaluation.times[0] - begin
-    return Speed(start, trained, evaluated, f"{step:.2g} s a step of {settings.batch_size} images")
+    return Speed(start, trained, evaluated, f"{step:.2g} s a step of {batch_size} images")
 
 
 class _Ends(keras.callbacks.Callback):

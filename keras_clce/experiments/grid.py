@@ -171,10 +171,11 @@ def _point(values: dict[str, Any], grid: Grid, settings: Settings, layout: Layou
 def _drawn(
     point: GridPoint, axes: Sequence[str], named: Sequence[str], layout: Layout
 ) -> StudyPoint:
-    is_panel = point.label in layout.panels
+    panel = None if point.label is None else layout.panels.get(point.label)
+    is_panel = panel is not None
     label = point.settings.label
     if is_panel:
-        label = (label or "").removesuffix(point.label).removesuffix("-") or None
+        label = (label or "").removesuffix(point.label or "").removesuffix("-") or None
     values = [
         f"{n}={in_words(point.values[n])}"
         for n in named
@@ -187,7 +188,7 @@ def _drawn(
     return StudyPoint(
         point.run,
         layout.arms.get(point.name, curve),
-        layout.panels.get(point.label, ""),
+        panel or "",
         {n: point.values[n] for n in axes if n in point.values},
         layout.paper.get(point.name),
     )

@@ -4,7 +4,7 @@ import dataclasses
 import glob
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_clce.experiments.tools import tool_flag
 
@@ -30,7 +30,7 @@ def is_model(path: str) -> bool:
     return path.startswith("hf://") or is_file(path) or is_file(f"{path}/config.json")
 
 
-def model_flag(help: str) -> str | None:
+def model_flag(help: str) -> Any:
     """Declare a flag that names a saved model.
 
     Args:
@@ -48,7 +48,7 @@ def model_flag(help: str) -> str | None:
     return tool_flag(None, help, _WHAT, checks=((is_model, must),))
 
 
-def index_flag(help: str) -> str | None:
+def index_flag(help: str) -> Any:
     """Declare a flag that names a file of embeddings.
 
     Args:
@@ -65,7 +65,7 @@ def index_flag(help: str) -> str | None:
     return tool_flag(None, help, _WHAT, checks=((is_file, "must be a file of embeddings, .npz"),))
 
 
-def class_names_flag(group: str) -> str | None:
+def class_names_flag(group: str) -> Any:
     """Declare a flag that names a file with names of classes.
 
     Args:
@@ -83,7 +83,7 @@ def class_names_flag(group: str) -> str | None:
     return tool_flag(None, help, group, checks=((os.path.isfile, "must be a file"),))
 
 
-def photographs_flag(help: str) -> str:
+def photographs_flag(help: str) -> Any:
     """Declare a flag that names photographs.
 
     Args:

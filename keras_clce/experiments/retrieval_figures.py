@@ -46,7 +46,7 @@ def retrieval_of_test(
     result = retrieval_metrics(embeddings, labels) if len(labels) <= RETRIEVAL_LIMIT else None
     if result is None or not len(result.queries):
         return None, lambda *_: None
-    figures = {key: result[key] for key in _KEYS}
+    figures: dict[str, Any] = {key: result[key] for key in _KEYS}
     figures |= {
         "map@r_ci95": result.interval("map@r"),
         "queries": len(result.queries),

@@ -3,7 +3,7 @@
 import contextlib
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import keras
 
@@ -127,7 +127,7 @@ def make_run(
         folder.write_metrics(metrics, run.recorded)
         # The first process writes what all of them read.
         devices.wait(folder.metrics)
-        record = folder.record()
+        record = cast(Record, folder.record())
         log.finish(record)
         evaluation.draw()
         if checkpoint is not None:

@@ -29,7 +29,7 @@ class RunGroup:
 
     def __init__(self, runs: Sequence[Run], protocol: Protocol) -> None:
         self.runs = list(runs)
-        self.sizes: Sizes | None = None
+        self.sizes: Sizes  # once the data have been loaded
         self.note = ""
         self._protocol = protocol
         self._dataset: Any = None

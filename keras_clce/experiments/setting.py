@@ -372,7 +372,7 @@ def check_choice(name: str, value: Any, kind: Kind, about: Setting) -> None:
     """
     if value is None or about.choices is None:
         return
-    choices = about.names()
+    choices = about.names() or ()
     if not set(_items(value, kind)) <= set(choices):
         raise SettingError(name, f"must be one of: {', '.join(choices)}", value)
 

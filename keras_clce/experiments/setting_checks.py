@@ -44,8 +44,8 @@ def rates_are_valid(rates: float | Mapping[str, float]) -> bool:
     rates_are_valid({"ce": 1e-3, "clce": 0.0})  # False
     ```
     """
-    rates = rates.values() if isinstance(rates, Mapping) else [rates]
-    return all(0 < rate < 1e3 for rate in rates)
+    each = rates.values() if isinstance(rates, Mapping) else [rates]
+    return all(0 < rate < 1e3 for rate in each)
 
 
 RATES = (

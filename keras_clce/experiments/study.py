@@ -5,7 +5,7 @@ import functools
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from keras_clce.data.catalog import get_spec
 from keras_clce.experiments import fitted
@@ -21,7 +21,7 @@ from keras_clce.experiments.announce import (
 from keras_clce.experiments.class_balance import balance_in_words, training_counts
 from keras_clce.experiments.devices import Devices
 from keras_clce.experiments.errors import told
-from keras_clce.experiments.forecast import Progress, Work, duration, time_run
+from keras_clce.experiments.forecast import Progress, Work, time_run
 from keras_clce.experiments.grid import Grid, GridPoint, as_grids, plan_of, points_of
 from keras_clce.experiments.layout import Layout
 from keras_clce.experiments.loggers.run_log import logging_of
@@ -32,14 +32,16 @@ from keras_clce.experiments.rules import check_run, check_settings
 from keras_clce.experiments.run import make_run
 from keras_clce.experiments.run_groups import KEPT_BYTES, RunGroup, data_key, group_by_data
 from keras_clce.experiments.settings import Settings, fields
+from keras_clce.experiments.study_base import StudyBase
 from keras_clce.experiments.training import FROZEN, Run
 from keras_clce.experiments.unlabelled import check_labelled_data
 from keras_clce.report.names import count_of
 from keras_clce.runs import Record, RunFolder, StudyPlan
+from keras_clce.train.epoch_report import duration
 
 
 @dataclasses.dataclass(frozen=True)
-class Study:
+class Study(StudyBase):
     """Trains a grid of settings with several seeds and compares what comes out.
 
     Each run leaves a folder `<output_dir>/<name>/<dataset>/<backbone>/<what varies>-seed<seed>`,
@@ -133,7 +135,7 @@ class Study:
         Study("mine").home().as_posix()  # "runs/mine/digits/small_resnet"
         ```
         """
-        settings = settings or self.settings
+        settings = settings or self._settings
         dataset = settings.dataset
         if settings.data_dir and get_spec(dataset).name == "image_folder":
             # Runs on other images stand apart.
@@ -166,9 +168,9 @@ class Study:
         ```
         """
         began = time.perf_counter()
-        protocol = PROTOCOLS[self.protocol]
+        protocol = self._protocol
         with told(ValueError, OSError):
-            devices = Devices(self.settings)
+            devices = Devices(self._settings)
             devices.print_in_first_process_alone()
             groups = self._load(self._runs(resume), show_views)
             devices.wait()
@@ -178,22 +180,22 @@ class Study:
         progress = self._progress(groups, devices)
         with told(ValueError, OSError):
             plans = {home: plan.add_to(home) for home, plan in plans.items()}
-        records = []
+        made: list[Record] = []
         for group in groups:
             with told(ValueError, OSError):
                 dataset = group.dataset()
             for run in group.runs:
-                records.append(self._make(run, dataset, devices, progress, len(runs)))
+                made.append(self._make(run, dataset, devices, progress, len(runs)))
             group.forget()
-        records = Records(records, protocol, plans)
-        conclude(records, self.settings.label, protocol, time.perf_counter() - began)
+        records = Records(made, protocol, plans)
+        conclude(records, self._settings.label, protocol, time.perf_counter() - began)
         return records
 
     def _make(
         self, run: Run, dataset: Any, devices: Devices, progress: Progress, count: int
     ) -> Record:
         """The record of one run, which is made where it has not finished."""
-        protocol = PROTOCOLS[self.protocol]
+        protocol = self._protocol
         where = f"[{progress.number + 1}/{count}] {run.name}, seed {run.settings.seed}"
         time_of_all = progress.in_words() if count > 1 else ""
         print(f"\n{' · '.join(filter(None, (where, time_of_all)))}")
@@ -225,7 +227,7 @@ class Study:
         show_views: int,
     ) -> None:
         """Print the plan, and draw views where they are asked for."""
-        first, protocol = groups[0], PROTOCOLS[self.protocol]
+        first, protocol = groups[0], self._protocol
         runs = [run for group in groups for run in group.runs]
         plan = next(iter(plans.values()))
         compared = None if plan.compares_losses_alone else compared_in_words(plan)
@@ -236,7 +238,7 @@ class Study:
             tell("Classes", balance_in_words(counts))
         losses = dict.fromkeys(run.settings.loss for run in runs)
         announce_fits(
-            self.settings,
+            self._settings,
             first.runs,
             tuple(losses) if self.vary is None else None,
             first.sizes.train,
@@ -266,13 +268,14 @@ class Study:
                 left += [(group, run)] if is_left and not run.is_frozen else []
         speed = None
         # Processes that train together would have to time together.
-        if len(left) > 1 and not self.settings.quick and self.settings.num_processes == 1:
+        if len(left) > 1 and not self._settings.quick and self._settings.num_processes == 1:
             group, run = left[0]
             speed = time_run(run, group.dataset(), devices)
         progress = Progress(works, speed)
         if speed is not None:
             epochs = from_to([run.settings.trained_epochs for _, run in left])
-            text = f"about {duration(progress.ahead())} for {count_of(len(left), 'run')} of "
+            ahead = duration(cast(float, progress.ahead()))
+            text = f"about {ahead} for {count_of(len(left), 'run')} of "
             tell(
                 "Time",
                 f"{text}{epochs} {'epoch' if epochs == '1' else 'epochs'} ({speed.in_words})",
@@ -290,8 +293,8 @@ class Study:
 
     @functools.cached_property
     def _grid(self) -> list[GridPoint]:
-        vary = {"loss": fitted.fit_losses(self.settings)} if self.vary is None else self.vary
-        return points_of(as_grids(vary), self.settings, self.layout)
+        vary = {"loss": fitted.fit_losses(self._settings)} if self.vary is None else self.vary
+        return points_of(as_grids(vary), self._settings, self.layout)
 
     def _plans(self, runs: Sequence[Run]) -> dict[Path, StudyPlan]:
         """What is compared, by the folder of the runs."""
@@ -326,7 +329,7 @@ class Study:
             # Its own first, then those of the same data and length.
             alike = (begun[path] for path in [run.folder.path, *peers[_kind(run)]])
             configs = [config for config in alike if config]
-            given = self.given | varied.get(run.name, set())
+            given = cast(frozenset[str], self.given) | varied.get(run.name, set())
             settings = fitted.take_over(run.settings, [one["settings"] for one in configs], given)
             settings = fitted.fit_warmup(settings)
             run = self._run(settings, run.name, run.is_frozen)
@@ -337,7 +340,7 @@ class Study:
 
     def _run(self, settings: Settings, name: str, is_frozen: bool = False) -> Run:
         folder = RunFolder(self.home(settings) / f"{name}-seed{settings.seed}")
-        recorded = run_settings(settings, self.protocol)
+        recorded = run_settings(settings, self._protocol.name)
         if is_frozen:
             # What training alone reads is left out, so that it stands beside all settings.
             parts = {name: field.about.part for name, field in fields().items()}
@@ -347,7 +350,7 @@ class Study:
 
     def _load(self, runs: Sequence[Run], show_views: int) -> list[RunGroup]:
         """All runs with their data, which fit it, or are refused."""
-        protocol = PROTOCOLS[self.protocol]
+        protocol = self._protocol
         groups, kept = group_by_data(runs, protocol), 0.0
         for group in groups:
             dataset = group.dataset()
@@ -372,7 +375,7 @@ class Study:
         if settings.images_per_class is not None:
             dataset.train.check_balanced(settings.batch_size, settings.images_per_class)
         check_labelled_data(settings, dataset)
-        PROTOCOLS[self.protocol].check_data(settings, dataset)
+        self._protocol.check_data(settings, dataset)
         return self._run(settings, run.name, run.is_frozen)
 
 

@@ -104,6 +104,7 @@ def find_suspects(
             "`dataset` takes the place of `images`. Received: "
             f"dataset={dataset!r}, images={str(images)!r}"
         )
+    shown: ImageSet
     if images is not None:
         shown, names, is_known = _folder(images, source.class_names, image_size, limit, seed)
     else:
@@ -161,16 +162,18 @@ def _folder(
     """Photographs in class folders, names of these, and whether they are the model's classes."""
     path = Path(images).expanduser()
     found = [one for one in find_photographs(path) if one.class_folder is not None]
-    folders = {one.class_folder for one in found}
+    of_images = [str(one.class_folder) for one in found]
+    folders = {*of_images}
     if not path.is_dir() or len(folders) < 2:
         raise ValueError(
             "`images` must be a folder with two class folders or more. Received: "
             f"{printable_text(images)} with {', '.join(sorted(folders)) or 'none'}"
         )
-    is_known = class_names is not None and folders <= {*class_names}
-    names = tuple(class_names) if is_known else tuple(sorted(folders))
+    is_known, names = False, tuple(sorted(folders))
+    if class_names is not None and folders <= {*class_names}:
+        is_known, names = True, tuple(class_names)
     numbers = {name: number for number, name in enumerate(names)}
-    labels = np.array([numbers[one.class_folder] for one in found])
+    labels = np.array([numbers[name] for name in of_images])
     if limit is not None and limit < len(found):
         chosen = class_balanced_subset(labels, limit, seed)
         found, labels = [found[place] for place in chosen], labels[chosen]

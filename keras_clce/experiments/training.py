@@ -11,6 +11,7 @@ from keras_clce.data import FewShotDataset, ImageDataset, ImageSplit
 from keras_clce.experiments.class_balance import class_weights, training_counts
 from keras_clce.experiments.devices import Devices
 from keras_clce.experiments.errors import told
+from keras_clce.experiments.fitted import batch_size_of, warmup_epochs_of
 from keras_clce.experiments.loggers.run_log import RunLog
 from keras_clce.experiments.multi_label import metrics_of_labels
 from keras_clce.experiments.resolved import (
@@ -122,7 +123,7 @@ def steps_per_epoch(settings: Settings, images: int) -> int:
     steps_per_epoch(Settings(batch_size=64), images=1259)  # 19
     ```
     """
-    steps = images // settings.batch_size
+    steps = images // batch_size_of(settings)
     return min(steps, QUICK_BATCHES) if settings.quick else steps
 
 
@@ -151,7 +152,7 @@ def compile_model(
             learning_rate(settings),
             settings.weight_decay,
             total_steps=settings.trained_epochs * steps,
-            warmup_steps=0 if settings.quick else int(settings.warmup_epochs * steps),
+            warmup_steps=0 if settings.quick else int(warmup_epochs_of(settings) * steps),
             variables=model.trainable_variables,
             layer_decay=settings.layer_decay,
             global_clipnorm=settings.clip_norm,
@@ -183,7 +184,7 @@ def training_views(
         A `tf.data.Dataset` of pairs of views and labels.
     """
     return dataset.train.view_pairs(
-        settings.batch_size,
+        batch_size_of(settings),
         settings.augmentation,
         settings.seed,
         initial_epoch=first_epoch,
@@ -276,10 +277,10 @@ def num_evaluated(split: ImageSplit, settings: Settings) -> int:
         Their number.
     """
     images = split.num_examples
-    return min(images, QUICK_BATCHES * settings.batch_size) if settings.quick else images
+    return min(images, QUICK_BATCHES * batch_size_of(settings)) if settings.quick else images
 
 
-def batches(split: ImageSplit, settings: Settings) -> Iterable:
+def batches(split: ImageSplit, settings: Settings) -> Any:
     """Batches of a split, the first few alone in a quick run.
 
     Args:
@@ -289,7 +290,7 @@ def batches(split: ImageSplit, settings: Settings) -> Iterable:
     Returns:
         A `tf.data.Dataset` of images and labels.
     """
-    data = split.batches(settings.batch_size)
+    data = split.batches(batch_size_of(settings))
     return data.take(QUICK_BATCHES) if settings.quick else data
 
 

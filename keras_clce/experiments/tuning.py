@@ -2,8 +2,9 @@
 
 import dataclasses
 import gc
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
 
 from keras_clce.backend import is_out_of_memory
 from keras_clce.checks import import_module, is_whole_number
@@ -11,13 +12,13 @@ from keras_clce.experiments import fitted
 from keras_clce.experiments.announce import announce, tell
 from keras_clce.experiments.devices import Devices
 from keras_clce.experiments.errors import told
-from keras_clce.experiments.protocols import PROTOCOLS
 from keras_clce.experiments.resolved import run_settings
 from keras_clce.experiments.rules import check_run
 from keras_clce.experiments.run import make_run
 from keras_clce.experiments.setting import Range
 from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.study import Study
+from keras_clce.experiments.study_base import StudyBase
 from keras_clce.experiments.training import Run
 from keras_clce.experiments.tuned_loss import TunedLoss
 from keras_clce.experiments.tuning_announce import conclude, trial_begins, trial_ended
@@ -27,13 +28,13 @@ from keras_clce.experiments.tuning_flags import METHODS
 from keras_clce.experiments.tuning_space import Space, search_space
 from keras_clce.experiments.tuning_trials import FAILED, FINISHED, UNFINISHED, Trial, best_trial
 from keras_clce.experiments.unlabelled import check_labelled_data
-from keras_clce.runs import RunFolder
+from keras_clce.runs import Record, RunFolder
 
 TRIALS, QUICK_TRIALS = 20, 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Tuning:
+class Tuning(StudyBase):
     """Searches the settings of each loss under the same budget, by validation accuracy alone.
 
     Validation accuracy (few-shot: accuracy on tasks of the validation classes) is the same scale
@@ -82,6 +83,7 @@ class Tuning:
     settings: Settings | None = None
     protocol: str | None = None
     given: Collection[str] = ()
+    home: Path = dataclasses.field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         settings = dataclasses.replace(self.settings or Settings(), test=False)
@@ -143,20 +145,20 @@ class Tuning:
         tuning.run()[0].best.validation  # 0.1
         ```
         """
-        protocol, files = PROTOCOLS[self.protocol], TuningFiles(self.home)
+        protocol, files = self._protocol, TuningFiles(self.home)
         with told(ValueError, OSError):
-            devices = Devices(self.settings)
+            devices = Devices(self._settings)
             files.check(self._as_json(), resume)
-            dataset = protocol.load(self.settings)
-            check_labelled_data(self.settings, dataset)
-            protocol.check_data(self.settings, dataset)
+            dataset = protocol.load(self._settings)
+            check_labelled_data(self._settings, dataset)
+            protocol.check_data(self._settings, dataset)
         images, classes = dataset.train.num_examples, dataset.num_classes
-        base = fitted.fit_batch_size(fitted.fit_warmup(self.settings), images, classes)
+        base = fitted.fit_batch_size(fitted.fit_warmup(self._settings), images, classes)
         with told(OSError), RunFolder(self.home).lock():
             files.begin(self._as_json())
             self._announce(base, dataset, devices)
-            found = {}
-            for loss in self.losses:
+            found: dict[str, TunedLoss] = {}
+            for loss in self._losses:
                 settings = dataclasses.replace(base, loss=loss)
 
                 def execute(trial, seconds_left, settings=settings):
@@ -189,53 +191,63 @@ class Tuning:
         """
         from keras_clce.experiments.records import Records
 
-        label = self.settings.label or "tuned"
-        records = []
+        label = self._settings.label or "tuned"
+        read: list[Record] = []
         for each in tuned:
             if each.best is None:
                 continue
             settings = dataclasses.replace(each.best_settings, label=label)
             study = Study(self.name, {"loss": [each.loss]}, seeds, settings, self.protocol)
-            records += study.run(resume=resume).read
-        records = Records(records, PROTOCOLS[self.protocol])
+            read += study.run(resume=resume).read
+        records = Records(read, self._protocol)
         print(f"\n{records.table()}")
         return records
+
+    @property
+    def _losses(self) -> Sequence[str]:
+        return cast(Sequence[str], self.losses)
 
     @property
     def budget(self) -> Budget:
         """What each loss may spend."""
         trials = self.trials
         if trials is None and self.minutes is None and self.method != "grid":
-            trials = QUICK_TRIALS if self.settings.quick else TRIALS
-        return Budget(trials, self.minutes, self.settings.trained_epochs)
+            trials = QUICK_TRIALS if self._settings.quick else TRIALS
+        return Budget(trials, self.minutes, self._settings.trained_epochs)
 
     def _space(self, loss: str) -> Space:
-        settings = dataclasses.replace(self.settings, loss=loss)
+        settings = dataclasses.replace(self._settings, loss=loss)
         space = search_space(settings, self.search, self.given)
         return space.grid() if self.method == "grid" else space
 
     def _as_json(self) -> dict[str, Any]:
         """What must be the same for a search that goes on."""
-        settings = run_settings(self.settings, self.protocol)
+        settings = run_settings(self._settings, self._protocol.name)
         return {
             "method": self.method,
             "settings": {name: value for name, value in settings.items() if name != "loss"},
-            "search": {loss: self._space(loss).as_json() for loss in self.losses},
+            "search": {loss: self._space(loss).as_json() for loss in self._losses},
         }
 
     def _announce(self, base: Settings, dataset: Any, devices: Devices) -> None:
         runs = []
-        for loss in self.losses:
+        for loss in self._losses:
             settings = dataclasses.replace(base, loss=loss)
             runs.append(Run(settings, RunFolder(self.home), loss, {}))
-        announce(runs, dataset, PROTOCOLS[self.protocol], devices)
-        for loss in self.losses:
+        announce(runs, dataset, self._protocol, devices)
+        for loss in self._losses:
             tell("Search", f"{loss}: {self._space(loss).in_words() or 'nothing, one trial'}")
-        each = " for each loss" if len(self.losses) > 1 else ""
+        each = " for each loss" if len(self._losses) > 1 else ""
         tell("Budget", f"{self.budget.in_words()}{each}, {self.method}")
         tell("Results", f"{self.home}; the test split stays unread")
 
-    def _search(self, settings, execute, files, found) -> TunedLoss:
+    def _search(
+        self,
+        settings: Settings,
+        execute: Callable[[Trial, float], Trial],
+        files: TuningFiles,
+        found: Mapping[str, TunedLoss],
+    ) -> TunedLoss:
         # Here, since KerasTuner takes seconds to import.
         from keras_clce.experiments.tuning_search import Search
 
@@ -257,7 +269,9 @@ class Tuning:
         files.write([*found.values(), tuned], self.budget)
         return tuned
 
-    def _execute(self, trial, seconds_left, base, dataset, devices) -> Trial:
+    def _execute(
+        self, trial: Trial, seconds_left: float, base: Settings, dataset: Any, devices: Devices
+    ) -> Trial:
         """Train and validate a trial, and write how it ended."""
         trial.write()
         clock = Clock(trial, seconds_left)
@@ -266,20 +280,20 @@ class Tuning:
                 base,
                 **trial.values,
                 epochs=base.epochs if base.quick else trial.epochs,
-                warmup_epochs=base.warmup_epochs * trial.epochs / base.trained_epochs,
+                warmup_epochs=fitted.warmup_epochs_of(base) * trial.epochs / base.trained_epochs,
             )
             check_run(settings)
             if settings.images_per_class is not None:
                 dataset.train.check_balanced(settings.batch_size, settings.images_per_class)
         except ValueError as error:
             return clock.stopped(FAILED, why=str(error))
-        recorded = run_settings(settings, self.protocol)
+        recorded = run_settings(settings, self._protocol.name)
         label = "-".join(filter(None, (base.label, f"trial-{trial.number:04d}")))
         run = Run(settings, RunFolder(trial.folder), f"{trial.loss}-{label}", recorded)
         run.folder.check(recorded, resume=True)
         run.folder.check_data(dataset.split_note)
         try:
-            record = make_run(run, PROTOCOLS[self.protocol], dataset, devices, [clock])
+            record = make_run(run, self._protocol, dataset, devices, [clock])
         except OutOfTime:
             return clock.stopped(UNFINISHED)
         except FloatingPointError as error:

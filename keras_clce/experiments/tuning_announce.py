@@ -55,7 +55,11 @@ def trial_ended(trial: Trial, best: Trial | None) -> str:
     ```
     """
     if trial.status == FINISHED:
-        so_far = "the best so far" if best is trial else f"best so far {best.validation:.4f}"
+        so_far = (
+            "the best so far"
+            if best is None or best is trial
+            else f"best so far {best.validation:.4f}"
+        )
         return f"validation {trial.validation:.4f}, {so_far}"
     if trial.status == FAILED:
         return f"failed: {trial.why}"

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -115,7 +116,7 @@ class Clock(keras.callbacks.Callback):
         self._began = now()
         self._begun: list[tuple[int, float]] = []
 
-    def stopped(self, status: str, **found: object) -> Trial:
+    def stopped(self, status: str, **found: Any) -> Trial:
         """The trial with the time that it has taken, written to its file.
 
         Args:

@@ -4,7 +4,7 @@ import csv
 import dataclasses
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +116,7 @@ class TuningFiles:
                     each.best_settings, label=each.settings.label or "tuned"
                 )
                 lines = "\n".join(flag_lines(settings)) + "\n"
-                write_atomically(self.best(each.loss), lambda to, lines=lines: to.write_text(lines))
+                write_atomically(self.best(each.loss), _writing(lines))
         content = page(tuned, budget, self)
         write_atomically(self.page, lambda to: to.write_text(content))
 
@@ -143,3 +143,7 @@ def _flat(about):
     settings = about.get("settings", {})
     searches = {f"search of {loss}": where for loss, where in about.get("search", {}).items()}
     return {"method": about["method"], **settings, **searches}
+
+
+def _writing(text: str) -> Callable[[Path], Any]:
+    return lambda to: to.write_text(text)

@@ -8,7 +8,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import keras_tuner
 from sklearn.exceptions import ConvergenceWarning
@@ -146,7 +146,7 @@ class Search:
         values.update(self.space.encoded(trial.values))
         if trial.status != FINISHED:
             raise keras_tuner.errors.FailedTrialError(trial.why)
-        return {OBJECTIVE: trial.validation}
+        return {OBJECTIVE: cast(float, trial.validation)}
 
     def _untried(self, number: int, values: dict[str, Any]) -> dict[str, Any]:
         """Values that no trial before had: training would give the same again."""

@@ -50,9 +50,8 @@ class LoggedRun:
     @property
     def parameters(self) -> dict[str, str | int | float | bool]:
         """The settings, with lists and what is not given in words."""
-        return {"loss": self.loss, "seed": self.seed} | {
-            name: _parameter(value) for name, value in self.settings.items()
-        }
+        of_run: dict[str, str | int | float | bool] = {"loss": self.loss, "seed": self.seed}
+        return of_run | {name: _parameter(value) for name, value in self.settings.items()}
 
 
 class RunLogger(abc.ABC):

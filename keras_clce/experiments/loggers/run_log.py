@@ -144,8 +144,9 @@ class RunLog:
             with self._guarded(name) as logger:
                 for row in history[self._marks[name]["epochs"] :]:
                     values = {key: float(value) for key, value in row.items() if key != "epoch"}
-                    logger.log_epoch(row["epoch"] + 1, values)
-                    self._marks[name]["epochs"] = row["epoch"] + 1
+                    epochs = int(row["epoch"]) + 1
+                    logger.log_epoch(epochs, values)
+                    self._marks[name]["epochs"] = epochs
                 write_json(self._file, self._marks)
 
     @contextlib.contextmanager

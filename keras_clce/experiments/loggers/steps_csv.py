@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TextIO
 
 from keras_clce.experiments.loggers.base import LoggedRun, RunLogger
 from keras_clce.files import write_atomically
@@ -25,7 +26,7 @@ class StepsCSV(RunLogger):
     def begin(self, run: LoggedRun, mark: str | None) -> str:
         """Drop the steps of an epoch that was not saved, which is trained again."""
         self._path = run.folder / "steps.csv"
-        self._file = None
+        self._file: TextIO | None = None
         if self._path.is_file():
             lines = self._path.read_text().splitlines(keepends=True)
             # A killed process may have left half of a line.
@@ -39,9 +40,9 @@ class StepsCSV(RunLogger):
         row = {"step": step, "epoch": epoch, **values}
         if self._file is None:
             # By line, so that a killed run has all of them.
-            self._file = open(self._path, "a", buffering=1, newline="")
-            self._writer = csv.DictWriter(self._file, list(row), lineterminator="\n")
-            if not self._file.tell():
+            file = self._file = open(self._path, "a", buffering=1, newline="")
+            self._writer = csv.DictWriter(file, list(row), lineterminator="\n")
+            if not file.tell():
                 self._writer.writeheader()
         self._writer.writerow(row)
 

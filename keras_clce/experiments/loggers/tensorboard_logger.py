@@ -39,7 +39,7 @@ class TensorBoardLogger(RunLogger):
             parameters = {**run.tags, **run.parameters, "folder": str(run.folder)}
             name = f"{run.group}/{run.name}"
             self._write(_imported(_HPARAMS).hparams_pb(parameters, trial_id=name), 0)
-        return mark if goes_on else f"{time.time():.3f}"
+        return mark if mark is not None and goes_on else f"{time.time():.3f}"
 
     def log_epoch(self, epoch: int, values: Mapping[str, float]) -> None:
         """Write scalars of the names in `history.csv`."""

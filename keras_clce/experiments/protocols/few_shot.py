@@ -3,7 +3,8 @@
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -45,6 +46,9 @@ from keras_clce.report import (
     validation_table,
     wrapped,
 )
+from keras_clce.runs import Record
+from keras_clce.train import CLCEModel
+from keras_clce.train.callbacks import RunCheckpoint
 
 MONITOR = "val_few_shot"
 TRANSFORMS = ("l2", "cl2")
@@ -93,10 +97,12 @@ class FewShot(Protocol):
         """Accuracy on tasks of the validation classes."""
         return MONITOR
 
-    def callbacks(self, settings, dataset) -> list[keras.callbacks.Callback]:
+    def callbacks(
+        self, settings: Settings, dataset: FewShotDataset
+    ) -> list[keras.callbacks.Callback]:
         """What logs it, by the first classifier."""
         first = settings.classifier[0]
-        base = {}
+        base: dict[str, Any] = {}
         if TASK_CLASSIFIERS[first].base_features:
             images = BaseImages.of(dataset.train, settings)
             base = {"base_images": images.images, "base_labels": images.labels}
@@ -116,10 +122,12 @@ class FewShot(Protocol):
             )
         ]
 
-    def evaluate(self, model, run, dataset, checkpoint) -> Evaluation:
+    def evaluate(
+        self, model: CLCEModel, run: Run, dataset: FewShotDataset, checkpoint: RunCheckpoint | None
+    ) -> Evaluation:
         """Accuracy on the novel classes, of each classifier with the features that it takes."""
         settings = run.settings
-        validated = {}
+        validated: dict[str, Any] = {}
         if checkpoint is not None:
             validated["validation"] = {
                 "few_shot": checkpoint.history[checkpoint.best_epoch][MONITOR],
@@ -130,7 +138,8 @@ class FewShot(Protocol):
         encoder = encoder_of(model, settings)
         novel = encoder.predict(images_of(dataset.test, settings), verbose=0)
         base = _Base.of(encoder, dataset.train, settings)
-        results, accuracies = {}, {}
+        results: dict[str, dict[str, Any]] = {}
+        accuracies: dict[str, np.ndarray] = {}
         for shots in settings.shots:
             for classifier, output, transform in kinds(settings):
                 result = few_shot_accuracy(
@@ -146,14 +155,14 @@ class FewShot(Protocol):
                 name = _result_name(settings, shots, classifier, output, transform)
                 accuracies[name] = result.accuracies
                 results[name] = {"features": output, **result.as_dict()}
-        of_encoder = {}
+        of_encoder: dict[str, Any] = {}
         if settings.finetune_encoder:
-            first = {}
-            for name, result in results.items():
-                first.setdefault((result["classifier"], result["shots"]), accuracies[name])
-            of_encoder, found = finetuned(encoder, dataset.test, settings, first)
-            accuracies |= {f"{name} {WHOLE_ENCODER}": one for name, one in found.items()}
-            of_encoder = {"finetuned_encoder": of_encoder}
+            first: dict[tuple[str, int], np.ndarray] = {}
+            for name, one in results.items():
+                first.setdefault((one["classifier"], one["shots"]), accuracies[name])
+            finetuned_results, found = finetuned(encoder, dataset.test, settings, first)
+            accuracies |= {f"{name} {WHOLE_ENCODER}": of for name, of in found.items()}
+            of_encoder = {"finetuned_encoder": finetuned_results}
         run.folder.write_accuracies(accuracies)
         metrics = {
             "few_shot": results,
@@ -169,11 +178,12 @@ class FewShot(Protocol):
 
         return Evaluation(metrics, draw)
 
-    def line(self, record) -> str:
+    def line(self, record: Record) -> str:
         """Accuracy of each kind of result."""
         if not record.is_tested:
             return validation_line(record)
-        results, lines = record.metrics["few_shot"], {}
+        results = record.metrics["few_shot"]
+        lines: dict[str, list[str]] = {}
         several = len({result["classifier"] for result in results.values()}) > 1
         for name, result in results.items():
             classifier = result["classifier"]
@@ -185,7 +195,7 @@ class FewShot(Protocol):
             f"test {name}: {', '.join(figures)} over the tasks" for name, figures in lines.items()
         )
 
-    def tables(self, records) -> str:
+    def tables(self, records: Sequence[Record]) -> str:
         """The answer, and one table per kind of result that differs."""
         if not all(record.is_tested for record in records):
             return validation_table(records)
@@ -199,7 +209,7 @@ class FewShot(Protocol):
             tables.insert(1, of_encoder)
         return "\n\n".join([few_shot_answer(records), data, *tables])
 
-    def draw(self, records, home, suffix):
+    def draw(self, records: Sequence[Record], home: Path, suffix: str) -> Path:
         """Draw the intervals of all losses."""
         path = home / f"few_shot{suffix}.png"
         if not all(record.is_tested for record in records):
@@ -221,7 +231,7 @@ def num_tasks(settings: Settings) -> int:
     return QUICK_TASKS if settings.quick else settings.tasks
 
 
-def _size(settings, shots) -> dict[str, int]:
+def _size(settings: Settings, shots: int) -> dict[str, Any]:
     """Size of a task, as `draw_tasks` takes it."""
     return {"ways": settings.ways, "shots": shots, "queries": settings.queries}
 
@@ -288,7 +298,8 @@ class _Base:
         """Arguments of `few_shot_accuracy` and `classify_tasks`."""
         options = {"center": self.center[output] if transform == "cl2" else None}
         if TASK_CLASSIFIERS[classifier].base_features:
-            options |= {"base_features": self.features[output], "base_labels": self.labels}
+            features = cast(Mapping[str, np.ndarray], self.features)
+            options |= {"base_features": features[output], "base_labels": self.labels}
         return options
 
     def described(self) -> dict[str, Any]:
@@ -313,7 +324,8 @@ def _draw_first_task(
     (predicted,) = classify_tasks(novel[output], [drawn], classifier, transform, **options)
     kind = _result_name(settings, shots, *first)
     # Classes of an unbalanced task have different numbers of queries.
-    queries, predicted, of = drawn.queries[0].ravel(), predicted.ravel(), drawn.query_classes
+    queries, predicted = drawn.queries[0].ravel(), predicted.ravel()
+    of = cast(np.ndarray, drawn.query_classes)
     images = images_at(split, queries, settings)
     by_class = [of.ravel() == place for place in range(settings.ways)]
     plot_task(

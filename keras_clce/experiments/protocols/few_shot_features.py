@@ -1,7 +1,7 @@
 """What few-shot tasks are classified by: features of an encoder, and those of the base classes."""
 
 import dataclasses
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -10,6 +10,7 @@ from keras_clce.data import ImageSplit
 from keras_clce.data.installed import tensorflow
 from keras_clce.evaluate import TASK_CLASSIFIERS
 from keras_clce.experiments.errors import told
+from keras_clce.experiments.fitted import batch_size_of
 from keras_clce.experiments.settings import Settings
 from keras_clce.experiments.training import QUICK_BATCHES, batches
 from keras_clce.models import patch_tokens
@@ -52,7 +53,8 @@ class BaseImages:
         Returns:
             The images.
         """
-        most = QUICK_BATCHES * settings.batch_size if settings.quick else BASE_IMAGES
+        batch_size = batch_size_of(settings)
+        most = QUICK_BATCHES * batch_size if settings.quick else BASE_IMAGES
         images = images_of(split, settings)
         if split.num_examples <= most:
             return cls(images, split.labels, True)
@@ -61,12 +63,12 @@ class BaseImages:
         chosen = np.zeros(split.num_examples, bool)
         chosen[rows] = True
         tf = tensorflow()
-        marks = tf.data.Dataset.from_tensor_slices(chosen).batch(settings.batch_size)
+        marks = tf.data.Dataset.from_tensor_slices(chosen).batch(batch_size)
         images = tf.data.Dataset.zip((images, marks)).map(tf.boolean_mask)
-        images = images.rebatch(settings.batch_size)
+        images = images.rebatch(batch_size)
         # Its own count is of what was there before the choice.
-        count = tf.data.experimental.assert_cardinality(-(-most // settings.batch_size))
-        return cls(images.apply(count), split.labels[rows], False)
+        count = tf.data.experimental.assert_cardinality(-(-most // batch_size))
+        return cls(images.apply(count), cast(np.ndarray, split.labels)[rows], False)
 
 
 def needs_base(settings: Settings) -> bool:
@@ -151,7 +153,7 @@ def images_of(split: ImageSplit, settings: Settings) -> Any:
     next(iter(images_of(split, Settings(batch_size=4)))).shape.as_list()  # [4, 32, 32, 3]
     ```
     """
-    return split.batches(settings.batch_size).map(lambda images, _: images)
+    return split.batches(batch_size_of(settings)).map(lambda images, _: images)
 
 
 def images_at(split: ImageSplit, rows: np.ndarray, settings: Settings) -> np.ndarray:
@@ -198,7 +200,8 @@ def mean_features(
     mean_features(encoder_of(model, settings), split, settings)["pooled"].shape  # (8,)
     ```
     """
-    sums, examples = {}, 0
+    sums: dict[str, Any] = {}
+    examples = 0
     for batch, _ in batches(split, settings).as_numpy_iterator():
         examples += len(batch)
         for name, values in encoder.predict_on_batch(batch).items():

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import keras
 import numpy as np
@@ -42,7 +42,8 @@ def finetuned(
     Returns:
         Results by size of tasks and classifier, and the accuracies `(tasks,)` of each.
     """
-    wanted = min(settings.finetune_encoder, QUICK_TASKS if settings.quick else np.inf)
+    wanted = cast(int, settings.finetune_encoder)
+    wanted = min(wanted, QUICK_TASKS) if settings.quick else wanted
     chosen = [name for name in settings.classifier if name in ENCODER_CLASSIFIERS]
     results, found = {}, {}
     for shots in settings.shots:
@@ -83,7 +84,7 @@ def _accuracies(
     classifier: str,
     name: str,
 ) -> np.ndarray:
-    count = len(drawn.support)
+    count, query_classes = len(drawn.support), cast(np.ndarray, drawn.query_classes)
     side = split.image_size
     of_task = (drawn.support[0].size + drawn.queries[0].size) * side**2 * 3 * 4
     together = max(1, _BYTES // of_task)
@@ -95,7 +96,7 @@ def _accuracies(
             rows = slice(start, start + together)
             support = images_at(split, drawn.support[rows], settings)
             queries = images_at(split, drawn.queries[rows].reshape(len(support), -1), settings)
-            predicted = finetune_tasks(encoder, support, queries, classifier)
-            right = predicted == drawn.query_classes[rows].reshape(predicted.shape)
+            predicted = cast(np.ndarray, finetune_tasks(encoder, support, queries, classifier))
+            right = predicted == query_classes[rows].reshape(predicted.shape)
             found.append(right.mean(axis=1))
     return np.concatenate(found)

@@ -1,6 +1,8 @@
 """Fine-tuning on the classes that are tested: validation and test accuracy of one data set."""
 
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,7 +14,7 @@ from keras_clce.experiments.protocols.base import Evaluation, Protocol, loading_
 from keras_clce.experiments.resolved import build_loss, contrastive_schedule
 from keras_clce.experiments.retrieval_figures import retrieval_of_test
 from keras_clce.experiments.settings import Settings
-from keras_clce.experiments.training import batches, num_evaluated
+from keras_clce.experiments.training import Run, batches, num_evaluated
 from keras_clce.report import (
     balance_table,
     curves_by_name,
@@ -25,7 +27,7 @@ from keras_clce.report import (
     validation_table,
     wrapped,
 )
-from keras_clce.runs import Predictions
+from keras_clce.runs import Predictions, Record
 from keras_clce.train import CLCEModel
 from keras_clce.train.callbacks import RunCheckpoint
 
@@ -64,25 +66,29 @@ class Transfer(Protocol):
         """The validation split."""
         return dataset.validation
 
-    def evaluate(self, model, run, dataset, checkpoint) -> Evaluation:
+    def evaluate(
+        self, model: CLCEModel, run: Run, dataset: ImageDataset, checkpoint: RunCheckpoint | None
+    ) -> Evaluation:
         """Accuracies on the validation and the test split."""
         settings = run.settings
+        # There is none of an encoder that was not trained, which `has_frozen` refuses.
+        trained = cast(RunCheckpoint, checkpoint)
         if settings.multi_label:
-            return _evaluate_labels(model, settings, dataset, checkpoint)
+            return _evaluate_labels(model, settings, dataset, trained)
         probed = not build_loss(settings).trains_classifier
-        top1 = checkpoint.history[checkpoint.best_epoch]["val_accuracy"]
+        top1 = trained.history[trained.best_epoch]["val_accuracy"]
         train, probe = None, None
         searched = settings.test and dataset.train.num_examples <= NEAREST_NEIGHBOR_LIMIT
         if probed or searched:
             train = _predict(model, dataset.train, settings)
         if probed:
             # The model's own classifier has learned nothing from a contrastive loss alone.
-            probe, top1 = _fit_probe(model, dataset, train, settings)
+            probe, top1 = _fit_probe(model, dataset, cast(Outputs, train), settings)
             run.folder.write_probe(probe)
-        metrics = {
+        metrics: dict[str, Any] = {
             "validation": {
                 "top1": top1,
-                "best_epoch": checkpoint.best_epoch + 1,
+                "best_epoch": trained.best_epoch + 1,
                 "examples": num_evaluated(dataset.validation, settings),
             }
         }
@@ -103,7 +109,7 @@ class Transfer(Protocol):
 
         return Evaluation(metrics, draw)
 
-    def line(self, record) -> str:
+    def line(self, record: Record) -> str:
         """Test accuracies, and the epoch that they are of."""
         if not record.is_tested:
             return validation_line(record)
@@ -124,7 +130,7 @@ class Transfer(Protocol):
             f"{test['examples']} images, epoch {validation['best_epoch']}{probed}"
         )
 
-    def tables(self, records) -> str:
+    def tables(self, records: Sequence[Record]) -> str:
         """The answer, and one table with the accuracies of each loss."""
         if not all(record.is_tested for record in records):
             return validation_table(records)
@@ -133,7 +139,7 @@ class Transfer(Protocol):
         parts = [transfer_answer(records), f"{data}\n{summary_table(records)}"]
         return "\n\n".join(filter(None, [*parts, balance_table(records)]))
 
-    def draw(self, records, home, suffix):
+    def draw(self, records: Sequence[Record], home: Path, suffix: str) -> Path:
         """Draw the curves of all runs."""
         path = home / f"curves{suffix}.png"
         with drawing(path):
