@@ -72,7 +72,7 @@ _SPECS = (
         name="cifar100_lt",
         loader=long_tailed_splits,
         tfds_name="cifar100",
-        splits=SplitPlan("train", None, "test", "10,847/-/10,000, seeded", holdout=0.02),
+        splits=SplitPlan("train", None, "test", "10,847/-/10,000", holdout=0.02),
         num_classes=100,
         licence="research use",
         download_size="161 MiB",

@@ -341,7 +341,8 @@ def _check_arrays(images: np.ndarray, labels: np.ndarray | None) -> None:
             f"images={type(images).__name__} of shape {tuple(shape)} and dtype {dtype}"
         )
     labels = np.asarray(labels)
-    if labels.ndim == 2 and labels.shape[0] == shape[0] and np.isin(labels, (0, 1)).all():
+    several = labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind in "biuf"
+    if several and labels.shape[0] == shape[0] and np.isin(labels, (0, 1)).all():
         return
     with np.errstate(invalid="ignore"):
         whole = labels.dtype.kind in "iuf" and np.array_equal(labels, labels.astype(np.int64))

@@ -57,6 +57,7 @@ def long_tailed_splits(request: LoadRequest) -> Splits:
         f"long-tailed by an exponential profile of {profile[0]} to {profile[-1]} images a class "
         f"(seed {request.seed}), drawn from what is left of TFDS's split {plan.train} after "
         f"{100 * plan.holdout:g} % were held out for validation; tested on TFDS's split {plan.test}"
+        f"; published without a validation split, {plan.sizes}"
     )
     splits = dict(zip(("train", "validation", "test"), sources, strict=True))
     origin = f"{spec.name} (TFDS {spec.tfds_name} {builder.version})"

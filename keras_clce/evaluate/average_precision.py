@@ -64,6 +64,13 @@ class MeanAveragePrecision(keras.metrics.Metric):
             y_true: Rows of 0 and 1 `(batch, num_classes)`.
             y_pred: Probabilities of that shape.
             sample_weight: Weights `(batch,)` of the images. Defaults to `None`.
+
+        Example:
+        ```python
+        metric = MeanAveragePrecision(num_classes=2)
+        metric.update_state([[1, 0], [0, 1]], [[0.9, 0.2], [0.1, 0.7]])
+        float(metric.result())  # 1.0
+        ```
         """
         y_pred = ops.cast(ops.convert_to_tensor(y_pred), "float32")
         y_true = ops.cast(ops.convert_to_tensor(y_true), "float32")

@@ -17,7 +17,7 @@ def read_choices() -> dict[str, list[str]]:
 
     Example:
     ```python
-    read_choices()["loss"]  # ["ce", "ce_supcon", "hscl", "clce", "supcon"]
+    read_choices()["loss"]  # ["ce", "ce_supcon", "hscl", "clce", "supcon", "core_tuning"]
     ```
     """
     return json.loads(FILE.read_text())

@@ -127,12 +127,16 @@ def make(folder: Path) -> Callable[[np.random.Generator], str]:
 
     def split(labels, rng):
         kind, made = outcome(lambda: ImageSplit(pixels, labels, image_size=6), ValueError)
-        whole = labels.dtype.kind in "iuf" and labels.shape == (ROWS,)
-        whole = whole and all(
-            np.isfinite(value) and value == int(value) and abs(value) < 2**63
-            for value in labels.tolist()
-        )
-        assert (kind == "ok") == whole, f"{kind} for {labels!r}"
+        if labels.ndim == 2:  # of several labels
+            right = labels.dtype.kind in "biuf" and len(labels) == ROWS and labels.shape[1] > 1
+            right = right and all(value in (0, 1) for row in labels.tolist() for value in row)
+        else:
+            right = labels.dtype.kind in "iuf" and labels.shape == (ROWS,)
+            right = right and all(
+                np.isfinite(value) and value == int(value) and abs(value) < 2**63
+                for value in labels.tolist()
+            )
+        assert (kind == "ok") == right, f"{kind} for {labels!r}"
         if kind == "ok":
             np.testing.assert_array_equal(made.labels, labels)
         return kind
