@@ -115,6 +115,7 @@ def with_hard_pairs(classes: Any, embeddings: Any) -> tuple[Any, Any]:
     with_hard_pairs(np.array([0, 1]), np.eye(2, dtype="float32"))[0]  # [0, 1, 2, 3, 4, 5]
     ```
     """
+    classes, embeddings = ops.convert_to_tensor(classes), ops.convert_to_tensor(embeddings)
     rows = ops.arange(ops.shape(embeddings)[0], dtype="int32")
     same = ops.expand_dims(classes, 1) == ops.expand_dims(classes, 0)
     itself = ops.expand_dims(rows, 1) == ops.expand_dims(rows, 0)

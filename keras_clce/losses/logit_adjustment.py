@@ -86,4 +86,4 @@ def adjusted_logits(logits: Any, logit_adjustment: float, class_prior: Sequence[
             f"{logits.shape[1]}. Received: class_prior of {len(class_prior)} numbers"
         )
     shift = logit_adjustment * np.log(np.asarray(class_prior, dtype="float64"))
-    return logits + ops.convert_to_tensor(shift.astype("float32"))
+    return ops.convert_to_tensor(logits) + ops.convert_to_tensor(shift.astype("float32"))

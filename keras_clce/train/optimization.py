@@ -122,3 +122,28 @@ def learning_rate_at(optimizer: keras.optimizers.Optimizer) -> Callable[[int], f
             return float(schedule(step))
 
     return rate_at
+
+
+def by_public_names(config: Any) -> Any:
+    """Serialized optimizers under names that every backend knows.
+
+    On torch Keras saves optimizers as classes of its own, which no other backend can train with.
+
+    Args:
+        config: A nest as `keras.saving.serialize_keras_object` gives it.
+
+    Returns:
+        The nest with `keras.optimizers` as their module.
+
+    Example:
+    ```python
+    saved = {"module": "keras.src.backend.torch.optimizers.torch_adam", "class_name": "Adam"}
+    by_public_names(saved)["module"]  # "keras.optimizers"
+    ```
+    """
+    if not isinstance(config, dict):
+        return config
+    config = {key: by_public_names(value) for key, value in config.items()}
+    if str(config.get("module")).startswith("keras.src.backend.torch.optimizers."):
+        config |= {"module": "keras.optimizers", "registered_name": None}
+    return config

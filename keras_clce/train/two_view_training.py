@@ -16,6 +16,7 @@ from keras_clce.train.contrastive_schedule import CurrentWeight
 from keras_clce.train.embedding_memory import EmbeddingMemory, check_memory
 from keras_clce.train.mixing import ImageMixing, MixedLabels, check_mixing, mix_batch, parts_of_loss
 from keras_clce.train.multi_label import check_loss_of_labels, check_metrics_of_labels
+from keras_clce.train.optimization import by_public_names
 from keras_clce.train.view_stacking import stack_views
 
 
@@ -166,7 +167,7 @@ class TwoViewTraining(keras.Model):
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile with what `get_compile_config` gave, optimizer variables included."""
-        config = keras.saving.deserialize_keras_object(config)
+        config = keras.saving.deserialize_keras_object(by_public_names(config))
         config.pop("loss_weights", None)
         # Keras saves what "auto" stood for on the backend that saved, which others may not take.
         if config.get("jit_compile"):

@@ -135,3 +135,18 @@ def test_compilation_is_decided_anew_where_a_model_is_loaded(tmp_path):
         automatic.compile("adam")
         expected = automatic.jit_compile if asked else False
         assert keras_clce.load_model(path).jit_compile == expected
+
+
+def test_what_torch_saved_trains_on_the_backend_that_runs():
+    images, labels = separable()
+    saved = small_model()
+    saved.compile(keras.optimizers.AdamW(1e-3), loss="clce")
+    config = saved.get_compile_config()
+    config["optimizer"]["module"] = "keras.src.backend.torch.optimizers.torch_adamw"
+    model = small_model()
+    model.compile_from_config(config)
+    of_torch = "torch" in type(model.optimizer).__module__
+    assert of_torch == (keras.backend.backend() == "torch")
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-3)
+    history = model.fit(images[:16], labels[:16], verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
