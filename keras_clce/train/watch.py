@@ -45,6 +45,13 @@ class TrainingWatch(keras.callbacks.Callback):
         self._warned = False
         self._steps = FirstFailure()
 
+    def set_model(self, model: keras.Model) -> None:
+        """Note which model is trained."""
+        super().set_model(model)
+        # `self.model` writes the state of a step into the variables on JAX, where the next step,
+        # which may be under way, takes it from them.
+        self._trained = model
+
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Note which epoch it is."""
         self._epoch = epoch
@@ -84,13 +91,13 @@ class TrainingWatch(keras.callbacks.Callback):
         )
 
     def _causes(self):
-        if getattr(self.model, "multi_label", False):
+        if getattr(self._trained, "multi_label", False):
             yield "labels other than rows of 0 and 1, which multi_label=True takes"
         else:
             yield from self._label_causes()
-        if getattr(self.model, "memory", None) is not None:
+        if getattr(self._trained, "memory", None) is not None:
             yield "soft labels, which do not go with `memory_size`"
-        contrastive = getattr(getattr(self.model, "loss", None), "contrastive", None)
+        contrastive = getattr(getattr(self._trained, "loss", None), "contrastive", None)
         if getattr(contrastive, "negatives", "all") == "class_mean":
             yield "soft labels, which do not go with negatives='class_mean'"
         yield "pixels that are not finite"
@@ -108,7 +115,7 @@ class TrainingWatch(keras.callbacks.Callback):
         ]
         labels = [part for part in labels if part is not None]
         found = np.concatenate(labels) if labels else np.zeros(0)
-        if getattr(self.model.loss, "ignore_unlabelled", False):
+        if getattr(self._trained.loss, "ignore_unlabelled", False):
             found = found[found != -1]
         if not found.size:
             yield (
