@@ -98,16 +98,17 @@ def _several_labels(settings):
 def _loss_of_several_labels(settings):
     if not settings.multi_label:
         return
-    if not build_loss(settings).multi_label:
+    loss = build_loss(settings)
+    if not loss.multi_label:
         raise ValueError(
             "--multi_label is not for a loss that takes one class an image. Received: "
             f"loss={settings.loss}"
         )
-    if not build_loss(settings).trains_classifier:
+    if not loss.trains_classifier:
         raise ValueError(
             "--multi_label needs a loss with cross-entropy: a contrastive loss alone trains no "
             f"sigmoid. Received: loss={settings.loss}, "
-            f"contrastive_weight={build_loss(settings).contrastive_weight}"
+            f"contrastive_weight={loss.contrastive_weight}"
         )
 
 

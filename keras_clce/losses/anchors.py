@@ -95,7 +95,28 @@ def anchor_values(
             present,
             overlap_of,
         )
-    # It counts, lest a mean leave it out.
+    return nan_where_unknown(values, has_positive, known)
+
+
+def nan_where_unknown(values: Any, has_positive: Any, known: Any) -> tuple[Any, Any]:
+    """What `anchor_values` gives, with NaN for the anchors whose label is none.
+
+    Args:
+        values: Float32 `[batch]`.
+        has_positive: Float32 `[batch]`.
+        known: Booleans `[batch]`.
+
+    Returns:
+        Both, such an anchor with NaN and 1.
+
+    Example:
+    ```python
+    from keras import ops
+    nan_where_unknown(ops.ones(2), ops.ones(2), np.array([True, False]))[1]  # [1.0, 1.0]
+    ```
+    """
+    # A product, which hands NaN on to the gradient where a choice would not. It counts, lest a
+    # mean leave it out.
     values = values * ops.cast(ops.where(known, 1.0, float("nan")), "float32")
     return values, ops.where(known, has_positive, 1.0)
 

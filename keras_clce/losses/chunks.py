@@ -118,7 +118,7 @@ def values_in_chunks(
     anchors = ops.minimum(ops.arange(num_chunks * chunk_size, dtype="int32"), batch - 1)
     anchors = ops.reshape(anchors, (num_chunks, chunk_size))
     filled = filled_rows(embeddings, memory, present)
-    masks_of = _masks(classes, embeddings, views, memory, present, overlap_of)
+    masks_of = _masks(classes, embeddings, views, memory, present, filled, overlap_of)
     counts = rows_of_each_class(classes, memory, filled) if class_mean else None
     plain = is_plain(classes, views, filled, class_mean)
 
@@ -196,7 +196,7 @@ def _anchors_per_chunk(rows, chunk_size, size_of_memory):
     return min(chunk_size, rows) if rows else chunk_size
 
 
-def _masks(classes, embeddings, views, memory, present, overlap_of):
+def _masks(classes, embeddings, views, memory, present, filled, overlap_of):
     """From the numbers of some anchors to their positives and negatives."""
     if len(classes.shape) == 2:
 
@@ -210,7 +210,6 @@ def _masks(classes, embeddings, views, memory, present, overlap_of):
             negatives = _differ(ops.take(ranks, mine), ranks)
             return _without_itself(1.0 - negatives, mine), negatives
 
-    filled = filled_rows(embeddings, memory, present)
     if is_plain(classes, views, filled):
         return masks_of
     pairs_of_views = _pairs_of_views(embeddings, memory) if views else None

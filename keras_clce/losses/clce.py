@@ -193,13 +193,13 @@ class CLCELoss(keras.losses.Loss):
                 "`y_pred` must be a dict with 'embedding' (batch, dim) and 'logits' "
                 f"(batch, classes). Received: y_pred={received}"
             )
+        y_pred = {key: y_pred[key] for key in ("embedding", "logits")}
+        y_true, y_pred, sample_weight = backend.gather_rows((y_true, y_pred, sample_weight))
+        entropy = self._cross_entropy(y_true, y_pred["logits"], training)
+        contrastive = self._contrastive(y_true, y_pred["embedding"], memory)
         return {
-            "cross_entropy": self.cross_entropy_part(
-                y_true, y_pred["logits"], sample_weight, training
-            ),
-            "contrastive": self.contrastive_part(
-                y_true, y_pred["embedding"], sample_weight, memory
-            ),
+            "cross_entropy": self._reduced(entropy, sample_weight),
+            "contrastive": self._reduced(contrastive, sample_weight),
         }
 
     def cross_entropy_part(
@@ -225,9 +225,7 @@ class CLCELoss(keras.losses.Loss):
         ```
         """
         y_true, logits, sample_weight = backend.gather_rows((y_true, logits, sample_weight))
-        values, counted = self._cross_entropy(y_true, logits, training)
-        reduced = reduce_anchors(values, counted, sample_weight, self.reduction)
-        return reduced, ops.sum(counted)
+        return self._reduced(self._cross_entropy(y_true, logits, training), sample_weight)
 
     def contrastive_part(
         self, y_true: Any, embedding: Any, sample_weight: Any = None, memory: Memory | None = None
@@ -252,9 +250,7 @@ class CLCELoss(keras.losses.Loss):
         ```
         """
         y_true, embedding, sample_weight = backend.gather_rows((y_true, embedding, sample_weight))
-        values, counted = self._contrastive(y_true, embedding, memory)
-        reduced = reduce_anchors(values, counted, sample_weight, self.reduction)
-        return reduced, ops.sum(counted)
+        return self._reduced(self._contrastive(y_true, embedding, memory), sample_weight)
 
     def join(self, parts: dict[str, tuple[Any, Any]], contrastive_weight: Any = None) -> Any:
         """The weighted sum of both parts, in the dtype of the loss.
@@ -288,7 +284,13 @@ class CLCELoss(keras.losses.Loss):
         """Reduced loss; each part has its own mean, so Keras's single one does not serve."""
         return self.join(self.parts(y_true, y_pred, sample_weight)) / backend.num_replicas()
 
+    def _reduced(self, rows, sample_weight):
+        """Value of a part and how many rows it counts, from those of each row."""
+        values, counted = rows
+        return reduce_anchors(values, counted, sample_weight, self.reduction), ops.sum(counted)
+
     def _contrastive(self, y_true, embedding, memory=None):
+        """Value of each row, and whether it counts, both float32 `[batch]`."""
         # A loss of somebody's own may know of neither.
         options = {} if memory is None else {"memory": memory}
         if self.ignore_unlabelled:

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_clce.checks import check_whole_number
-from keras_clce.losses.anchors import anchor_values, checked_batch
+from keras_clce.losses.anchors import anchor_values, checked_batch, nan_where_unknown
 from keras_clce.losses.arguments import check_temperature, share_descriptions
 from keras_clce.losses.base import ContrastiveLoss
 from keras_clce.losses.chunks import ChunkForm, Summary
@@ -245,9 +245,7 @@ class CoreTuningLoss(ContrastiveLoss):
             focal_in_chunks(),
         )
         batch = ops.shape(embeddings)[0]
-        # A product, which hands NaN on to the gradient where a choice would not.
-        values = values[:batch] * ops.cast(ops.where(known, 1.0, float("nan")), "float32")
-        return values, ops.where(known, has_positive[:batch], 1.0)
+        return nan_where_unknown(values[:batch], has_positive[:batch], known)
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the loss."""

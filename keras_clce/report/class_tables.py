@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_clce.evaluate import confidence_interval, paired_t_test
 from keras_clce.evaluate.class_balance import GROUPS
 from keras_clce.report.answers import wrapped
 from keras_clce.report.names import Run, as_record, baseline_of, by_name
-from keras_clce.report.tables import TABLE_WIDTH, fit_table, percent
+from keras_clce.report.tables import TABLE_WIDTH, fit_table, mean_cell, versus_cell
 from keras_clce.runs.record import Record
 
 _BOUNDS = {"many": "> 100", "medium": "20-100", "few": "< 20"}
@@ -70,13 +69,19 @@ def balance_cells(
     rows = []
     for name, seeds in by_seed.items():
         tests = [run.metrics["test"] for run in seeds.values()]
-        cells = [str(name), str(len(seeds)), _mean([test["balanced_accuracy"] for test in tests])]
+        cells = [
+            str(name),
+            str(len(seeds)),
+            mean_cell([test["balanced_accuracy"] for test in tests]),
+        ]
         for group in groups:
             cells.append(
-                _mean([(test["groups"].get(group) or {}).get("accuracy") for test in tests])
+                mean_cell([(test["groups"].get(group) or {}).get("accuracy") for test in tests])
             )
         other = baseline_of(name, by_seed, baseline)
-        cells.append("-" if other is None else _versus(seeds, by_seed[other]))
+        cells.append(
+            "-" if other is None else versus_cell(*map(_balanced, (seeds, by_seed[other])))
+        )
         rows.append(cells)
     counts = [one["training_images"] for one in records[0].metrics["test"]["classes"].values()]
     present = [count for count in counts if count]
@@ -132,21 +137,5 @@ def _unbalanced(runs: Sequence[Run]) -> list[Record]:
     ]
 
 
-def _mean(values):
-    if any(value is None for value in values):
-        return "-"
-    return percent(np.mean(values), confidence_interval(values))
-
-
-def _versus(ours, theirs):
-    shared = sorted(set(ours) & set(theirs))
-    if not shared:
-        return "no shared seed"
-    pair = [
-        np.array([runs[seed].metrics["test"]["balanced_accuracy"] for seed in shared])
-        for runs in (ours, theirs)
-    ]
-    if len(shared) == 1:
-        return f"{100 * (pair[0] - pair[1])[0]:+.2f} (one seed)"
-    test = paired_t_test(*pair)
-    return f"{percent(test.mean_difference, test.ci95, '+')}, p = {test.p_value:.2g}"
+def _balanced(by_seed):
+    return {seed: run.metrics["test"]["balanced_accuracy"] for seed, run in by_seed.items()}

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from keras_clce.evaluate.statistics import confidence_interval, paired_t_test
+
 # Tables stand four columns in on the page, whose lines have a hundred.
 TABLE_WIDTH = 96
 
@@ -159,3 +161,48 @@ def _columns(header, rows, columns):
         return [cells[number] for number in columns]
 
     return format_table(pick(header), [pick(row) for row in rows])
+
+
+def mean_cell(values: Sequence[float | None]) -> str:
+    """The mean of fractions over seeds in percent, with its interval.
+
+    Args:
+        values: A fraction for each seed, `None` where a run has none.
+
+    Returns:
+        Such as `"84.10 ± 0.52"`; `"-"` where a run has none.
+
+    Example:
+    ```python
+    mean_cell([0.841])  # "84.10"
+    ```
+    """
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return "-"
+    return percent(float(np.mean(known)), confidence_interval(known))
+
+
+def versus_cell(ours: Mapping[int, float], theirs: Mapping[int, float]) -> str:
+    """The paired difference of fractions over the seeds that both have, in percent.
+
+    Args:
+        ours: A fraction by seed.
+        theirs: The same of what is compared with.
+
+    Returns:
+        Such as `"+1.80 ± 0.50, p = 0.01"`; without an interval of one seed, and in words of none.
+
+    Example:
+    ```python
+    versus_cell({0: 0.85}, {0: 0.84})  # "+1.00 (one seed)"
+    ```
+    """
+    shared = sorted(set(ours) & set(theirs))
+    if not shared:
+        return "no shared seed"
+    pair = [np.array([values[seed] for seed in shared]) for values in (ours, theirs)]
+    if len(shared) == 1:
+        return f"{100 * (pair[0] - pair[1])[0]:+.2f} (one seed)"
+    test = paired_t_test(*pair)
+    return f"{percent(test.mean_difference, test.ci95, '+')}, p = {test.p_value:.2g}"

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_clce.evaluate.statistics import confidence_interval, paired_t_test
 from keras_clce.report.answers import Difference, best_in_words, sentence
 from keras_clce.report.names import Name, Run, as_record, baseline_of, by_name, count_of
-from keras_clce.report.tables import TABLE_WIDTH, fold_table, percent
+from keras_clce.report.tables import TABLE_WIDTH, fold_table, mean_cell, versus_cell
 from keras_clce.runs.record import Record
 
 COLUMNS_OF_LABELS = (
@@ -77,9 +76,9 @@ def summary_cells(
         cells = [str(name), str(len(seeds))]
         for column, _ in columns:
             values = [run.metrics["test"][column] for run in seeds.values()]
-            cells.append(_mean_and_interval(values))
+            cells.append(mean_cell(values))
         if retrieved:
-            cells.append(_mean_and_interval([*map(_map_at_r, seeds.values())]))
+            cells.append(mean_cell([*map(_map_at_r, seeds.values())]))
         cells.append(f"{np.mean([run.metrics['seconds'] for run in seeds.values()]):.0f}")
         other = baseline_of(name, tops, baseline)
         cells.append("-" if other is None else _versus(seeds, tops[other]))
@@ -131,12 +130,6 @@ def _map_at_r(run):
     return (run.metrics["test"].get("retrieval") or {}).get("map@r")
 
 
-def _mean_and_interval(values):
-    if any(value is None for value in values):
-        return "-"
-    return percent(np.mean(values), confidence_interval(values))
-
-
 def _shared(ours, theirs):
     shared = sorted(set(ours) & set(theirs))
     return shared, *(
@@ -145,10 +138,6 @@ def _shared(ours, theirs):
 
 
 def _versus(seeds, baseline):
-    shared, ours, theirs = _shared(seeds, baseline)
-    if not shared:
-        return "no shared seed"
-    if len(shared) == 1:
-        return f"{100 * (ours[0] - theirs[0]):+.2f} (one seed)"
-    test = paired_t_test(ours, theirs)
-    return f"{100 * test.mean_difference:+.2f} ± {100 * test.ci95:.2f}, p = {test.p_value:.2g}"
+    return versus_cell(
+        *({seed: _measured(run) for seed, run in runs.items()} for runs in (seeds, baseline))
+    )

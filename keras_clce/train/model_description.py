@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
+from keras_clce.losses import arguments
 from keras_clce.views.preprocessing import Preprocessing
 
 
@@ -93,10 +94,7 @@ def check_multi_label(multi_label: bool, softmax_temperature: Any = None) -> boo
     check_multi_label(True)  # True
     ```
     """
-    if not isinstance(multi_label, bool):
-        raise ValueError(
-            f"`multi_label` must be True or False. Received: multi_label={multi_label!r}"
-        )
+    arguments.check_multi_label(multi_label)
     if multi_label and softmax_temperature is not None:
         raise ValueError(
             "`softmax_temperature` must be None with multi_label=True, where each label has a "
