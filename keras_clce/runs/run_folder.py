@@ -26,11 +26,17 @@ from keras_clce.runs.software import git_commit, package_versions
 _CHOSEN_LATER = {
     "classifier_head": ("embedding_dim", "linear"),
     "contrastive_schedule": ("contrastive_weight", "constant"),
+    "cutmix_alpha": ("label_smoothing", 0.0),
     "denominator": ("temperature", "all"),
     "detach_weights": ("hardness", False),
     "embedding_layers": ("embedding_dim", 1),
+    "feature_normalization": ("augmentation", "none"),
     "finetune_encoder": ("queries", None),
+    "ignore_unlabelled": ("label_smoothing", False),
     "logit_adjustment": ("label_smoothing", 0.0),
+    "mix": ("label_smoothing", "cross_entropy"),
+    "mixup_alpha": ("label_smoothing", 0.0),
+    "multi_label": ("label_smoothing", False),
     "negatives": ("temperature", "all"),
     "query_distribution": ("queries", "balanced"),
 }

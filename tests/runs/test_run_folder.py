@@ -3,11 +3,15 @@
 import csv
 import json
 import os
+from pathlib import Path
 
 import pytest
 
+from keras_clce.experiments.settings_json import settings_as_json, settings_from_json
 from keras_clce.files import write_json
 from keras_clce.runs import RunFolder
+
+RESULTS = Path(__file__).resolve().parents[2] / "results"
 
 pytestmark = pytest.mark.any_backend
 
@@ -21,6 +25,24 @@ def test_run_folder_refuses_to_start_over(tmp_path):
     folder.check({"epochs": 3}, resume=True)
     with pytest.raises(ValueError, match="epochs: 3 then, 4 now"):
         folder.check({"epochs": 4}, resume=True)
+
+
+@pytest.mark.parametrize(
+    "early",
+    ["feature_normalization/flowers8/ce-layer16-2e-3-seed0", "fc100_20_a_class/ce-seed0"],
+)
+def test_runs_from_before_there_were_settings_go_on_without_them(early, tmp_path):
+    config = json.loads((RESULTS / early / "config.json").read_text())
+    before = config["settings"]
+    protocol = "few_shot" if "queries" in before else "transfer"
+    today = settings_as_json(settings_from_json(before), protocol)
+    # The one setting whose default has changed since; what a run resolved stands as it was.
+    later = {name: today[name] for name in today if name not in before}
+    later |= {"feature_normalization": before.get("feature_normalization", "none")}
+    folder = RunFolder(tmp_path)
+    folder.start(before, config["data"])
+    names = {"classifier": today["classifier"]} if "classifier" in before else {}
+    folder.check({**before, **later, **names}, resume=True)
 
 
 def test_run_folder_says_what_the_run_is_made_of(tmp_path):
