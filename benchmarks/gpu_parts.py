@@ -3,6 +3,7 @@
 import platform
 import statistics
 import time
+from importlib.util import find_spec
 
 import keras
 import numpy as np
@@ -25,9 +26,7 @@ def measure(part, candidate, quick):
     yield {"device": device(), "software": software()}
     missing = {"pml": ["pytorch_metric_learning"], "timm+pml": ["timm", "pytorch_metric_learning"]}
     for package in missing.get(candidate, []):
-        try:
-            __import__(package)
-        except ImportError:
+        if find_spec(package) is None:
             yield {"skipped": f"needs torch and {package}, which is not installed"}
             return
     new_peak()
@@ -206,13 +205,14 @@ def _train_step(encoder, views, labels, size, policy="float32", rank=None, **com
 
 
 def _timm_step(views, labels, size):
-    import timm
     import torch
     from pytorch_metric_learning.losses import SupConLoss
 
+    from keras_clce.models.timm_reference import import_timm
+
     place = "cuda" if torch.cuda.is_available() else "cpu"
     name = "vit_base_patch16_224"
-    model = timm.create_model(name, num_classes=CLASSES, img_size=size).to(place).train()
+    model = import_timm().create_model(name, num_classes=CLASSES, img_size=size).to(place).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
     peer = SupConLoss(TEMPERATURE)
     images = torch.as_tensor(np.concatenate([_numpy(view) for view in views]), device=place)
