@@ -140,13 +140,18 @@ class LoRAModel:
         _renew_training(self)
 
     def quantize(self, *args: Any, **kwargs: Any) -> None:
-        """Quantise dense layers, as `keras.Model.quantize` does; adapters have to be merged."""
+        """Quantise dense layers, as `keras.Model.quantize` does; adapters have to be merged.
+
+        A compiled model has an optimizer without history afterwards: the one before is of kernels
+        that are no more.
+        """
         if self.lora is not None:
             raise ValueError(
                 "`quantize` is for a model without adapters: call `merge_lora` before. "
                 f"Received: a model with adapters of rank {self.lora.rank}"
             )
         super().quantize(*args, **kwargs)  # type: ignore[misc]  # `keras.Model`'s, a later base
+        _renew_training(self)
 
 
 class _SavedAdapters(keras.layers.Layer):

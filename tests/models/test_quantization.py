@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import keras
 import numpy as np
@@ -66,6 +67,22 @@ def test_round_trip_in_a_new_process(tmp_path):
         assert set(outputs) == set(expected[name])
         for key, value in expected[name].items():
             np.testing.assert_allclose(outputs[key], value, rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_a_trained_models_file_has_no_history_of_kernels_that_are_gone(tmp_path):
+    images = np.random.default_rng(0).normal(size=(6, SIZE, SIZE, 3)).astype("float32")
+    model = CLCEModel(encoder(), 3)
+    model.compile("adam", run_eagerly=True)
+    model.fit(images, np.arange(6) % 3, verbose=0)
+    learnt = len(model.trainable_variables)
+    model.quantize("int8")
+    model.save(tmp_path / "model.keras")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Skipping variable loading")
+        loaded = keras.saving.load_model(tmp_path / "model.keras")
+    # A count of steps, a learning rate, and two moments of each weight that still learns.
+    assert len(loaded.optimizer.variables) == 2 + 2 * len(loaded.trainable_variables)
+    assert len(loaded.trainable_variables) == learnt - len(quantized_layers(loaded))
 
 
 def test_layers_that_were_left_out_stay_as_they_were(tmp_path):
