@@ -5,8 +5,9 @@ r"""Memory, time and share of the weights that learn: LoRA beside full fine-tuni
 
 All are `CLCEModel` with CLCE and AdamW, one process each, and they take turns, several rounds.
 Memory is what a process grew by at its peak, from before there was a model: weights, optimizer and
-all. What is freed goes back to the system at once, so that it is not counted: the C library keeps it
-otherwise, a gigabyte of adapters' 2.6. `attention` adapts the attention's layers alone; `+ remat` computes blocks twice.
+all. What is freed goes back to the system at once here; otherwise the C library keeps it, a
+gigabyte of adapters' 2.6. `attention` adapts the attention's layers alone; `+ remat` computes
+blocks twice.
 
 Adapters save gradients and optimizer states, of which there are three times the weights, and no
 activations: those of 4 images at 224 px in two views are 1.0 GiB of a ViT-B/16, for adapters too.
