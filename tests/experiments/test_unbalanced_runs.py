@@ -39,9 +39,7 @@ def unbalanced(tmp_path_factory):
     return root
 
 
-def test_a_run_tells_of_classes_and_their_groups(
-    tiny_backbone, unbalanced, tmp_path, capsys, eager_steps
-):
+def test_a_run_tells_of_classes_and_their_groups(tiny_backbone, unbalanced, tmp_path, capsys):
     given = ("--dataset=image_folder", f"--data_dir={unbalanced}", "--losses=clce", "--epochs=1")
     arguments = flags_for(tiny_backbone, tmp_path / "runs", *given, *FLAGS, "--batch_size=16")
     run(transfer, *arguments)
@@ -74,7 +72,7 @@ def test_a_run_tells_of_classes_and_their_groups(
 
 
 def test_weights_reach_training_and_balanced_data_look_as_before(
-    tiny_backbone, tmp_path, capsys, eager_steps, monkeypatch
+    tiny_backbone, tmp_path, capsys, monkeypatch
 ):
     seen = []
     fit = keras_clce.CLCEModel.fit

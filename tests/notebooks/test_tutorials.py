@@ -1,5 +1,6 @@
 """Tutorials: scripts run, notebooks are theirs and have outputs, links and commands exist."""
 
+import functools
 import importlib.util
 import re
 from pathlib import Path
@@ -9,6 +10,8 @@ import matplotlib
 import nbformat
 import numpy as np
 import pytest
+
+from keras_clce import CLCEModel
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "notebooks"
@@ -63,10 +66,11 @@ def run_quickly(tmp_path, tiny_backbone, monkeypatch):
 
 
 @pytest.fixture
-def few_graphs(request):
+def few_graphs(monkeypatch):
     """On TensorFlow, the graphs of so few steps would take most of the time."""
     if keras.backend.backend() == "tensorflow":
-        request.getfixturevalue("eager_steps")
+        eager = functools.partialmethod(CLCEModel.compile, run_eagerly=True)
+        monkeypatch.setattr(CLCEModel, "compile", eager)
 
 
 def test_photographs_become_a_model_an_index_and_answers(run_quickly, few_graphs):

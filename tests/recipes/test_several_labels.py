@@ -57,7 +57,7 @@ def flags_of(colours, backbone, tmp_path, *more):
     )
 
 
-def test_from_a_table_to_predictions(colours, tiny_backbone, tmp_path, eager_steps, capsys):
+def test_from_a_table_to_predictions(colours, tiny_backbone, tmp_path, capsys):
     arguments = flags_of(colours, tiny_backbone, tmp_path, "--losses=ce,clce")
     recipe_runs.run(transfer, *arguments)
     said = capsys.readouterr().out
@@ -148,7 +148,7 @@ def test_flags_that_do_not_fit(recipe, more, message, colours, tiny_backbone, tm
     assert not (tmp_path / "runs").exists()
 
 
-def test_quick_runs_and_a_folder_without_a_table(colours, tiny_backbone, tmp_path, eager_steps):
+def test_quick_runs_and_a_folder_without_a_table(colours, tiny_backbone, tmp_path):
     arguments = flags_of(colours, tiny_backbone, tmp_path, "--losses=ce", "--quick")
     done = run_here(transfer, *arguments, "--notest")
     assert "validation: mAP" in done.stdout

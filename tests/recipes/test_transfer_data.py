@@ -27,7 +27,6 @@ TFDS_ROWS = [
 
 @pytest.mark.any_backend
 @pytest.mark.parametrize("name", TFDS_ROWS)
-@pytest.mark.usefixtures("eager_steps")
 def test_every_tfds_row_runs_through_the_recipe(name, tiny_backbone, tmp_path):
     import tensorflow_datasets as tfds
 
@@ -58,7 +57,6 @@ def test_real_images(name, shared_data, tiny_backbone, tmp_path):
 
 
 @pytest.mark.any_backend
-@pytest.mark.usefixtures("eager_steps")
 def test_the_test_accuracy_can_be_had_again(shared_data, tmp_path):
     """With an encoder that resizes otherwise than `load_dataset` does by itself."""
     import tensorflow_datasets as tfds

@@ -7,6 +7,8 @@ from small_models import CLASSES, SHAPE, compiled, separable, small_backbone, sm
 
 from keras_clce import CLCELoss, CLCEModel, SupConLoss
 
+pytestmark = pytest.mark.any_backend
+
 
 @pytest.mark.parametrize("num_classes", [0, -1, 2.5, "ten", None, True])
 def test_bad_num_classes(num_classes):

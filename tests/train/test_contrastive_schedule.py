@@ -76,6 +76,7 @@ def test_loss_of_each_epoch_has_its_weight(schedule, options):
     ] == pytest.approx(fixed[0], rel=1e-5)
 
 
+@pytest.mark.any_backend
 def test_training_is_that_of_one_loss_after_the_other():
     scheduled, one_by_one = fixed_model(), fixed_model()
     scheduled.compile(keras.optimizers.SGD(0.1), loss=CLCELoss(0.8))
@@ -93,6 +94,7 @@ def weights_of(a, b):
     return zip(a.get_weights(), b.get_weights(), strict=True)
 
 
+@pytest.mark.any_backend
 def test_the_own_weight_is_back_after_a_schedule():
     model = fixed_model(batch_norm=False)
     model.compile(keras.optimizers.SGD(0.0), loss=CLCELoss(0.8))
@@ -113,6 +115,7 @@ def test_the_own_weight_is_back_after_a_schedule():
     assert "contrastive_weight" not in logs
 
 
+@pytest.mark.any_backend
 def test_constant_and_a_single_epoch_have_the_own_weight():
     model = fixed_model()
     model.compile(keras.optimizers.SGD(0.0), loss=CLCELoss(0.8))
@@ -150,6 +153,7 @@ def test_training_goes_on_as_if_it_had_never_stopped(tmp_path):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.any_backend
 def test_lowest_cross_entropy_is_the_best(tmp_path):
     model = small_model()
     model.compile(keras.optimizers.Adam(1e-2), loss=CLCELoss(0.8))
@@ -158,6 +162,7 @@ def test_lowest_cross_entropy_is_the_best(tmp_path):
     assert checkpoint.best_epoch == int(np.argmin(logs["val_cross_entropy"]))
 
 
+@pytest.mark.any_backend
 def test_a_saved_model_holds_nothing_of_the_schedule(tmp_path):
     model, plain = fixed_model(), fixed_model()
     for each in (model, plain):

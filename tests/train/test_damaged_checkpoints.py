@@ -12,6 +12,8 @@ from small_models import compiled, separable, small_model
 from keras_clce.files import checksums
 from keras_clce.train.callbacks import RunCheckpoint
 
+pytestmark = pytest.mark.any_backend
+
 EPOCHS = 4
 
 
@@ -115,7 +117,6 @@ def test_another_model_is_refused(trained):
         RunCheckpoint(trained[0]).restore(compiled(small_model(batch_norm=False)))
 
 
-@pytest.mark.any_backend
 def test_checksums_are_those_of_sha256sum(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"abc")
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180-2
