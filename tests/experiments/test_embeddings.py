@@ -57,6 +57,7 @@ def files(tmp_path):
 # === On all backends: models ===
 
 
+@pytest.mark.any_backend
 def test_models_are_shown_what_they_were_trained_on(tmp_path, capsys):
     path = tmp_path / "run" / "model.keras"
     RunFolder(path.parent).start({"dataset": "digits", "split_seed": 3, "limit_examples": 300}, "")
@@ -106,6 +107,7 @@ def test_models_are_shown_what_they_were_trained_on(tmp_path, capsys):
         assert numbers.items() <= study.numbers["models"][name].items()
 
 
+@pytest.mark.any_backend
 def test_feature_maps_are_averaged_and_dicts_read(tmp_path):
     maps = encoder(outputs=lambda features, _: features)
     named = encoder(outputs=lambda _, pooled: {"embedding": pooled, "other": pooled + 1})
@@ -120,6 +122,7 @@ def test_feature_maps_are_averaged_and_dicts_read(tmp_path):
         np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize(
     ("made", "said"),
     [
@@ -136,6 +139,7 @@ def test_models_without_an_embedding_are_refused_before_data_is_read(made, said)
         embedding_study({"mine": encoder(outputs=made)}, dataset="digits", data_dir="nowhere")
 
 
+@pytest.mark.any_backend
 def test_probabilities_and_zeros_are_refused(tmp_path):
     softmax = encoder(outputs=lambda _, pooled: keras.layers.Softmax()(pooled))
     zeros = encoder(outputs=lambda _, pooled: 0 * pooled)
@@ -144,6 +148,7 @@ def test_probabilities_and_zeros_are_refused(tmp_path):
             embedding_study({"it": model}, dataset="digits", output_dir=tmp_path, quick=True)
 
 
+@pytest.mark.any_backend
 def test_what_takes_no_images_of_a_known_size_is_refused():
     any_size = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Conv2D(4, 3)])
     assert shown_images("it", any_size, 24) == 24

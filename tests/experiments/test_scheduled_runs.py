@@ -8,6 +8,7 @@ import pytest
 from keras_clce.experiments import Settings, Study, training
 
 
+@pytest.mark.any_backend
 def test_the_weight_moves_is_logged_and_goes_on_after_a_kill(tiny_backbone, tmp_path, monkeypatch):
     settings = Settings(
         backbone=tiny_backbone,
@@ -47,6 +48,7 @@ def test_the_weight_moves_is_logged_and_goes_on_after_a_kill(tiny_backbone, tmp_
     assert "contrastive_weight" in (clce.folder / "history.csv").read_text().partition("\n")[0]
 
 
+@pytest.mark.any_backend
 def test_runs_from_before_there_was_a_schedule_go_on_without_one(tiny_backbone, tmp_path):
     settings = Settings(
         backbone=tiny_backbone, loss="clce", quick=True, image_size=16, output_dir=str(tmp_path)

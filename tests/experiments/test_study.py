@@ -81,6 +81,7 @@ def test_the_data_set_says_the_protocol_and_folders_say_the_data(tmp_path):
     assert Study("mine", settings=quick).home().parts[-1] == "quick"
 
 
+@pytest.mark.any_backend
 def test_a_study_trains_its_grid_and_its_records_come_back(tiny_backbone, tmp_path, capsys):
     settings = Settings(
         backbone=tiny_backbone,
@@ -116,6 +117,7 @@ def test_a_study_trains_its_grid_and_its_records_come_back(tiny_backbone, tmp_pa
     assert [record.metrics for record in again] == [record.metrics for record in records]
 
 
+@pytest.mark.any_backend
 def test_run_one_gives_a_record(tiny_backbone, tmp_path):
     settings = Settings(
         backbone=tiny_backbone, loss="ce", quick=True, image_size=16, output_dir=str(tmp_path)

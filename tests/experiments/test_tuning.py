@@ -33,6 +33,7 @@ def weights(**options):
     return Tuning(**{"method": "random", "search": {"temperature": [0.1, 0.5, 0.9]}, **options})
 
 
+@pytest.mark.any_backend
 def test_the_best_of_each_loss_is_found_with_the_test_split_unread(
     settings, tmp_path, monkeypatch, capsys
 ):

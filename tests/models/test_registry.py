@@ -52,7 +52,7 @@ def test_a_family_in_one_file_builds_and_loads_its_checkpoint(toy, tensors, tmp_
     save_file(tensors, path)
     model = build_backbone("toy", SIZE, weights=path)
     pixels = random_pixels(SIZE)
-    assert_close(np.array(model(pixels)), features(tensors, pixels), 1e-5)
+    assert_close(keras.ops.convert_to_numpy(model(pixels)), features(tensors, pixels), 1e-5)
     report = load_weights(model, "toy", path)
     assert set(report.dropped) == {"head.bias", "head.weight"}
     save_file({**tensors, "more": tensors["root.bias"]}, path)
@@ -98,7 +98,7 @@ def test_a_source_is_four_verbs_behind_a_row_of_the_table(monkeypatch):
     assert backbone_spec("ours:known").mean == (1.0, 1.0, 1.0)
     model = build_backbone("ours:known", SIZE)
     pixels = random_pixels(SIZE)
-    assert_close(np.array(model(pixels)), pixels.mean(axis=(1, 2)), 1e-6)
+    assert_close(keras.ops.convert_to_numpy(model(pixels)), pixels.mean(axis=(1, 2)), 1e-6)
     assert registry.is_external("ours:x")
     assert registry.brings_weights("ours:known") and not registry.brings_weights("ours:x")
     with pytest.raises(ValueError, match=r"brings its own weights or none.*Received: weights="):

@@ -40,6 +40,7 @@ def test_a_killed_run_resumes_to_the_same_result(tiny_backbone, tmp_path):
         assert flat(other[part]) == pytest.approx(flat(metrics[part]), abs=0.01)
 
 
+@pytest.mark.any_backend
 def test_the_second_run_in_a_folder_refuses(tiny_backbone, tmp_path):
     arguments = flags_for(tiny_backbone, tmp_path, "--losses=ce", "--quick")
     home = tmp_path / "transfer" / "digits" / tiny_backbone.replace("/", "_") / "quick"
@@ -54,6 +55,7 @@ def test_the_second_run_in_a_folder_refuses(tiny_backbone, tmp_path):
     assert folder.metrics.is_file()
 
 
+@pytest.mark.any_backend
 def test_resume_goes_on_from_the_epoch_before_a_damaged_one(tiny_backbone, tmp_path):
     arguments = flags_for(tiny_backbone, tmp_path / "runs", "--losses=ce", "--epochs=3")
     arguments += ("--keep_checkpoint",)

@@ -128,6 +128,7 @@ def test_losses_see_the_same_views_and_start(tiny_backbone, tmp_path, monkeypatc
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.any_backend
 def test_ctrl_c_is_two_lines_and_how_to_go_on(tiny_backbone, tmp_path, monkeypatch, capsys):
     def interrupt(self, x, **kwargs):
         raise KeyboardInterrupt
@@ -145,6 +146,7 @@ def test_ctrl_c_is_two_lines_and_how_to_go_on(tiny_backbone, tmp_path, monkeypat
     assert end.value.code.startswith("Go on with: keras-clce transfer --backbone=")
 
 
+@pytest.mark.any_backend
 def test_a_second_start_is_refused_and_resume_keeps_finished_runs(tiny_backbone, tmp_path, capsys):
     arguments = flags_for(tiny_backbone, tmp_path / "runs", "--losses=ce", "--quick")
     run(*arguments)
@@ -161,6 +163,7 @@ def test_a_second_start_is_refused_and_resume_keeps_finished_runs(tiny_backbone,
         run(*arguments, f"--output_dir={file}")
 
 
+@pytest.mark.any_backend
 def test_a_run_is_not_resumed_on_other_data(tiny_backbone, tmp_path):
     for folder, images in (("a", 6), ("b", 7)):
         for label in ("cat", "dog"):
