@@ -149,7 +149,7 @@ def test_two_processes_of_jax_write_once_what_one_writes(one_device_of_jax, back
     assert names[0] == names[1]
 
 
-@pytest.mark.any_backend
+@pytest.mark.any_backend("tensorflow")
 def test_two_devices_of_tensorflow_end_where_one_ends(backbone, tmp_path):
     two = start("tensorflow", backbone, tmp_path / "two", "--num_devices=2")
     transfer.main(["transfer", *flags_for(backbone, tmp_path / "one")])

@@ -42,7 +42,11 @@ def test_export_and_the_printed_program(colours, capsys):  # noqa: F811
     [
         ((), "flag --format must be given"),
         (("--format=onx", "--output=m.onnx"), "--format=onx: must be one of: saved_model, onnx"),
-        (("--format=torch", "--output=m.pt2"), "--format torch needs KERAS_BACKEND=torch"),
+        pytest.param(
+            ("--format=torch", "--output=m.pt2"),
+            "--format torch needs KERAS_BACKEND=torch",
+            marks=pytest.mark.any_backend("tensorflow"),
+        ),
         (("--format=onnx", "--output=m.pb"), r"--output must end in \.onnx"),
         (("--format=onnx", "--output=no/m.onnx"), "--output must lie in a folder that is there"),
         (("--format=onnx", "--output=m.onnx", "--quantize=int8"), "--images must be given"),
