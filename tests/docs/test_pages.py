@@ -28,7 +28,7 @@ MADE = {
     "changelog.md": ROOT / "CHANGELOG.md",
     "contributing.md": ROOT / "CONTRIBUTING.md",
 }
-MADE_OF_CODE = {"guides/settings.md"}
+MADE_OF_CODE = {"guides/settings.md", "results/runs.md"}
 # An encoder that compiles at once, and a study of seconds.
 SHORTER = {
     '"small_resnet"': '"encoder.keras"',
