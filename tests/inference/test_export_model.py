@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+import scipy.special
 from PIL import Image
 
 from keras_clce import CLCEModel, backend, predict_images
@@ -351,3 +352,14 @@ def test_photographs_are_spread():
     assert spread(7, 7) == [*range(7)]
     places = spread(1000, 10)
     assert {*np.diff(places)} == {100} and places[0] == 50
+
+
+@pytest.mark.any_backend
+def test_a_model_of_several_labels_gives_a_probability_of_each(tmp_path):
+    model, path = make_model(multi_label=True), tmp_path / FILES["onnx"]
+    export_model(model, path, format="onnx")
+    images = np.random.default_rng(2).integers(0, 256, (3, SIDE, SIDE, 3), dtype="uint8")
+    outputs, _ = outputs_and_metadata("onnx", path, images)
+    logits = model.predict(images, verbose=0)["logits"]
+    np.testing.assert_allclose(outputs["logits"], logits, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs["probabilities"], scipy.special.expit(logits), rtol=1e-4)
