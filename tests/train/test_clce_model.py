@@ -11,7 +11,7 @@ from small_models import (
     small_model,
 )
 
-from keras_clce import CLCELoss, CLCEModel, HSCLLoss, SupConLoss
+from keras_clce import CLCELoss, CLCEModel, SupConLoss
 
 
 def logs_of(model, *args, **kwargs):
@@ -304,45 +304,6 @@ def test_ready_callbacks(tmp_path):
     assert len(history.epoch) == 2
     assert list((tmp_path / "logs" / "validation").glob("events*"))
     assert keras.saving.load_model(best).predict(images, verbose=0)["logits"].shape == (64, CLASSES)
-
-
-def test_save_and_load_goes_on_with_the_optimizers_state(tmp_path):
-    images, labels = separable(32)
-    model = small_model(flips())
-    # Not Adam: it blows rounding errors up where a gradient is zero but for them.
-    model.compile(keras.optimizers.SGD(0.05, momentum=0.9), CLCELoss(), ["accuracy"])
-    model.fit(images, labels, batch_size=16, epochs=2, verbose=0)
-    model.save(tmp_path / "model.keras")
-    loaded = keras.saving.load_model(tmp_path / "model.keras")
-    loaded_outputs = loaded.predict(images, verbose=0)
-    for key, value in model.predict(images, verbose=0).items():
-        np.testing.assert_allclose(loaded_outputs[key], value, rtol=1e-5, atol=1e-6)
-    assert loaded.get_config().keys() == model.get_config().keys()
-    assert loaded.loss.get_config() == model.loss.get_config()
-    pairs = images, images[:, :, ::-1]
-    for each in (model, loaded):
-        each.fit(pairs, labels, batch_size=32, epochs=2, verbose=0)
-    for a, b in zip(model.optimizer.variables, loaded.optimizer.variables, strict=True):
-        np.testing.assert_allclose(
-            keras.ops.convert_to_numpy(a), keras.ops.convert_to_numpy(b), rtol=1e-4, atol=1e-6
-        )
-    for a, b in zip(model.get_weights(), loaded.get_weights(), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
-
-
-def test_saved_loss_keeps_its_parts(tmp_path):
-    model = small_model()
-    loss = CLCELoss(0.3, HSCLLoss(0.2, threshold=0.4), label_smoothing=0.1)
-    model.compile("sgd", loss=loss)
-    model.save(tmp_path / "model.keras")
-    assert keras.saving.load_model(tmp_path / "model.keras").loss.get_config() == loss.get_config()
-
-
-def test_clone_from_config():
-    model = small_model(flips())
-    clone = CLCEModel.from_config(model.get_config())
-    assert [w.shape for w in clone.get_weights()] == [w.shape for w in model.get_weights()]
-    assert isinstance(clone.augmenter, keras.Sequential)
 
 
 def test_summary_names_encoder_and_heads(capsys):
