@@ -278,7 +278,7 @@ def test_each_format_is_written_or_names_the_backend_that_can(tmp_path):
             check_export(tmp_path / FILES[format], format)
 
 
-@pytest.mark.any_backend
+@pytest.mark.any_backend("tensorflow")  # which writes all of these formats
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -301,7 +301,7 @@ def test_check_refuses(arguments, said, tmp_path, monkeypatch):
         check_export(**{"format": "onnx", "output": "model.onnx", **arguments})
 
 
-@pytest.mark.any_backend
+@pytest.mark.any_backend("tensorflow")  # which alone needs tf2onnx
 @pytest.mark.parametrize(
     ("format", "package"), [("onnx", "onnx"), ("onnx", "tf2onnx"), ("openvino", "openvino")]
 )
