@@ -48,7 +48,7 @@ def flags_of(colours, backbone, tmp_path, *more):
         f"--backbone={backbone}",
         "--image_size=16",
         "--batch_size=16",
-        "--epochs=8",
+        "--epochs=12",
         "--warmup_epochs=0",
         "--learning_rate=0.02",
         "--seeds=0",
