@@ -3,7 +3,7 @@ r"""Fine-tune an encoder with CLCE and compare it with cross-entropy.
     python recipes/transfer.py
     python recipes/transfer.py --dataset oxford_flowers102 --backbone resnet101 --weights imagenet
 
-Without flags: scikit-learn's digits, a small ResNet, `ce` and `clce`, two to four minutes on two
+Without flags: scikit-learn's digits, a small ResNet, `ce` and `clce`, two to seven minutes on two
 CPU cores and no download. Each loss sees the same images in the same views. The validation split
 picks the epoch; the test split is read once, at the end. Everything that a run leaves behind
 stands in `runs/transfer/<dataset>/<backbone>/<loss>-seed<seed>/`.
