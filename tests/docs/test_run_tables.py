@@ -1,5 +1,6 @@
 """The site's table of all runs says what their records say."""
 
+import dataclasses
 import importlib.util
 import json
 from pathlib import Path
@@ -7,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
+
+from keras_clce.experiments import Settings
+from keras_clce.experiments.resolved import unread_settings
 
 pytestmark = pytest.mark.any_backend
 
@@ -75,3 +79,8 @@ def test_every_folder_with_runs_is_on_the_page(records):
     assert len(folders) > 20
     for folder in folders:
         assert f"\n## {folder.relative_to(ROOT / 'results').as_posix()}\n" in page
+
+
+def test_what_cross_entropy_does_not_read_is_what_the_package_says(records):
+    fields = {field.name for field in dataclasses.fields(Settings)}
+    assert records.UNREAD_BY_CE == unread_settings("ce") & fields
