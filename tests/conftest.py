@@ -32,12 +32,13 @@ def pytest_collection_modifyitems(config, items):
     # Not above: the process that hands tests to others collects none and needs no backend.
     import keras
 
-    def elsewhere(item):
+    here, elsewhere = [], []
+    for item in items:
         mark = item.get_closest_marker("any_backend")
-        return mark is not None and keras.backend.backend() != (*mark.args, "torch")[0]
-
-    config.hook.pytest_deselected(items=[item for item in items if elsewhere(item)])
-    items[:] = [item for item in items if not elsewhere(item)]
+        runs = mark is None or keras.backend.backend() == (*mark.args, "torch")[0]
+        (here if runs else elsewhere).append(item)
+    config.hook.pytest_deselected(items=elsewhere)
+    items[:] = here
 
 
 def pytest_collection_finish():

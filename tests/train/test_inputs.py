@@ -54,12 +54,9 @@ def as_grain(images, labels):
 STREAMS = [Batches, as_tf_data, as_generator, as_loader, as_grain]
 
 
-@pytest.fixture(autouse=True)
-def _small_family(monkeypatch):
+@pytest.fixture
+def model(monkeypatch):
     monkeypatch.setitem(registry.FAMILIES, "toy", toy_family.ROWS)
-
-
-def named_encoder():
     model = CLCEModel.from_backbone("toy", CLASSES, image_size=SIZE)
     model.compile("sgd", loss=CLCELoss(0.5))
     return model
@@ -88,9 +85,8 @@ def warnings_of(function, *args, **kwargs):
         (0, 65535, "uint16", r"from \d+ to 6\.55\de\+04, where"),
     ],
 )
-def test_pixels_on_another_scale(low, high, dtype, seen):
+def test_pixels_on_another_scale(model, low, high, dtype, seen):
     images, labels = photographs(low, high, dtype)
-    model = named_encoder()
     for messages in (
         warnings_of(model.fit, images, labels),
         warnings_of(model.evaluate, images, labels),
@@ -102,9 +98,8 @@ def test_pixels_on_another_scale(low, high, dtype, seen):
 
 @pytest.mark.any_backend
 @pytest.mark.parametrize("stream", STREAMS)
-def test_pixels_of_a_stream_are_seen_in_its_first_batch(stream):
+def test_pixels_of_a_stream_are_seen_in_its_first_batch(model, stream):
     images, labels = photographs(0, 1)
-    model = named_encoder()
     validation = stream(images, labels)
     messages = warnings_of(
         model.fit, stream(*photographs()), validation_data=validation, validation_steps=2
@@ -117,9 +112,8 @@ def test_pixels_of_a_stream_are_seen_in_its_first_batch(stream):
 
 
 @pytest.mark.any_backend
-def test_pixels_from_0_to_255_and_a_users_own_encoder_are_taken_as_they_are():
+def test_pixels_from_0_to_255_and_a_users_own_encoder_are_taken_as_they_are(model):
     images, labels = photographs()
-    model = named_encoder()
     assert not warnings_of(model.fit, images, labels, validation_data=(images, labels))
     assert not warnings_of(model.predict, np.zeros_like(images))
     own = compiled(small_model())
@@ -128,10 +122,9 @@ def test_pixels_from_0_to_255_and_a_users_own_encoder_are_taken_as_they_are():
 
 
 @pytest.mark.parametrize("stream", STREAMS)
-def test_a_stream_yields_the_same_after_a_look(stream):
+def test_a_stream_yields_the_same_after_a_look(model, stream):
     """Three weights of the same model, one batch after the other, must come out alike."""
     images, labels = photographs()
-    model = named_encoder()
     start = model.get_weights()
     model.fit(images, labels, batch_size=8, shuffle=False, verbose=0)
     expected = model.get_weights()
