@@ -42,8 +42,17 @@ def pytest_collection_modifyitems(config, items):
 
 
 def pytest_collection_finish():
-    """Spare what was imported from garbage collection, which Keras often asks for."""
+    """Spare time that goes into neither the tests nor what they test."""
+    import keras
+
+    # What was imported stays; and tests make many objects that are no garbage.
     gc.freeze()
+    gc.set_threshold(10_000, *gc.get_threshold()[1:])
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Small graphs take longer to be rewritten than to run.
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 
 @pytest.fixture(autouse=True)

@@ -102,6 +102,7 @@ def two_runs(tiny_backbone, tmp_path):
     return Study("mine", {"loss": ["ce", "clce"]}, settings=settings)
 
 
+@pytest.mark.any_backend
 def test_the_forecast_changes_no_result_and_comes_first(two_runs, tmp_path, capsys, monkeypatch):
     timed = two_runs.run()
     printed = capsys.readouterr().out

@@ -1,6 +1,7 @@
 """Some of the cases of `run.py`, which runs thousands."""
 
 import pytest
+from marks import on_any_backend
 from run import DOMAINS, run_cases
 
 # Cases that pass in seconds, and kinds of outcomes that must be among them.
@@ -15,10 +16,7 @@ SOME = {
 
 @pytest.mark.parametrize(
     "domain",
-    [
-        name if name == "labels" else pytest.param(name, marks=pytest.mark.any_backend)
-        for name in DOMAINS
-    ],
+    ["labels", *on_any_backend(*(name for name in DOMAINS if name != "labels"))],
 )
 @pytest.mark.filterwarnings("ignore")
 def test_bad_input_ends_in_a_result_or_one_line(domain):

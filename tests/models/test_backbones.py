@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 from backbone_checks import assert_close, perturb, random_pixels
+from marks import on_any_backend
 
 from keras_clce.models.backbones import BackboneSpec, backbone_spec, build_backbone, list_backbones
 from keras_clce.models.families import keras_cv as keras_cv_family
@@ -104,11 +105,7 @@ def test_pixels_are_scaled_inside_in_float32_whatever_the_policy():
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param("resnet18", marks=pytest.mark.any_backend),
-        "resnet18_v2",
-        pytest.param("efficientnetv2_b0", marks=pytest.mark.any_backend),
-    ],
+    ["resnet18_v2", *on_any_backend("resnet18", "efficientnetv2_b0")],
 )
 def test_keras_cv_preset_folder_gives_keras_cv_features(name, tmp_path):
     """The weights land in the right place, and blocks inlined as stock layers do the same."""

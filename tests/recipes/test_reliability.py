@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import recipe_runs
@@ -26,7 +27,8 @@ def test_a_killed_run_resumes_to_the_same_result(tiny_backbone, tmp_path):
 
     run(*arguments(tmp_path / "whole"))
     killed = tmp_path / "killed"
-    for epochs in (1, 3):
+    # A process takes longest to start.
+    for epochs in (1, 3) if keras.backend.backend() == "torch" else (2,):
         seen = kill(killed, arguments(killed), in_a_write_after(epochs))
         assert not seen["ended"], seen["printed"]
         assert epochs <= seen["saved"] < 6

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from marks import on_any_backend
 from small_models import CLASSES, flips, separable, small_model
 
 from keras_clce import CLCELoss
@@ -144,11 +145,7 @@ def stream(outside=None):
 
 @pytest.mark.parametrize(
     ("batch", "constant"),
-    [
-        pytest.param(0, True, marks=pytest.mark.any_backend),
-        (2, False),
-        pytest.param(3, False, marks=pytest.mark.any_backend),
-    ],
+    [(2, False), *on_any_backend((0, True), (3, False))],
 )
 def test_nan_loss_stops_at_its_step(tmp_path, batch, constant):
     model = compiled()

@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import reference
+from marks import on_any_backend
 from small_models import SHAPE, flips, separable, small_model
 
 import keras_clce
@@ -49,9 +50,8 @@ def parts_of(model):
     ("schedule", "options"),
     [
         ("falling", {}),
-        ("rising", {}),
-        ("falling", {"gradient_cache_size": 8}),
         ("rising", {"jit_compile": True}),
+        *on_any_backend(("rising", {}), ("falling", {"gradient_cache_size": 8})),
     ],
 )
 def test_loss_of_each_epoch_has_its_weight(schedule, options):

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 import sklearn.datasets
+from marks import on_any_backend
 from train.small_models import CLASSES, compiled, separable, small_model
 from train.test_inputs import STREAMS, as_generator
 
@@ -18,9 +19,9 @@ from keras_clce.train.watch import TrainingWatch
 # Data are searched by what no backend has to do with, so that one case is enough on each.
 @pytest.mark.parametrize(
     "stream",
-    [STREAMS[0], *(pytest.param(each, marks=pytest.mark.any_backend) for each in STREAMS[1:])],
+    [STREAMS[0], *on_any_backend(*STREAMS[1:])],
 )
-@pytest.mark.parametrize("weight", [pytest.param(0.0, marks=pytest.mark.any_backend), 0.9])
+@pytest.mark.parametrize("weight", [*on_any_backend(0.0), 0.9])
 def test_labels_out_of_range_stop_training_and_are_named(stream, weight):
     images, labels = separable(32)
     model = small_model()

@@ -1,5 +1,7 @@
 """Both makers of views follow one policy: what they do to the same images has equal statistics."""
 
+import functools
+
 import numpy as np
 import pytest
 from keras import ops
@@ -38,7 +40,8 @@ def _flat(color=(150.0, 110.0, 90.0)):
 
 def _halves():
     """Two grays side by side, whose distance tells the contrast."""
-    images = np.full((COUNT, 64, 64, 3), 110.0, "float32")
+    # A crop is read with other antialiasing, so that none shall make images smaller here.
+    images = np.full((COUNT, SIZE, SIZE, 3), 110.0, "float32")
     images[:, ::2] = 140.0
     return images
 
@@ -80,16 +83,23 @@ MEASURES = {
 }
 
 
+@pytest.fixture(scope="module")
+def views_of_both():
+    """The views of both makers; measures of the same images share them."""
+
+    @functools.cache
+    def views_of_both(images, policy):
+        images = images()
+        return [_views(images, policy, maker) for maker in ("tf.data", "step")]
+
+    return views_of_both
+
+
 @pytest.mark.parametrize("measure", MEASURES)
 @pytest.mark.parametrize("policy", VIEW_POLICIES[1:])
-def test_both_makers_do_the_same_to_the_same_images(policy, measure):
+def test_both_makers_do_the_same_to_the_same_images(policy, measure, views_of_both):
     images, number = MEASURES[measure]
-    images = images()
-    if measure == "sharpness":
-        # A crop is read with other antialiasing, so that none shall make images smaller here.
-        images = images[:, :SIZE, :SIZE]
-    one, two = (number(_views(images, policy, maker)) for maker in ("tf.data", "step"))
-    _same_distribution(one, two)
+    _same_distribution(*map(number, views_of_both(images, policy)))
 
 
 def _binomial(share, expected):
