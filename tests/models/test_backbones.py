@@ -164,6 +164,7 @@ def test_preset_of_another_depth_is_refused(tmp_path):
         build_backbone("resnet18", 32, weights=tmp_path)
 
 
+@pytest.mark.any_backend
 def test_resnet101_from_a_timm_folder_equals_timm(tmp_path):
     pytest.importorskip("torch")
     import timm_helper

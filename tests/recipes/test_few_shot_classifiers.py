@@ -47,6 +47,7 @@ def flags_for(folder, backbone, output, *more):
     )
 
 
+@pytest.mark.any_backend
 def test_one_training_is_tested_by_every_classifier(folder, tiny_backbone, tmp_path, capsys):
     arguments = flags_for(
         folder,
