@@ -20,8 +20,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FENCE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
-# Packages that compute with the backend, unless they say that they are TensorFlow's.
-ON_ALL_BACKENDS = ("losses", "models", "train", "views", "backend", "inference")
+# Packages of operations, unless they say that they are TensorFlow's; layers and models are compared
+# between backends by tests of their own, and take most of the time there.
+ON_ALL_BACKENDS = ("losses", "backend")
 PACKAGES = [path.parent.name for path in sorted(ROOT.glob("keras_clce/*/__init__.py"))]
 COMMON = {
     "Path": Path,

@@ -188,6 +188,7 @@ def test_a_novel_class_with_too_few_images_is_named(folder, tiny_backbone, tmp_p
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.any_backend
 def test_moving_averages_are_validated_tested_and_saved(folder, tiny_backbone, tmp_path):
     arguments = flags_for(folder, tiny_backbone, tmp_path / "runs", "--losses=ce")
     run(*arguments, "--ema_momentum=0.9", "--learning_rate=0.05", "--keep_checkpoint")

@@ -61,6 +61,7 @@ def test_every_loss_leaves_a_whole_run_folder(tiny_backbone, tmp_path, capsys):
     assert "weights: its own" in printed
 
 
+@pytest.mark.any_backend
 @pytest.mark.parametrize("loss", ["supcon", "clce"])
 def test_saved_probe_repeats_the_reported_accuracies(loss, tiny_backbone, tmp_path, capsys):
     from keras_clce.data import load_dataset
@@ -256,6 +257,7 @@ def test_batches_that_cannot_be_balanced_are_one_readable_error(tmp_path):
         run(f"--output_dir={tmp_path}", "--images_per_class=5", "--batch_size=64")
 
 
+@pytest.mark.any_backend
 def test_a_frozen_encoder_stays_and_its_projection_learns(tiny_backbone, tmp_path):
     arguments = flags_for(tiny_backbone, tmp_path / "runs", "--losses=supcon", "--quick")
     balanced = ("--images_per_class=4", "--gradient_cache_size=24")
@@ -275,6 +277,7 @@ def test_a_frozen_encoder_stays_and_its_projection_learns(tiny_backbone, tmp_pat
     assert moved and min(moved) > 1e-3
 
 
+@pytest.mark.any_backend
 def test_moving_averages_are_what_is_validated_tested_and_saved(tiny_backbone, tmp_path):
     from keras_clce.data import load_dataset
 
@@ -313,6 +316,7 @@ def test_images_are_resized_as_it_says_beside_the_weights(tmp_path, monkeypatch)
         assert asked["preprocessing"].interpolation == expected
 
 
+@pytest.mark.any_backend
 def test_flags_of_transformers_reach_the_training(tmp_path, monkeypatch):
     seen = {}
 
