@@ -83,3 +83,5 @@ def test_what_frameworks_print_at_their_start_is_hidden_unless_asked_for(tmp_pat
     tool = ["embed.py", "--model=model.keras", "--images=.", "--output=mine.npz"]
     (line,) = errors(command=tool)
     assert line.startswith("Error: --model must be")
+    loud = errors("--verbose", command=tool)
+    assert len(loud) > 1 and loud[-1] == line

@@ -175,8 +175,7 @@ def tensorflow_devices():
     tf.config.set_logical_device_configuration(cpu, parts)
     strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     for case in SAME_ON_TENSORFLOW:
-        evaluation = ONE if case == EVALUATED else None
-        changes = {"remainder": True, "evaluation": evaluation, **CALM.get(case, {})}
+        changes = {"remainder": True, "evaluation": ONE, **CALM.get(case, {})}
         yield "several", case, train(case, strategy.scope(), **changes)
         yield "one", case, train(case, ONE, **changes | ({"cache": None} if case in CALM else {}))
 
