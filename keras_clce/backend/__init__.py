@@ -30,6 +30,7 @@ from keras_clce.backend.encoder_ops import (
 from keras_clce.backend.exports import backends_that_export, free_batch_options
 from keras_clce.backend.memory import is_out_of_memory, map_blocks, remat
 from keras_clce.backend.streams import batches_as_tuples, inspect_first_batch, read_first_batches
+from keras_clce.backend.torch_programs import describe_torch_program, open_torch_program
 from keras_clce.backend.train_step import (
     build_before_tracing,
     train_on_prepared,
@@ -45,6 +46,7 @@ __all__ = [
     "claim_devices",
     "conv",
     "depthwise_conv",
+    "describe_torch_program",
     "dot_product_attention",
     "free_batch_options",
     "gather_rows",
@@ -56,6 +58,7 @@ __all__ = [
     "map_blocks",
     "num_batch_shards",
     "num_replicas",
+    "open_torch_program",
     "pool",
     "process_id",
     "read_first_batches",
