@@ -33,6 +33,7 @@ from keras_clce.backend.streams import batches_as_tuples, inspect_first_batch, r
 from keras_clce.backend.torch_programs import describe_torch_program, open_torch_program
 from keras_clce.backend.train_step import (
     build_before_tracing,
+    let_jax_compile,
     train_on_prepared,
     without_compiling,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "is_out_of_memory",
     "is_torch_compiling",
     "layer_norm",
+    "let_jax_compile",
     "map_blocks",
     "num_batch_shards",
     "num_replicas",

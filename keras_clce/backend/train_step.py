@@ -1,6 +1,7 @@
 """Keras's own training step on a batch that is prepared inside it, and what runs beside it."""
 
 import contextlib
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -65,6 +66,52 @@ def without_compiling() -> contextlib.AbstractContextManager:
     import jax
 
     return jax.disable_jit()
+
+
+def let_jax_compile(model: keras.Model) -> None:
+    """Let JAX compile a model with Keras's layers of random geometry.
+
+    One layer with `supports_jit = False` turns compilation off for the whole model, and JAX then
+    runs a training step operation by operation. Keras sets it on all backends for layers whose
+    operation XLA lacks on TensorFlow. Delete when Keras sets it on TensorFlow alone.
+
+    Args:
+        model: The model, whose layers' `supports_jit` are set.
+
+    Warns:
+        UserWarning: If JAX cannot compile the model, naming the layers.
+
+    Example:
+    ```python
+    views = keras.Sequential([keras.layers.RandomFlip(), keras.layers.RandomTranslation(0.1, 0.1)])
+    let_jax_compile(views)
+    ```
+    """
+    if keras.backend.backend() != "jax":
+        return
+    layers = keras.layers
+    geometry = (
+        layers.RandomPerspective,
+        layers.RandomRotation,
+        layers.RandomShear,
+        layers.RandomTranslation,
+        layers.RandomZoom,
+    )
+    found = model._flatten_layers()  # private, as what Keras itself asks
+    # It chooses its layers by Python's random numbers: compiled, it would choose once for all.
+    mixes = [each for each in found if isinstance(each, layers.AugMix)]
+    kept = {id(inner) for mix in mixes for inner in mix._flatten_layers()}
+    for layer in found:
+        if type(layer) in geometry and id(layer) not in kept:
+            layer.supports_jit = True
+    left = [layer.name for layer in found if not layer.supports_jit]
+    if left:
+        warnings.warn(
+            f"JAX runs this model operation by operation, many times slower than compiled, because "
+            f"these layers do not compile: {', '.join(left)}. Views of "
+            "keras_clce.views.two_view_augmenter do; jit_compile=False hides this warning",
+            stacklevel=3,
+        )
 
 
 def build_before_tracing(model: keras.Model, y: Any = None, data: Any = None) -> None:

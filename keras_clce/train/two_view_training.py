@@ -83,7 +83,8 @@ class TwoViewTraining(keras.Model):
                 with each other. Metrics of training are then of the class that has the largest
                 share of an image. Defaults to `None`.
             **kwargs: `run_eagerly`, `steps_per_execution`, `jit_compile` and `auto_scale_loss`,
-                as in Keras. `loss_weights` is refused: there is one loss.
+                as in Keras, but that JAX compiles Keras's layers of random geometry
+                (`RandomTranslation`, …) too. `loss_weights` is refused: there is one loss.
 
         Raises:
             ValueError: If `loss` is not a `CLCELoss` that reduces to a scalar, `loss_weights`
@@ -134,6 +135,9 @@ class TwoViewTraining(keras.Model):
             # Weights alone leave rows out of a metric.
             both = [*_flat(metrics), *_flat(weighted_metrics)]
             metrics, weighted_metrics = None, both or None
+        jit_compile = kwargs.get("jit_compile", "auto")
+        if jit_compile == "auto" and not kwargs.get("run_eagerly"):
+            backend.let_jax_compile(self)
         # Keras would flatten the outputs and look for a loss of each; `compute_loss` gives all
         # of them to the one loss instead.
         super().compile(
@@ -144,6 +148,7 @@ class TwoViewTraining(keras.Model):
             **kwargs,
         )
         self.loss = loss
+        self._jit_compile_asked = jit_compile
         self._remember(memory_size, memory_start)
         if mixing is not self.mixing:
             self._give_state("mixing", lambda: mixing)
@@ -157,6 +162,8 @@ class TwoViewTraining(keras.Model):
         config = super().get_compile_config()
         if config:
             config["loss"] = keras.saving.serialize_keras_object(self.loss)
+            # Keras's own config has what "auto" stands for on this backend, as False on a CPU.
+            config["jit_compile"] = self._jit_compile_asked
             config["gradient_cache_size"] = self.gradient_cache_size
             if self.memory is not None:
                 config["memory_size"] = self.memory.size
@@ -169,7 +176,7 @@ class TwoViewTraining(keras.Model):
         """Compile with what `get_compile_config` gave, optimizer variables included."""
         config = keras.saving.deserialize_keras_object(by_public_names(config))
         config.pop("loss_weights", None)
-        # Keras saves what "auto" stood for on the backend that saved, which others may not take.
+        # Others may not take what was asked for on the backend that saved.
         if config.get("jit_compile"):
             config["jit_compile"] = "auto"
         self.compile(**config)

@@ -125,7 +125,7 @@ def test_a_subclass_loads_as_what_it_is(tmp_path):
 def test_compilation_is_decided_anew_where_a_model_is_loaded(tmp_path):
     """A file of one backend says what is best there, which another may not take."""
     path = tmp_path / "model.keras"
-    for asked in (True, False):
+    for asked in (True, False, "auto"):
         model = small_model()
         model.compile("adam", jit_compile=asked)
         model.save(path)
@@ -133,6 +133,7 @@ def test_compilation_is_decided_anew_where_a_model_is_loaded(tmp_path):
         automatic.compile("adam")
         expected = automatic.jit_compile if asked else False
         assert keras_clce.load_model(path).jit_compile == expected
+        assert model.get_compile_config()["jit_compile"] == asked
 
 
 def test_what_torch_saved_trains_on_the_backend_that_runs():
