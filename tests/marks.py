@@ -9,3 +9,10 @@ def on_any_backend(*cases):
         pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.any_backend)
         for case in cases
     ]
+
+
+def others_on_any_backend(cases, *everywhere):
+    """Mark all cases but those that run on every backend."""
+    return [
+        case for each in cases for case in ([each] if each in everywhere else on_any_backend(each))
+    ]

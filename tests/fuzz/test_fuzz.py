@@ -1,7 +1,7 @@
 """Some of the cases of `run.py`, which runs thousands."""
 
 import pytest
-from marks import on_any_backend
+from marks import others_on_any_backend
 from run import DOMAINS, run_cases
 
 # Cases that pass in seconds, and kinds of outcomes that must be among them.
@@ -16,7 +16,7 @@ SOME = {
 
 @pytest.mark.parametrize(
     "domain",
-    ["labels", *on_any_backend(*(name for name in DOMAINS if name != "labels"))],
+    others_on_any_backend(DOMAINS, "labels"),
 )
 @pytest.mark.filterwarnings("ignore")
 def test_bad_input_ends_in_a_result_or_one_line(domain):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 from backbone_checks import assert_close, perturb, random_pixels
+from marks import others_on_any_backend
 
 from keras_clce import CLCEModel, backend
 from keras_clce.data import two_view_augmenter
@@ -105,11 +106,14 @@ def assert_exports(model, format, folder):
 
 @pytest.mark.parametrize(
     ("format", "name"),
-    # ONNX knows the fewest operations; of the others, an encoder of each kind of layers is enough.
+    # ONNX knows the fewest operations; else, an encoder of each kind of layers is enough.
     [
-        (format, name)
+        case
         for format in FORMATS[:2]
-        for name in (FAMILIES if format == "onnx" else KINDS_OF_LAYERS)
+        for case in others_on_any_backend(
+            [(format, name) for name in (FAMILIES if format == "onnx" else KINDS_OF_LAYERS)],
+            *((format, name) for name in KINDS_OF_LAYERS),
+        )
     ],
 )
 def test_model(name, format, tmp_path):

@@ -11,6 +11,7 @@ import pytest
 import recipe_runs
 from absl import flags
 from keras_clce.recipes import transfer
+from marks import on_any_backend
 from recipe_runs import flags_for, only
 
 from keras_clce import CLCEModel
@@ -26,13 +27,21 @@ settings = functools.partial(recipe_runs.settings, "transfer")
 run = functools.partial(recipe_runs.run, transfer)
 
 
-def test_every_loss_leaves_a_whole_run_folder(tiny_backbone, tmp_path, capsys):
-    losses = ",".join(LOSSES)
+# One without a contrastive part, one without a classifier, and the one of this library.
+KINDS_OF_LOSSES = ["ce", "supcon", "clce"]
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [KINDS_OF_LOSSES, *on_any_backend([each for each in LOSSES if each not in KINDS_OF_LOSSES])],
+    ids=",".join,
+)
+def test_every_loss_leaves_a_whole_run_folder(losses, tiny_backbone, tmp_path, capsys):
     arguments = flags_for(tiny_backbone, tmp_path / "runs", "--limit_examples=100")
-    run(*arguments, f"--losses={losses}", "--seeds=0", "--show_views=3")
+    run(*arguments, f"--losses={','.join(losses)}", "--seeds=0", "--show_views=3")
     printed = capsys.readouterr().out
-    home = only(tmp_path / "runs", "ce-seed0").parent
-    for loss in LOSSES:
+    home = only(tmp_path / "runs", f"{losses[0]}-seed0").parent
+    for loss in losses:
         folder = home / f"{loss}-seed0"
         names = {path.name for path in folder.iterdir()}
         expected = {"config.json", "history.csv", "metrics.json", "model.keras"}

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from marks import others_on_any_backend
 from small_models import (
     CLASSES,
     SHAPE,
@@ -121,7 +122,7 @@ def data_loader(x, labels):
     return (torch.utils.data.DataLoader(Examples(), batch_size=16),), {}
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["images", "pairs"])
+@pytest.fixture(scope="module")
 def trained_on_arrays(request):
     """Inputs, labels, a model's weights before a first epoch on arrays, and what it logs."""
     images, labels = separable(64)
@@ -132,7 +133,18 @@ def trained_on_arrays(request):
     return x, labels, start, logs_of(model, x, labels, batch_size=16, shuffle=False)
 
 
-@pytest.mark.parametrize("form", [arrays, tf_data, py_dataset, data_loader])
+FORMS = [arrays, tf_data, py_dataset, data_loader]
+
+
+@pytest.mark.parametrize(
+    ("trained_on_arrays", "form"),
+    others_on_any_backend(
+        [(is_pair, form) for is_pair in (False, True) for form in FORMS],
+        *((False, form) for form in FORMS),
+        (True, tf_data),
+    ),
+    indirect=["trained_on_arrays"],
+)
 def test_every_kind_of_data_gives_the_same_step(form, trained_on_arrays):
     x, labels, start, expected = trained_on_arrays
     args, kwargs = form(x, labels)

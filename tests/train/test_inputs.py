@@ -6,6 +6,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from marks import others_on_any_backend
 from models import toy_family
 from train.small_models import CLASSES, SHAPE, compiled, flips, separable, small_model
 
@@ -211,7 +212,7 @@ def test_a_split_of_arrays_is_the_one_of_keras():
     assert model.optimizer.iterations == 3
 
 
-@pytest.mark.parametrize("stream", STREAMS)
+@pytest.mark.parametrize("stream", others_on_any_backend(STREAMS, as_tf_data))
 def test_validation_batches_of_one_class_are_warned_of(stream):
     images, labels = sorted_by_class()
     model = compiled(small_model())

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from marks import on_any_backend
+from marks import others_on_any_backend
 
 from keras_clce import CLCELoss, CLCEModel
 from keras_clce.views import VIEW_POLICIES, two_view_augmenter
@@ -12,7 +12,7 @@ from keras_clce.views.augmenter import MiddleSquare, RandomResizedCrop
 
 SIZE = 16
 # What the largest of them needs of a graph, the others need too.
-FITTED = ["randaugment", *on_any_backend(*sorted({*VIEW_POLICIES} - {"randaugment"}))]
+FITTED = others_on_any_backend(sorted(VIEW_POLICIES), "randaugment")
 
 
 def _images(count=6):
