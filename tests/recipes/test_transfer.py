@@ -27,15 +27,12 @@ settings = functools.partial(recipe_runs.settings, "transfer")
 run = functools.partial(recipe_runs.run, transfer)
 
 
-# One without a contrastive part, one without a classifier, and the one of this library.
-KINDS_OF_LOSSES = ["ce", "supcon", "clce"]
+# Cross-entropy, which the others are compared with; a loss without a classifier; and this library's.
+SOME_LOSSES = ["ce", "supcon", "clce"]
+OTHER_LOSSES = ["ce", *(each for each in LOSSES if each not in SOME_LOSSES)]
 
 
-@pytest.mark.parametrize(
-    "losses",
-    [KINDS_OF_LOSSES, *on_any_backend([each for each in LOSSES if each not in KINDS_OF_LOSSES])],
-    ids=",".join,
-)
+@pytest.mark.parametrize("losses", [SOME_LOSSES, *on_any_backend(OTHER_LOSSES)], ids=",".join)
 def test_every_loss_leaves_a_whole_run_folder(losses, tiny_backbone, tmp_path, capsys):
     arguments = flags_for(tiny_backbone, tmp_path / "runs", "--limit_examples=100")
     run(*arguments, f"--losses={','.join(losses)}", "--seeds=0", "--show_views=3")
