@@ -27,7 +27,7 @@ settings = functools.partial(recipe_runs.settings, "transfer")
 run = functools.partial(recipe_runs.run, transfer)
 
 
-# Cross-entropy, which the others are compared with; a loss without a classifier; and this library's.
+# What the others are compared with, a loss without a classifier, and this library's.
 SOME_LOSSES = ["ce", "supcon", "clce"]
 OTHER_LOSSES = ["ce", *(each for each in LOSSES if each not in SOME_LOSSES)]
 

@@ -1,0 +1,192 @@
+"""Writes the tables of README.md whose figures come from the runs beside it.
+
+    python results/tables.py
+
+A table stands between `<!-- table NAME -->` and `<!-- end of table -->`; `TABLES` says which runs
+are in which row. Figures are fractions of test images in %, means over the seeds; "minus" is the
+mean of the differences over the seeds that both have, with its 95 % interval (Student's t) and the
+p-value of the paired t-test where there are at least three.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from keras_clce.evaluate import paired_t_test
+
+RESULTS = Path(__file__).resolve().parent
+PAGE = RESULTS / "README.md"
+PLACE = re.compile(
+    r"(?P<begin><!-- table (?P<name>[\w-]+) -->\n\n).*?(?P<end>\n\n<!-- end of table -->)",
+    re.DOTALL,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One row: its name on the page, and the folder of its runs without `-seedN`."""
+
+    name: str
+    runs: str
+
+    def metrics(self) -> dict[int, dict]:
+        """`metrics.json` of each seed."""
+        files = sorted(RESULTS.glob(f"{self.runs}-seed*/metrics.json"))
+        if not files:
+            raise FileNotFoundError(f"no run of {self.runs} in {RESULTS}")
+        records = (json.loads(file.read_text(encoding="utf-8")) for file in files)
+        return {record["seed"]: record for record in records}
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """One figure of a run, and whether the first row's is taken from it in a further column."""
+
+    name: str
+    figure: Callable[[Mapping], float]
+    is_compared: bool = True
+
+
+TOP_1 = Column("top-1", lambda metrics: metrics["test"]["top1"])
+NEAREST = Column("1-NN", lambda metrics: metrics["test"]["nearest_neighbor"])
+BALANCED = Column("balanced accuracy", lambda metrics: metrics["test"]["balanced_accuracy"])
+
+
+def of_group(name: str) -> Column:
+    """Accuracy of the classes with many, medium or few training images."""
+    return Column(name, lambda metrics: metrics["test"]["groups"][name]["accuracy"], False)
+
+
+def paired(rows: Sequence[Row], columns: Sequence[Column], first: str = "") -> str:
+    """A table of rows against the first of them."""
+    base = rows[0].metrics()
+    minus = f"minus {rows[0].name}"
+    head = [first, "seeds"]
+    head += [title for each in columns for title in (each.name, minus)[: 1 + each.is_compared]]
+    lines = []
+    for row in rows:
+        metrics = row.metrics()
+        cells = [row.name, ", ".join(map(str, metrics))]
+        for column in columns:
+            values = {seed: 100 * column.figure(each) for seed, each in metrics.items()}
+            cells.append(f"{sum(values.values()) / len(values):.2f}")
+            if column.is_compared:
+                both = [seed for seed in values if seed in base and row is not rows[0]]
+                cells.append(
+                    difference(
+                        [values[seed] for seed in both],
+                        [100 * column.figure(base[seed]) for seed in both],
+                    )
+                )
+        lines.append(cells)
+    return table(head, lines)
+
+
+def grid(columns: Sequence[str], rows: Mapping[str, Sequence[str]], first: str = "") -> str:
+    """A table of top-1 and 1-NN by two settings, with the seeds side by side.
+
+    Args:
+        columns: Their names.
+        rows: By their names, the folders of the runs in each column; empty for none.
+        first: Title of the rows' names.
+
+    Returns:
+        The table.
+    """
+    lines = []
+    for name, folders in rows.items():
+        cells = [name]
+        for folder in folders:
+            runs = Row(name, folder).metrics().values() if folder else ()
+            pairs = (tuple(100 * each.figure(run) for each in (TOP_1, NEAREST)) for run in runs)
+            cells.append("; ".join(f"{top_1:.1f}, {nearest:.1f}" for top_1, nearest in pairs))
+        lines.append(cells)
+    return table([first, *columns], lines)
+
+
+def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Cells in Markdown."""
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
+
+
+def difference(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    """Mean difference in words, with interval and p-value where the seeds allow them."""
+    if not ours:
+        return ""
+    if len(ours) < 3:
+        mean = sum(a - b for a, b in zip(ours, theirs, strict=True)) / len(ours)
+        return f"{mean:+.1f}"
+    test = paired_t_test(ours, theirs)
+    return f"{test.mean_difference:+.1f} ± {test.ci95:.1f}, p = {test.p_value:.2g}"
+
+
+def _mixed(loss, *kinds):
+    return [kind and f"mixing/{loss}-{kind}" for kind in kinds]
+
+
+def _batches(name, *sizes):
+    return [f"small_batches/{name}-{size}" if size in sizes else "" for size in SIZES]
+
+
+SIZES = (8, 16, 32, 64, 128)
+TABLES: dict[str, Callable[[], str]] = {
+    "unbalanced": lambda: paired(
+        [
+            Row("`ce`", "unbalanced/ce"),
+            Row("`ce`, logit adjustment", "unbalanced/ce-adjusted"),
+            Row("`clce`", "unbalanced/clce"),
+            Row("`clce`, class averaging", "unbalanced/clce-class_mean"),
+        ],
+        [BALANCED, of_group("many"), of_group("medium"), of_group("few"), NEAREST],
+        "loss",
+    ),
+    "left-open-cifar100": lambda: paired(
+        [
+            Row("as by default", "left_open/cifar100/clce-outside"),
+            Row("mean inside the logarithm", "left_open/cifar100/clce-inside"),
+            Row("no gradient through the weights", "left_open/cifar100/clce-detached"),
+            Row("32 images a step", "left_open/cifar100/clce-views"),
+        ],
+        [TOP_1, NEAREST],
+        "reading",
+    ),
+    "mixing": lambda: grid(
+        ["none", "mixup, 0.2", "cutmix, 1"],
+        {
+            "`ce`: all images": _mixed(
+                "ce", "plain", "mixup-cross-entropy", "cutmix-cross-entropy"
+            ),
+            "`clce`: every second image, for the cross-entropy alone": _mixed(
+                "clce", "plain", "mixup-cross-entropy", "cutmix-cross-entropy"
+            ),
+            "`clce`: all images, for both parts (`--mix contrastive`)": _mixed(
+                "clce", "", "mixup-contrastive", "cutmix-contrastive"
+            ),
+        },
+        "loss: what is mixed",
+    ),
+    "small-batches": lambda: grid(
+        [*map(str, SIZES)],
+        {
+            "`ce`": _batches("ce-plain", 16, 32, 64, 128),
+            "`clce`": _batches("clce-plain", 8, 16, 32, 64, 128),
+            "`clce`, memory of 512 embeddings": _batches("clce-memory", 8, 16, 32, 64),
+            "`clce`, 64 images through the encoder so many views at a time": _batches(
+                "clce-cache", 8
+            ),
+        },
+        "images a step",
+    ),
+}
+
+
+def with_tables(text: str) -> str:
+    """The page with its tables anew."""
+    return PLACE.sub(lambda found: found["begin"] + TABLES[found["name"]]() + found["end"], text)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
