@@ -7,6 +7,7 @@ import warnings
 import keras
 import numpy as np
 import pytest
+from marks import on_any_backend
 
 from keras_clce import CLCEModel
 from keras_clce.models.architectures.vit import vision_transformer
@@ -18,8 +19,6 @@ MODES = {
     "int4 in blocks": {"config": keras.quantizers.Int4QuantizationConfig(block_size=4)},
     "float8": {"mode": "float8"},
 }
-# What a file keeps of a mode does not depend on the backend, and compiling each takes long.
-SAVED = MODES if keras.backend.backend() == "torch" else {"int8": MODES["int8"]}
 LOAD = """
 import gc, sys, keras, numpy as np, keras_clce
 gc.freeze()  # Keras collects garbage for each quantised layer.
@@ -45,27 +44,33 @@ def quantized_layers(model):
     return {layer.name for layer in model._flatten_layers() if layer.quantization_mode}
 
 
-def test_round_trip_in_a_new_process(tmp_path):
+# What a file keeps of a mode does not depend on the backend. One process for several: most of its
+# time is the import of the backend.
+@pytest.mark.parametrize(
+    "modes",
+    [["int8"], *on_any_backend([mode for mode in MODES if mode != "int8"])],
+    ids=",".join,
+)
+def test_round_trip_in_a_new_process(modes, tmp_path):
     images = np.random.default_rng(0).normal(size=(6, SIZE, SIZE, 3)).astype("float32")
     np.save(tmp_path / "images.npy", images)
     expected = {}
-    for name, options in SAVED.items():
+    for name in modes:
         model = CLCEModel(encoder(), 3, embedding_dim=4)
         # Compiling a graph for each prediction would take most of the time.
         model.compile("adam", run_eagerly=True)
         model.backbone.compile(run_eagerly=True)
         model.fit(images, np.arange(6) % 3, verbose=0)
         plain = model.predict(images, verbose=0)["logits"]
-        model.quantize(**options)
+        model.quantize(**MODES[name])
         assert quantized_layers(model) == {"qkv", "projection", "fc1", "fc2", "classifier"}
         outputs = model.predict(images, verbose=0)
         assert np.abs(outputs["logits"] - plain).max() > 0
         expected[name] = {**outputs, "features": model.backbone.predict(images, verbose=0)}
         model.save(tmp_path / f"{name}.keras")
         model.backbone.save(tmp_path / f"{name} encoder.keras")
-    # One process for all: most of its time is the import of the backend.
-    subprocess.run([sys.executable, "-c", LOAD, tmp_path, *SAVED], check=True)
-    for name in SAVED:
+    subprocess.run([sys.executable, "-c", LOAD, tmp_path, *modes], check=True)
+    for name in modes:
         outputs = np.load(tmp_path / f"{name}.npz")
         assert set(outputs) == set(expected[name])
         for key, value in expected[name].items():
