@@ -51,6 +51,7 @@ class Column:
 
 TOP_1 = Column("top-1", lambda metrics: metrics["test"]["top1"])
 NEAREST = Column("1-NN", lambda metrics: metrics["test"]["nearest_neighbor"])
+VALIDATION = Column("validation", lambda metrics: metrics["validation"]["top1"])
 BALANCED = Column("balanced accuracy", lambda metrics: metrics["test"]["balanced_accuracy"])
 
 
@@ -84,13 +85,21 @@ def paired(rows: Sequence[Row], columns: Sequence[Column], first: str = "") -> s
     return table(head, lines)
 
 
-def grid(columns: Sequence[str], rows: Mapping[str, Sequence[str]], first: str = "") -> str:
-    """A table of top-1 and 1-NN by two settings, with the seeds side by side.
+def grid(
+    columns: Sequence[str],
+    rows: Mapping[str, Sequence[str]],
+    first: str = "",
+    figures: Sequence[Column] = (TOP_1, NEAREST),
+    seeds: Sequence[int] = (0, 1, 2),
+) -> str:
+    """A table of a few figures by two settings, with the seeds side by side.
 
     Args:
         columns: Their names.
         rows: By their names, the folders of the runs in each column; empty for none.
         first: Title of the rows' names.
+        figures: What a cell says of each run.
+        seeds: The runs that are shown.
 
     Returns:
         The table.
@@ -99,9 +108,12 @@ def grid(columns: Sequence[str], rows: Mapping[str, Sequence[str]], first: str =
     for name, folders in rows.items():
         cells = [name]
         for folder in folders:
-            runs = Row(name, folder).metrics().values() if folder else ()
-            pairs = (tuple(100 * each.figure(run) for each in (TOP_1, NEAREST)) for run in runs)
-            cells.append("; ".join(f"{top_1:.1f}, {nearest:.1f}" for top_1, nearest in pairs))
+            found = Row(name, folder).metrics() if folder else {}
+            runs = [run for seed, run in found.items() if seed in seeds]
+            each_run = (
+                ", ".join(f"{100 * each.figure(run):.1f}" for each in figures) for run in runs
+            )
+            cells.append("; ".join(each_run))
         lines.append(cells)
     return table([first, *columns], lines)
 
@@ -123,6 +135,10 @@ def difference(ours: Sequence[float], theirs: Sequence[float]) -> str:
     return f"{test.mean_difference:+.1f} ± {test.ci95:.1f}, p = {test.p_value:.2g}"
 
 
+def _flowers64(*kinds):
+    return [kind and f"stronger_baselines/{kind}" for kind in kinds]
+
+
 def _mixed(loss, *kinds):
     return [kind and f"mixing/{loss}-{kind}" for kind in kinds]
 
@@ -133,6 +149,67 @@ def _batches(name, *sizes):
 
 SIZES = (8, 16, 32, 64, 128)
 TABLES: dict[str, Callable[[], str]] = {
+    "stronger-baselines-settings": lambda: grid(
+        ["`ce`: validation, test, 1-NN", "`clce`: validation, test, 1-NN"],
+        {
+            "2e-3": _flowers64("ce-base", "clce-base"),
+            "4e-3": _flowers64("ce-lr4e-3", "clce-lr4e-3"),
+            "8e-3": _flowers64("ce-lr8e-3", "clce-lr8e-3"),
+            "4e-3, one-cycle: 30 % of the steps warm up": _flowers64("ce-onecycle", ""),
+            "4e-3, label smoothing 0.1": _flowers64("ce-smoothing", "clce-smoothing"),
+            "4e-3, average of the weights, momentum 0.99": _flowers64("ce-average", ""),
+            "4e-3, weight decay 0.1": _flowers64("ce-decay-4e-3", ""),
+            "4e-3, RandAugment": _flowers64("ce-randaugment-4e-3", "clce-randaugment-4e-3"),
+            "4e-3, cosine classifier": _flowers64("ce-cosine-4e-3", "clce-cosine-4e-3"),
+            "8e-3, cosine classifier": _flowers64("ce-cosine-8e-3", ""),
+            "4e-3, the paper's weight": _flowers64("", "clce-paper-4e-3"),
+            "8e-3, the paper's weight": _flowers64("", "clce-paper-8e-3"),
+            "4e-3, memory of 512 embeddings": _flowers64("", "clce-memory"),
+        },
+        figures=(VALIDATION, TOP_1, NEAREST),
+        seeds=(0,),
+    ),
+    "stronger-baselines": lambda: paired(
+        [
+            Row("`ce`", "stronger_baselines/ce-lr4e-3"),
+            Row("`clce`", "stronger_baselines/clce-lr4e-3"),
+            Row("`ce_supcon`: without hard negatives", "stronger_baselines/ce_supcon-lr4e-3"),
+            Row("`hscl`", "stronger_baselines/hscl-lr4e-3"),
+            Row("`clce` with a memory of 512 embeddings", "stronger_baselines/clce-memory"),
+            Row("`ce`, cosine classifier", "stronger_baselines/ce-cosine-4e-3"),
+            Row("`clce`, cosine classifier", "stronger_baselines/clce-cosine-4e-3"),
+        ],
+        [TOP_1, NEAREST],
+    ),
+    "classifier-flowers": lambda: paired(
+        [
+            Row("`ce`", "stronger_baselines/ce-cosine-4e-3"),
+            Row("`clce`", "stronger_baselines/clce-cosine-4e-3"),
+        ],
+        [TOP_1, NEAREST],
+        "both with the cosine classifier",
+    ),
+    "classifier-cifar100": lambda: grid(
+        ["`ce`", "`clce`"],
+        {
+            "EfficientNet-Lite0, 20 images per class: linear": [
+                "small_weight/unseen_cifar100/ce-ce",
+                "small_weight/unseen_cifar100/clce-smallnp",
+            ],
+            "by cosines": [
+                f"classifier_head/unseen_cifar100/{loss}-cosine" for loss in ("ce", "clce")
+            ],
+            "small ResNet from random weights, 100 images per class: linear": [
+                "feature_normalization/cifar100/ce-layer-1e-2",
+                "small_weight/cifar100/clce-smallnp",
+            ],
+            "by cosines, from random weights": [
+                f"classifier_head/cifar100/{loss}-cosine" for loss in ("ce", "clce")
+            ],
+        },
+        "classifier",
+        seeds=(0,),
+    ),
     "unbalanced": lambda: paired(
         [
             Row("`ce`", "unbalanced/ce"),

@@ -21,6 +21,7 @@ _SHARED = {
     "augmentation": "randaugment",
     # Both heads read the features as they are.
     "feature_normalization": None,
+    "classifier_head": "linear",
 }
 
 # Learning rates are those of batches of 64 images. Memory is that of 128 views of 224 px per step,

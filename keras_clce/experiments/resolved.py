@@ -171,6 +171,29 @@ def learning_rate(settings: Settings) -> float:
     return rates if isinstance(rates, (int, float)) else rates[settings.loss]
 
 
+def classifier_head(settings: Settings, is_few_shot: bool = False) -> str:
+    """The kind of classifier on the encoder.
+
+    Args:
+        settings: The settings.
+        is_few_shot: Whether the model is tested on tasks of new classes. Defaults to `False`.
+
+    Returns:
+        A name in `keras_clce.models.heads.CLASSIFIERS`.
+
+    Example:
+    ```python
+    classifier_head(Settings(backbone="efficientnet_lite0", weights="imagenet"))  # "cosine"
+    classifier_head(Settings(backbone="small_resnet"))  # "linear"
+    ```
+    """
+    if settings.classifier_head is not None:
+        return settings.classifier_head
+    # What was measured: from random weights it is below a linear one.
+    begins_at_random = weights_in_words(settings) == "random"
+    return "linear" if begins_at_random or settings.multi_label or is_few_shot else "cosine"
+
+
 def weights_in_words(settings: Settings) -> str:
     """What the encoder starts from, `"random"` if from nothing.
 
@@ -234,6 +257,7 @@ def run_settings(settings: Settings, protocol: str) -> dict[str, Any]:
         settings,
         protocol,
         learning_rate=learning_rate(settings),
+        classifier_head=classifier_head(settings, protocol == "few_shot"),
         image_size=preprocessing(settings).image_size,
         backend=backend_name(),
     )

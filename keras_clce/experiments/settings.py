@@ -145,9 +145,10 @@ class Settings(LossSettings):
         _ENCODER,
         search=Range(0.0, 0.2),
     )
-    classifier_head: str = setting(
-        "linear",
-        "Classifier on the encoder: linear, or by cosines with a learned scale.",
+    classifier_head: str | None = setting(
+        None,
+        "Classifier on the encoder: {names}, by cosines with a learned scale. If not given linear, "
+        "but cosine where the encoder brings weights, for one label an image and the same classes.",
         "model",
         _ENCODER,
         choices="keras_clce.models.heads:CLASSIFIERS",

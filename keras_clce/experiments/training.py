@@ -17,6 +17,7 @@ from keras_clce.experiments.multi_label import metrics_of_labels
 from keras_clce.experiments.resolved import (
     build_loss,
     build_mixing,
+    classifier_head,
     contrastive_schedule,
     learning_rate,
     preprocessing,
@@ -91,7 +92,7 @@ def build_model(settings: Settings, dataset: ImageDataset | FewShotDataset) -> C
         weights=settings.weights,
         embedding_dim=settings.embedding_dim,
         embedding_layers=settings.embedding_layers,
-        classifier=settings.classifier_head,
+        classifier=classifier_head(settings, isinstance(dataset, FewShotDataset)),
         stochastic_depth=settings.stochastic_depth,
         remat=settings.remat,
         feature_normalization=settings.feature_normalization,

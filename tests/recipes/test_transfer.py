@@ -17,7 +17,7 @@ from recipe_runs import flags_for, only
 from keras_clce import CLCEModel
 from keras_clce.evaluate import top_k_accuracy
 from keras_clce.experiments.protocols import transfer as protocol
-from keras_clce.experiments.resolved import learning_rate, run_settings
+from keras_clce.experiments.resolved import classifier_head, learning_rate, run_settings
 from keras_clce.losses import LOSSES
 from keras_clce.runs import RunFolder
 from keras_clce.train.callbacks import RunCheckpoint
@@ -235,6 +235,25 @@ def test_learning_rate_of_each_loss():
     assert rate("ce", "--backbone=efficientnet_lite0", "--weights=imagenet") == 1e-3
     assert rate("clce") == 3e-3
     assert rate("ce", "--learning_rate=5e-4") == rate("hscl", "--learning_rate=5e-4") == 5e-4
+
+
+@pytest.mark.any_backend
+def test_the_classifier_follows_what_the_encoder_starts_from():
+    pretrained = ("--backbone=efficientnet_lite0", "--weights=imagenet")
+    several = ("--multi_label", "--dataset=image_folder", "--data_dir=.")
+    for arguments, expected in (
+        ((), "linear"),
+        (("--classifier_head=cosine",), "cosine"),
+        (pretrained, "cosine"),
+        ((*pretrained, "--classifier_head=linear"), "linear"),
+        ((*pretrained, "--preset=paper"), "linear"),
+        ((*pretrained, *several), "linear"),
+    ):
+        given = settings(*arguments)
+        assert classifier_head(given) == expected, arguments
+        assert run_settings(given, "transfer")["classifier_head"] == expected
+        if given.classifier_head is None:
+            assert run_settings(given, "few_shot")["classifier_head"] == "linear"
 
 
 @pytest.mark.any_backend

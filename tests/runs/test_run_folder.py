@@ -36,9 +36,10 @@ def test_runs_from_before_there_were_settings_go_on_without_them(early, tmp_path
     before = config["settings"]
     protocol = "few_shot" if "queries" in before else "transfer"
     today = settings_as_json(settings_from_json(before), protocol)
-    # The one setting whose default has changed since; what a run resolved stands as it was.
+    # Settings whose defaults have changed since; what a run resolved stands as it was.
     later = {name: today[name] for name in today if name not in before}
-    later |= {"feature_normalization": before.get("feature_normalization", "none")}
+    for name, then in (("feature_normalization", "none"), ("classifier_head", "linear")):
+        later[name] = before.get(name, then)
     folder = RunFolder(tmp_path)
     folder.start(before, config["data"])
     names = {"classifier": today["classifier"]} if "classifier" in before else {}
