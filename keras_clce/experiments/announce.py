@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_clce.backend import backend_name
-from keras_clce.data import ImageDataset
+from keras_clce.data import FewShotDataset, ImageDataset
 from keras_clce.experiments import fitted
 from keras_clce.experiments.devices import Devices
 from keras_clce.experiments.loggers import LOGGERS
@@ -16,6 +16,7 @@ from keras_clce.experiments.protocols import Protocol
 from keras_clce.experiments.records import Records
 from keras_clce.experiments.resolved import (
     build_loss,
+    classifier_head,
     mixing_in_words,
     preprocessing,
     weights_in_words,
@@ -67,6 +68,8 @@ def announce(
     if settings.weights or spec.family in ("file", "hub"):
         licence = f", licence: {spec.licence}"
     adapters = f", LoRA of rank {settings.lora_rank}" if settings.lora_rank else ""
+    is_cosine = classifier_head(settings, isinstance(dataset, FewShotDataset)) == "cosine"
+    classifier = ", classifier by cosines" if is_cosine else ""
     epochs, images = (
         sorted({getattr(run.settings, name) for run in trained})
         for name in ("trained_epochs", "batch_size")
@@ -76,7 +79,7 @@ def announce(
     tell(
         "Encoder",
         f"{settings.backbone} at {preprocessing(settings).image_size} px, weights: "
-        f"{weights_in_words(settings)}{adapters}{licence}",
+        f"{weights_in_words(settings)}{adapters}{classifier}{licence}",
     )
     tell("Backend", f"{backend_name()}, {settings.mixed_precision}{devices.in_words()}")
     tell(

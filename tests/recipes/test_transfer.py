@@ -64,7 +64,7 @@ def test_every_loss_leaves_a_whole_run_folder(losses, tiny_backbone, tmp_path, c
     assert (home / "curves.png").is_file()
     assert (home / "views.png").is_file()
     assert "one seed" in printed
-    assert "weights: its own" in printed
+    assert "weights: its own, classifier by cosines" in " ".join(printed.split())
 
 
 @pytest.mark.any_backend
