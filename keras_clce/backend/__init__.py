@@ -30,7 +30,11 @@ from keras_clce.backend.encoder_ops import (
 from keras_clce.backend.exports import backends_that_export, free_batch_options
 from keras_clce.backend.memory import is_out_of_memory, map_blocks, remat
 from keras_clce.backend.streams import batches_as_tuples, inspect_first_batch, read_first_batches
-from keras_clce.backend.torch_programs import describe_torch_program, open_torch_program
+from keras_clce.backend.torch_programs import (
+    TORCH_PROGRAM_CODE,
+    describe_torch_program,
+    open_torch_program,
+)
 from keras_clce.backend.train_step import (
     build_before_tracing,
     let_jax_compile,
@@ -39,6 +43,7 @@ from keras_clce.backend.train_step import (
 )
 
 __all__ = [
+    "TORCH_PROGRAM_CODE",
     "backend_name",
     "backends_that_export",
     "batch_norm",

@@ -8,6 +8,18 @@ import numpy as np
 
 from keras_clce.checks import import_module
 
+# What `open_torch_program` does, as users read it: to open a file, and to run it on `pixels`.
+TORCH_PROGRAM_CODE = """
+import torch
+
+known = {"class_names": "", "preprocessing": ""}
+model = torch.export.load(FILE, extra_files=known).module()
+---
+with torch.no_grad():
+    outputs = model(torch.from_numpy(pixels))
+probabilities, embedding = outputs["probabilities"].numpy(), outputs["embedding"].numpy()
+"""
+
 
 def describe_torch_program(path: Path, metadata: Mapping[str, str]) -> None:
     """Write metadata into a program, and leave out what nobody needs.

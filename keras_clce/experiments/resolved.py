@@ -189,7 +189,7 @@ def classifier_head(settings: Settings, is_few_shot: bool = False) -> str:
     """
     if settings.classifier_head is not None:
         return settings.classifier_head
-    # What was measured: from random weights it is below a linear one.
+    # From random weights it is below a linear one; the other two are not measured.
     begins_at_random = weights_in_words(settings) == "random"
     return "linear" if begins_at_random or settings.multi_label or is_few_shot else "cosine"
 

@@ -136,7 +136,7 @@ class TwoViewTraining(keras.Model):
             both = [*_flat(metrics), *_flat(weighted_metrics)]
             metrics, weighted_metrics = None, both or None
         jit_compile = kwargs.get("jit_compile", "auto")
-        if jit_compile == "auto" and not kwargs.get("run_eagerly"):
+        if jit_compile and not kwargs.get("run_eagerly"):
             backend.let_jax_compile(self)
         # Keras would flatten the outputs and look for a loss of each; `compute_loss` gives all
         # of them to the one loss instead.

@@ -107,14 +107,14 @@ def assert_exports(model, format, folder):
 @pytest.mark.parametrize(
     ("format", "name"),
     # ONNX knows the fewest operations; else, an encoder of each kind of layers is enough.
-    [
-        case
-        for format in FORMATS[:2]
-        for case in others_on_any_backend(
-            [(format, name) for name in (FAMILIES if format == "onnx" else KINDS_OF_LAYERS)],
-            *((format, name) for name in KINDS_OF_LAYERS),
-        )
-    ],
+    others_on_any_backend(
+        [
+            (format, name)
+            for format in FORMATS[:2]
+            for name in (FAMILIES if format == "onnx" else KINDS_OF_LAYERS)
+        ],
+        *((format, name) for format in FORMATS[:2] for name in KINDS_OF_LAYERS),
+    ),
 )
 def test_model(name, format, tmp_path):
     # It was never called; and the augmenter is for training alone.

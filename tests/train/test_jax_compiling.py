@@ -17,19 +17,24 @@ GEOMETRY = {
 }
 
 
-def trained(name, **options):
-    keras.utils.set_random_seed(0)
+def compiled(name, **options):
     layer = getattr(keras.layers, name)(seed=1, **GEOMETRY[name])
     model = small_model(keras.Sequential([layer]))
     model.compile("sgd", **options)
+    return model
+
+
+def trained(name, **options):
+    keras.utils.set_random_seed(0)
+    model = compiled(name, **options)
     history = model.fit(*separable(16), batch_size=8, shuffle=False, verbose=0).history
     return model, history["loss"]
 
 
 @pytest.mark.parametrize("name", GEOMETRY)
 def test_random_geometry_is_compiled_and_draws_the_same(name):
-    compiled, loss = trained(name)
-    assert compiled.jit_compile
+    model, loss = trained(name)
+    assert model.jit_compile and compiled(name, jit_compile=True).jit_compile
     assert loss == pytest.approx(trained(name, run_eagerly=True)[1], rel=1e-4)
 
 

@@ -8,17 +8,7 @@ from keras_clce import backend
 from keras_clce.inference.export.base import Runner
 from keras_clce.inference.export.serving import OUTPUTS
 
-CODE = """
-import torch
-
-known = {"class_names": "", "preprocessing": ""}
-model = torch.export.load(FILE, extra_files=known).module()
----
-with torch.no_grad():
-    outputs = model(torch.from_numpy(pixels))
-probabilities, embedding = outputs["probabilities"].numpy(), outputs["embedding"].numpy()
-"""
-
+CODE = backend.TORCH_PROGRAM_CODE
 describe = backend.describe_torch_program
 
 
