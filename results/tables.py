@@ -3,135 +3,35 @@
     python results/tables.py
 
 A table stands between `<!-- table NAME -->` and `<!-- end of table -->`; `TABLES` says which runs
-are in which row. Figures are fractions of test images in %, means over the seeds; "minus" is the
-mean of the differences over the seeds that both have, with its 95 % interval (Student's t) and the
-p-value of the paired t-test where there are at least three.
+are in which row, and `table_makers.py` how a table is made of them.
 """
 
-import dataclasses
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-from keras_clce.evaluate import paired_t_test
+from table_makers import (
+    BALANCED,
+    NEAREST,
+    TOP_1,
+    TOP_5,
+    VALIDATION,
+    Row,
+    by_seed,
+    crossed,
+    few_shot,
+    grid,
+    in_parts,
+    of_group,
+    of_tasks,
+    paired,
+)
 
-RESULTS = Path(__file__).resolve().parent
-PAGE = RESULTS / "README.md"
+PAGE = Path(__file__).resolve().parent / "README.md"
 PLACE = re.compile(
     r"(?P<begin><!-- table (?P<name>[\w-]+) -->\n\n).*?(?P<end>\n\n<!-- end of table -->)",
     re.DOTALL,
 )
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-    """One row: its name on the page, and the folder of its runs without `-seedN`."""
-
-    name: str
-    runs: str
-
-    def metrics(self) -> dict[int, dict]:
-        """`metrics.json` of each seed."""
-        files = sorted(RESULTS.glob(f"{self.runs}-seed*/metrics.json"))
-        if not files:
-            raise FileNotFoundError(f"no run of {self.runs} in {RESULTS}")
-        records = (json.loads(file.read_text(encoding="utf-8")) for file in files)
-        return {record["seed"]: record for record in records}
-
-
-@dataclasses.dataclass(frozen=True)
-class Column:
-    """One figure of a run, and whether the first row's is taken from it in a further column."""
-
-    name: str
-    figure: Callable[[Mapping], float]
-    is_compared: bool = True
-
-
-TOP_1 = Column("top-1", lambda metrics: metrics["test"]["top1"])
-NEAREST = Column("1-NN", lambda metrics: metrics["test"]["nearest_neighbor"])
-VALIDATION = Column("validation", lambda metrics: metrics["validation"]["top1"])
-BALANCED = Column("balanced accuracy", lambda metrics: metrics["test"]["balanced_accuracy"])
-
-
-def of_group(name: str) -> Column:
-    """Accuracy of the classes with many, medium or few training images."""
-    return Column(name, lambda metrics: metrics["test"]["groups"][name]["accuracy"], False)
-
-
-def paired(rows: Sequence[Row], columns: Sequence[Column], first: str = "") -> str:
-    """A table of rows against the first of them."""
-    base = rows[0].metrics()
-    minus = f"minus {rows[0].name}"
-    head = [first, "seeds"]
-    head += [title for each in columns for title in (each.name, minus)[: 1 + each.is_compared]]
-    lines = []
-    for row in rows:
-        metrics = row.metrics()
-        cells = [row.name, ", ".join(map(str, metrics))]
-        for column in columns:
-            values = {seed: 100 * column.figure(each) for seed, each in metrics.items()}
-            cells.append(f"{sum(values.values()) / len(values):.2f}")
-            if column.is_compared:
-                both = [seed for seed in values if seed in base and row is not rows[0]]
-                cells.append(
-                    difference(
-                        [values[seed] for seed in both],
-                        [100 * column.figure(base[seed]) for seed in both],
-                    )
-                )
-        lines.append(cells)
-    return table(head, lines)
-
-
-def grid(
-    columns: Sequence[str],
-    rows: Mapping[str, Sequence[str]],
-    first: str = "",
-    figures: Sequence[Column] = (TOP_1, NEAREST),
-    most_seeds: int | None = None,
-) -> str:
-    """A table of a few figures by two settings, with the seeds side by side.
-
-    Args:
-        columns: Their names.
-        rows: By their names, the folders of the runs in each column; empty for none.
-        first: Title of the rows' names.
-        figures: What a cell says of each run.
-        most_seeds: Show the first runs alone. Defaults to `None`: all.
-
-    Returns:
-        The table.
-    """
-    lines = []
-    for name, folders in rows.items():
-        cells = [name]
-        for folder in folders:
-            runs = [*Row(name, folder).metrics().values()][:most_seeds] if folder else ()
-            each_run = (
-                ", ".join(f"{100 * each.figure(run):.1f}" for each in figures) for run in runs
-            )
-            cells.append("; ".join(each_run))
-        lines.append(cells)
-    return table([first, *columns], lines)
-
-
-def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Cells in Markdown."""
-    rows = [head, ["---"] * len(head), *lines]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
-
-
-def difference(ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """Mean difference in words, with interval and p-value where the seeds allow them."""
-    if not ours:
-        return ""
-    if len(ours) < 3:
-        mean = sum(a - b for a, b in zip(ours, theirs, strict=True)) / len(ours)
-        return f"{mean:+.1f}"
-    test = paired_t_test(ours, theirs)
-    return f"{test.mean_difference:+.1f} ± {test.ci95:.1f}, p = {test.p_value:.2g}"
 
 
 def _folders(beginning, *ends):
@@ -142,8 +42,142 @@ def _batches(name, *sizes):
     return [f"small_batches/{name}-{size}" if size in sizes else "" for size in SIZES]
 
 
+def _heads(where, data, runs, heads):
+    """Settings in words and folder of each "loss heads rate"; `heads` are the folders' words."""
+    for loss, kind, rate in map(str.split, runs):
+        folder = f"feature_normalization/{where}/{loss}-{heads.get(kind, kind)}-{rate}"
+        yield [data, f"`{loss}`", kind.replace("-36", ", 36 long"), rate], folder
+
+
+def _small_weight(name, base, *others):
+    """`ce` and others at one setting, paired."""
+    rows = [Row("`ce`", base), *(Row(title, folder) for title, folder in others)]
+    return paired(rows, [TOP_1, NEAREST], name)
+
+
+# At most 16 long, which the flowers' folders say, or as long as they come out.
+_OF_FLOWERS = {"layer": "layer16", "layer-36": "layer", "unit": "unit16"}
+_OF_FLOWERS |= {"batch": "batch16", "batch-36": "batch"}
+_SMALL, _PROJECTED = "**`clce`, λ 0.2, τ 0.1**", "the same behind a projection"
+_PAPERS = "the paper's, λ 0.9, τ 0.5"
 SIZES = (8, 16, 32, 64, 128)
 TABLES: dict[str, Callable[[], str]] = {
+    "flowers": lambda: paired(
+        [Row(f"`{loss}`", f"oxford_flowers102/final/{loss}") for loss in ("ce", "clce")],
+        [TOP_1, TOP_5, NEAREST],
+        "loss",
+    ),
+    "flowers-rates": lambda: by_seed(
+        ["loss", "learning rate"],
+        [
+            ([f"`{loss}`", rate], f"oxford_flowers102/selection-lr{rate}/{loss}")
+            for loss in ("ce", "clce")
+            for rate in ("1e-3", "2e-3")
+        ],
+        [VALIDATION, TOP_1, NEAREST],
+    ),
+    "heads": lambda: by_seed(
+        ["data", "loss", "heads", "rate"],
+        [
+            *_heads(
+                "flowers8",
+                "flowers",
+                [
+                    *("ce none 1e-3", "ce none 2e-3", "ce layer-36 1e-3", "ce layer-36 2e-3"),
+                    *("ce layer 1e-3", "ce layer 2e-3", "ce unit 2e-3", "ce batch 2e-3"),
+                    *("ce_supcon none 2e-3", "ce_supcon layer 2e-3"),
+                    *("clce none 1e-3", "clce none 2e-3", "clce layer-36 1e-3"),
+                    *("clce layer-36 2e-3", "clce layer 2e-3", "clce unit 2e-3"),
+                    *("clce batch 2e-3", "clce batch-36 2e-3"),
+                ],
+                _OF_FLOWERS,
+            ),
+            *_heads(
+                "flowers30",
+                "flowers, 30 epochs",
+                ["ce layer 1e-3", "clce layer 2e-3"],
+                _OF_FLOWERS,
+            ),
+            *_heads(
+                "cifar100",
+                "CIFAR-100",
+                [
+                    *("ce none 1e-2", "ce none 3e-3", "ce unit 1e-2", "ce layer 1e-2"),
+                    *("ce layer 3e-3", "ce batch 1e-2"),
+                    *(f"ce_supcon {heads} 1e-2" for heads in ("none", "unit", "layer", "batch")),
+                    *("clce none 1e-2", "clce none 3e-3", "clce unit 1e-2", "clce layer 1e-2"),
+                    *("clce layer 3e-3", "clce batch 1e-2", "clce batch 3e-3"),
+                ],
+                {},
+            ),
+        ],
+        [VALIDATION, TOP_1, NEAREST],
+    ),
+    "heads-flowers": lambda: crossed(
+        {
+            f"`{loss}`": tuple(
+                f"feature_normalization/flowers8/{loss}-{heads}-2e-3"
+                for heads in ("none", "layer16")
+            )
+            for loss in ("ce", "clce")
+        },
+        ("none", "layer"),
+        TOP_1,
+    ),
+    "heads-cifar-fs": lambda: "\n\n".join(
+        crossed(
+            {
+                f"`{loss}`": tuple(
+                    f"feature_normalization/cifar_fs/{loss}-{heads}-2e-3"
+                    for heads in ("none", "layer16")
+                )
+                for loss in ("ce", "clce")
+            },
+            ("none", "layer"),
+            of_tasks(f"5w{shots}s", f"{shots}-shot"),
+        )
+        for shots in (1, 5)
+    ),
+    "small-weight": lambda: in_parts(
+        {
+            "Flowers, 8 epochs": _small_weight(
+                "setting",
+                "feature_normalization/flowers8/ce-layer16-2e-3",
+                (_SMALL, "small_weight/flowers8/clce-smallnp16-2e-3"),
+                (_PROJECTED, "small_weight/flowers8/clce-small16-2e-3"),
+                (_PAPERS, "feature_normalization/flowers8/clce-layer16-2e-3"),
+            ),
+            "Flowers, 30 epochs; `ce` at 1e-3, the rate that validation chose": _small_weight(
+                "setting",
+                "feature_normalization/flowers30/ce-layer16-1e-3",
+                (_SMALL, "small_weight/flowers30/clce-smallnp16-2e-3"),
+                (_PROJECTED, "small_weight/flowers30/clce-small16-2e-3"),
+                (_PAPERS, "feature_normalization/flowers30/clce-layer16-2e-3"),
+            ),
+            "CIFAR-100 from scratch": _small_weight(
+                "setting",
+                "feature_normalization/cifar100/ce-layer-1e-2 small_weight/cifar100/ce-ce",
+                ("`ce`, label smoothing 0.1", "small_weight/cifar100/ce-ls0.1"),
+                (_SMALL, "small_weight/cifar100/clce-smallnp"),
+                (_PROJECTED, "small_weight/cifar100/clce-small"),
+                ("λ falling from 0.9 to 0", "small_weight/cifar100/clce-falling"),
+                (_PAPERS, "feature_normalization/cifar100/clce-layer-1e-2"),
+                (
+                    "`ce_supcon`, the paper's λ and τ",
+                    "feature_normalization/cifar100/ce_supcon-layer-1e-2",
+                ),
+            ),
+        }
+    ),
+    "cifar-fs": lambda: few_shot("cifar_fs"),
+    "cifar-fs-1000-steps": lambda: few_shot(
+        "cifar_fs_1000_steps", ["5w1s", "5w5s", "5w1s embedding l2", "5w5s embedding l2"]
+    ),
+    "cifar-fs-20": lambda: few_shot("cifar_fs_20_a_class"),
+    "fc100": lambda: few_shot("fc100"),
+    "fc100-20": lambda: few_shot("fc100_20_a_class"),
+    "cifar-fs-small-resnet": lambda: few_shot("cifar_fs_small_resnet"),
+    "tiny-imagenet": lambda: few_shot("tiny_imagenet_small_resnet"),
     "stronger-baselines-settings": lambda: grid(
         ["`ce`: validation, test, 1-NN", "`clce`: validation, test, 1-NN"],
         {

@@ -86,7 +86,8 @@ def read_labels_csv(folder: pathlib.Path, multi_label: bool = False) -> list[Lab
         labels = tuple(dict.fromkeys(filter(None, map(str.strip, cells["label"].split(";")))))
         if not labels and not multi_label:
             raise ValueError(
-                f"Every row must have a label. {where}, file {cells['file']}, with none"
+                "Every row must have a label; leave out the row of an image that has none. "
+                f"{where}, file {cells['file']}, with none"
             )
         if len(labels) > 1 and not multi_label:
             raise ValueError(

@@ -1,9 +1,11 @@
 """Tables of the page of results are those of the runs beside it."""
 
-import importlib.util
+import importlib
 import json
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import scipy.stats
 
@@ -14,10 +16,16 @@ RESULTS = Path(__file__).resolve().parents[2] / "results"
 
 @pytest.fixture(scope="module")
 def tables():
-    spec = importlib.util.spec_from_file_location("results_tables", RESULTS / "tables.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(RESULTS)
+        yield importlib.import_module("tables")
+        for name in ("tables", "table_makers"):
+            del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def table_makers(tables):
+    return sys.modules["table_makers"]
 
 
 def cells(line):
@@ -51,11 +59,40 @@ def test_figures_are_scipys(tables):
     assert ours["minus `ce`"] == f"{mean:+.1f} ± {half:.1f}, p = {test.pvalue:.2g}"
 
 
-def test_few_seeds_have_no_interval(tables):
-    assert tables.difference([82.0, 81.0], [80.0, 80.5]) == "+1.2"
-    assert tables.difference([], []) == ""
+def test_differences_of_rows_and_of_columns_are_scipys(tables):
+    *_, last = tables.TABLES["heads-cifar-fs"]().splitlines()
+    ours, theirs = (
+        [
+            100 * json.loads(file.read_text())["few_shot"]["5w5s"]["mean"]
+            for file in sorted(RESULTS.glob(f"feature_normalization/cifar_fs/{name}-2e-3-seed*/m*"))
+        ]
+        for name in ("clce-none", "ce-none")
+    )
+    test = scipy.stats.ttest_rel(ours, theirs)
+    low, high = test.confidence_interval(0.95)
+    mean, half = (low + high) / 2, (high - low) / 2
+    assert cells(last)[:2] == [
+        "`clce` minus `ce`",
+        f"{mean:+.1f} ± {half:.1f}, p = {test.pvalue:.2g}",
+    ]
 
 
-def test_a_table_without_runs_is_an_error(tables):
+def test_few_shot_tables_are_of_the_tasks_that_were_kept(tables):
+    _, _, head, _, first, *_ = tables.TABLES["cifar-fs-20"]().splitlines()
+    (file,) = RESULTS.glob("cifar_fs_20_a_class/ce-k4-seed0/few_shot.npz")
+    with np.load(file) as kept:
+        accuracy = 100 * kept["5w1s"]
+    half = scipy.stats.sem(accuracy) * scipy.stats.t.ppf(0.975, len(accuracy) - 1)
+    found = dict(zip(cells(head), cells(first), strict=False))
+    assert found["loss"] == "ce, k4"
+    assert found["mean ± tasks"] == f"{accuracy.mean():.2f} ± {half:.2f}"
+
+
+def test_few_seeds_have_no_interval(table_makers):
+    assert table_makers.difference([82.0, 81.0], [80.0, 80.5]) == "+1.2"
+    assert table_makers.difference([], []) == ""
+
+
+def test_a_table_without_runs_is_an_error(table_makers):
     with pytest.raises(FileNotFoundError, match="no run of small_batches/ce-plain-9"):
-        tables.Row("`ce`", "small_batches/ce-plain-9").metrics()
+        table_makers.Row("`ce`", "small_batches/ce-plain-9").metrics()
