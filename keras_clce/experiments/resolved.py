@@ -45,6 +45,23 @@ def build_loss(settings: Settings, class_counts: Sequence[int] | None = None) ->
     return losses.get(settings.loss, **arguments)
 
 
+def is_mixed(settings: Settings) -> bool:
+    """Say whether training images are mixed, without a layer, which would start the backend.
+
+    Args:
+        settings: The settings.
+
+    Returns:
+        A bool.
+
+    Example:
+    ```python
+    is_mixed(Settings(mixup_alpha=0.2))  # True
+    ```
+    """
+    return settings.mixup_alpha > 0 or settings.cutmix_alpha > 0
+
+
 def build_mixing(settings: Settings) -> ImageMixing | None:
     """What mixes the training images.
 
@@ -59,10 +76,11 @@ def build_mixing(settings: Settings) -> ImageMixing | None:
     build_mixing(Settings(mixup_alpha=0.2)).part  # "cross_entropy"
     ```
     """
-    alphas = {name: getattr(settings, name) for name in ("mixup_alpha", "cutmix_alpha")}
-    if not any(alphas.values()):
+    if not is_mixed(settings):
         return None
-    return ImageMixing(**alphas, part=settings.mix, seed=settings.seed)
+    return ImageMixing(
+        settings.mixup_alpha, settings.cutmix_alpha, part=settings.mix, seed=settings.seed
+    )
 
 
 def mixing_in_words(settings: Settings) -> str:

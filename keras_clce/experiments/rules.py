@@ -9,8 +9,8 @@ from keras_clce.evaluate.tasks import DRAWN_TOGETHER
 from keras_clce.experiments.loggers import LOGGERS
 from keras_clce.experiments.resolved import (
     build_loss,
-    build_mixing,
     contrastive_schedule,
+    is_mixed,
     unread_settings,
 )
 from keras_clce.experiments.settings import Settings, fields
@@ -113,7 +113,7 @@ def _loss_of_several_labels(settings):
 
 
 def _something_to_mix(settings):
-    if settings.mix != "cross_entropy" and build_mixing(settings) is None:
+    if settings.mix != "cross_entropy" and not is_mixed(settings):
         raise ValueError(
             "--mix says what --mixup_alpha and --cutmix_alpha mix for, of which one must be above "
             f"0. Received: mix={settings.mix}, mixup_alpha=0, cutmix_alpha=0"
@@ -229,7 +229,7 @@ def _arguments_of_the_loss(settings):
 
 
 def _part_to_mix_for(settings):
-    if build_mixing(settings) is None:
+    if not is_mixed(settings):
         return
     loss, received = build_loss(settings), f"Received: mix={settings.mix}, loss={settings.loss}"
     if not loss.trains_embedding:

@@ -199,6 +199,26 @@ def test_the_number_of_devices_is_no_setting():
     assert eight.num_devices == 8
 
 
+@pytest.mark.any_backend
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--mixup_alpha=0.2", "--mix=contrastive"],
+        ["--cutmix_alpha=1"],
+        ["--augmentation=randaugment", "--stochastic_depth=0.1", "--backbone=vit_tiny_patch4"],
+    ],
+)
+def test_checks_draw_no_numbers_before_devices_are_claimed(arguments, monkeypatch):
+    """JAX cannot be divided into devices any more once it has computed something."""
+
+    def started(*_, **__):
+        raise AssertionError("a generator of random numbers was made")
+
+    monkeypatch.setattr(keras.random.SeedGenerator, "__init__", started)
+    study = recipe_runs.study("transfer", *arguments)
+    assert [*study._runs(False)]
+
+
 @pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX takes several processes")
 def test_what_a_backend_does_not_take_is_one_readable_error(tmp_path):
     arguments = ["--num_processes=2", "--coordinator_address=localhost:1"]

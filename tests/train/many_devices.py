@@ -14,6 +14,7 @@ from small_models import SHAPE, separable
 
 from keras_clce import CLCELoss, CLCEModel, HSCLLoss, LACLNLoss, backend
 from keras_clce.data import two_view_augmenter
+from keras_clce.train import ImageMixing
 
 # Neither it nor its double is the size of anything else in the compiled step.
 BATCH = 40
@@ -35,6 +36,8 @@ CASES = {
     ),
     "in_blocks": ({"norm": "layer"}, CLCELoss(0.5, LACLNLoss(0.2, chunk_size=CHUNK)), 1),
     "cached": ({"norm": "batch", "dropout": 0.3, "cache": CACHE}, CLCELoss(0.5), 2),
+    # Rows give their rest to rows of other devices.
+    "mixed": ({"norm": "batch", "mixing": True}, CLCELoss(0.5), 2),
 }
 # On one device, chunks of the rows that all devices' chunks hold together.
 SPREAD = np.hstack(
@@ -57,7 +60,14 @@ def data():
 
 
 def compiled_model(
-    loss, norm=None, dropout=0.0, augment=False, classes=CLASSES, cache=None, heads="layer"
+    loss,
+    norm=None,
+    dropout=0.0,
+    augment=False,
+    classes=CLASSES,
+    cache=None,
+    heads="layer",
+    mixing=False,
 ):
     keras.utils.set_random_seed(0)
     inputs = keras.Input(SHAPE)
@@ -78,6 +88,7 @@ def compiled_model(
         loss=loss,
         metrics=["accuracy"],
         gradient_cache_size=cache,
+        mixing=ImageMixing(0.5, 1.0, "contrastive") if mixing else None,
     )
     return model
 
