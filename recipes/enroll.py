@@ -38,6 +38,7 @@ from keras_clce.experiments import (
     ViewFlags,
     load_named_model,
     model_flag,
+    named_or_remembered,
     photographs_flag,
     tool_command,
     tool_flag,
@@ -176,11 +177,8 @@ def check(asked: EnrollFlags) -> None:
 
 def model_path(asked: EnrollFlags, kept: "Enrolled | None") -> str:
     """The model that is named, or the one that the file knows."""
-    path = asked.model or (kept.model.get("path") if kept else None)
-    if path is None or not (path.startswith("hf://") or Path(path).expanduser().exists()):
-        made = f": the classes were enrolled with {path}, which is not there" if path else ""
-        raise ValueError(f"`model` must be given{made}. Received: model=None")
-    return path
+    remembered = kept.model.get("path") if kept else None
+    return named_or_remembered(asked.model, remembered, "the classes were enrolled with")
 
 
 def with_photographs(

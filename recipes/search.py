@@ -25,6 +25,7 @@ from keras_clce.experiments import (
     QueryFlags,
     load_named_model,
     name_of,
+    named_or_remembered,
     results_folder,
     tool_command,
     tool_flag,
@@ -66,12 +67,7 @@ def search(asked: SearchFlags) -> None:
     from keras_clce.inference import EmbeddingIndex, predict_images
 
     index = EmbeddingIndex.load(Path(asked.index).expanduser())
-    path = asked.model or index.model.get("path")
-    if path is None or not Path(path).expanduser().exists():
-        raise ValueError(
-            f"`model` must be given: the index was made by {path or 'a model in memory'}, which is "
-            "not there. Received: model=None"
-        )
+    path = named_or_remembered(asked.model, index.model.get("path"), "the index was made by")
     model = load_named_model(path)
     index.check_model(model, path)
     print(f"Model:    {path}")

@@ -3,7 +3,7 @@ r"""Tune each loss under the same budget, by validation alone, then test the bes
     python recipes/tune.py --trials 20 --losses ce,clce --final --seeds 0,1,2
     python recipes/tune.py --minutes 60 --method hyperband --dataset oxford_flowers102 \
         --backbone efficientnet_lite0 --weights imagenet
-    python recipes/tune.py --search learning_rate=1e-4:1e-2:log,contrastive_weight=0.1|0.5|0.9
+    python recipes/tune.py --search "learning_rate=1e-4:1e-2:log,contrastive_weight=0.1|0.5|0.9"
     python recipes/transfer.py --flagfile runs/tune/digits/small_resnet/best-clce.flags
 
 KerasTuner proposes the trials (`pip install "keras-clce[tune]"`), the first of which has the

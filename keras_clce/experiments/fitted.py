@@ -19,6 +19,7 @@ _TAKEN_OVER = (
     "feature_normalization",
     "contrastive_weight",
     "temperature",
+    "classifier_head",
 )
 
 
@@ -57,8 +58,9 @@ def take_over(
     take_over(Settings(), [{"batch_size": 32}], given=()).batch_size  # 32
     ```
     """
-    # Runs from before there was a choice of normalization have none.
-    begun = [{"feature_normalization": None, **values} for values in begun]
+    # What runs had from before there was a choice.
+    first = {"feature_normalization": None, "classifier_head": "linear"}
+    begun = [{**first, **values} for values in begun]
     for name in _TAKEN_OVER:
         found = [values[name] for values in begun if name in values]
         if found and name not in given:

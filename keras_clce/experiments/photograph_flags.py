@@ -101,6 +101,32 @@ def photographs_flag(help: str) -> Any:
     return tool_flag(None, help, _WHAT, checks=((is_there, must),))
 
 
+def named_or_remembered(given: str | None, remembered: str | None, what: str) -> str:
+    """Choose the model that is given, or the one that a file was made by.
+
+    Args:
+        given: Value of the flag.
+        remembered: What the file says.
+        what: What was done with that one, as "the index was made by".
+
+    Returns:
+        A path, or `hf://OWNER/NAME`.
+
+    Raises:
+        ValueError: If there is none, or it is not there.
+
+    Example:
+    ```python
+    named_or_remembered("hf://me/birds", None, "the index was made by")  # "hf://me/birds"
+    ```
+    """
+    path = given or remembered
+    if path and (path.startswith("hf://") or Path(path).expanduser().exists()):
+        return path
+    why = f": {what} {path}, which is not there" if path else ""
+    raise ValueError(f"`model` must be given{why}. Received: model={given}")
+
+
 def load_named_model(path: str) -> "CLCEModel":
     """Load the model of a flag.
 

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from keras_clce.checks import as_array
+from keras_clce.models.checkpoints.download import HUB
 from keras_clce.train import CLCEModel
 from keras_clce.train.model_description import check_class_names
 from keras_clce.views import Preprocessing
@@ -198,6 +200,28 @@ def check_maker(
             f"`model` must be the one {what}, {own} ({expected}). Received: "
             f"{name} ({found}), whose embeddings are others"
         )
+
+
+def maker_of(model: CLCEModel, path: str | os.PathLike | None, image_size: int) -> dict[str, Any]:
+    """What is kept of the model that made embeddings, for `check_maker` and for who comes later.
+
+    Args:
+        model: The model.
+        path: Where it is saved, or `hf://OWNER/NAME`; `None` for a model in memory.
+        image_size: Side of the images that it saw, in pixels.
+
+    Returns:
+        Its `"path"`, absolute, its `"fingerprint"` and its `"image_size"`.
+
+    Example:
+    ```python
+    maker_of(model, "hf://me/birds", 224)["path"]  # "hf://me/birds"
+    ```
+    """
+    known = None if path is None else os.fspath(path)
+    if known is not None and not known.startswith(HUB):
+        known = os.path.abspath(os.path.expanduser(known))
+    return {"path": known, "fingerprint": model_fingerprint(model), "image_size": image_size}
 
 
 def model_fingerprint(model: CLCEModel) -> str:

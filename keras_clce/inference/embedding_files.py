@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_clce.files import printable_text, write_atomically
-from keras_clce.inference.descriptions import model_fingerprint, preprocessing_of
+from keras_clce.inference.descriptions import maker_of, preprocessing_of
 from keras_clce.inference.predictions import Prediction, iterate_predictions
 from keras_clce.train import CLCEModel
 
@@ -146,9 +146,5 @@ def _about(
         "dataset": name,
         "split": None,
         "data": f"photographs of the folder {name}" if name else "photographs",
-        "model": {
-            "path": None if model_path is None else os.path.abspath(model_path),
-            "fingerprint": model_fingerprint(model),
-            "image_size": preprocessing_of(model, image_size).image_size,
-        },
+        "model": maker_of(model, model_path, preprocessing_of(model, image_size).image_size),
     }

@@ -1,7 +1,6 @@
 """A trained model learns new classes from a few photographs, without training."""
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 
 from keras_clce.checks import check_whole_number
 from keras_clce.files import printable_text
-from keras_clce.inference.descriptions import model_fingerprint, preprocessing_of
+from keras_clce.inference.descriptions import maker_of, preprocessing_of
 from keras_clce.inference.enroll_classifiers import ENROLL_CLASSIFIERS
 from keras_clce.inference.enrolled import Enrolled
 from keras_clce.inference.enrolled_files import check_enrolled_names
@@ -127,11 +126,7 @@ def enroll(
     }
     settings = {name: value for name, value in settings.items() if value is not None}
     settings["unreadable"] = (*skipped, *outputs.unreadable)
-    about = {
-        "path": None if model_path is None else os.path.abspath(model_path),
-        "fingerprint": model_fingerprint(model),
-        "image_size": preprocessing.image_size,
-    }
+    about = maker_of(model, model_path, preprocessing.image_size)
     return _joined(enrolled, embeddings, of_class, threshold, about, settings)
 
 

@@ -146,6 +146,18 @@ def test_a_run_of_other_defaults_goes_on_with_them():
     assert (found.contrastive_weight, found.temperature) == (0.9, 0.2)
 
 
+def test_a_run_that_goes_on_keeps_its_classifier():
+    pretrained = ["--backbone=efficientnet_lite0", "--weights=imagenet"]
+    for arguments, begun, expected in (
+        ([], {"classifier_head": "cosine"}, "cosine"),
+        ([], {"batch_size": 64}, "linear"),  # from before there was a choice
+        (["--classifier_head=cosine"], {"classifier_head": "linear"}, "cosine"),
+    ):
+        asked = study("--resume", *pretrained, *arguments)
+        found = fitted.take_over(asked.settings, [begun], asked.given)
+        assert run_settings(found, "transfer")["classifier_head"] == expected
+
+
 @pytest.fixture
 def photos(tmp_path):
     """Two classes of 28 images, 20 of each to train on; one has a name that is half a formula."""

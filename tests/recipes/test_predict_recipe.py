@@ -12,6 +12,8 @@ from keras_clce.recipes import embed, predict, search
 from PIL import Image
 from recipe_runs import ROOT, environment_alone, run
 
+import keras_clce
+
 pytestmark = pytest.mark.any_backend
 
 
@@ -84,6 +86,16 @@ def test_search_tells_of_recall(colours, capsys):  # noqa: F811
     run(search, "--query=colours", "--index=c.npz", "--k=2", "--noexact")
     said = capsys.readouterr().out
     assert "approximate; 100.0 % of the true neighbours of 9 queries were found" in said
+
+
+def test_search_loads_the_model_that_the_index_names_from_a_hub(colours, monkeypatch):  # noqa: F811
+    load_model, asked = keras_clce.load_model, []
+    monkeypatch.setattr(
+        keras_clce, "load_model", lambda path: asked.append(path) or load_model("model.keras")
+    )
+    run(embed, "--model=hf://me/colours", "--images=colours", "--output=c.npz")
+    run(search, "--query=colours/red/0.png", "--index=c.npz", "--k=3")
+    assert asked == ["hf://me/colours"] * 2
 
 
 def test_search_refuses_another_model(colours):  # noqa: F811
