@@ -3,7 +3,7 @@
 import os
 import shlex
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from keras_clce.experiments.resolved import (
     classifier_head,
     mixing_in_words,
     preprocessing,
+    unread_settings,
     weights_in_words,
 )
 from keras_clce.experiments.settings import Settings
@@ -148,7 +149,11 @@ def compared_in_words(plan: StudyPlan) -> str:
 
 
 def announce_fits(
-    asked: Settings, runs: Sequence[Run], losses: Sequence[str] | None, images: int
+    asked: Settings,
+    runs: Sequence[Run],
+    losses: Sequence[str] | None,
+    images: int,
+    given: Collection[str] = (),
 ) -> None:
     """Print which defaults followed the data, and what is left untrained.
 
@@ -157,6 +162,7 @@ def announce_fits(
         runs: Its runs.
         losses: The losses, where they were not named; else `None`.
         images: Number of training images.
+        given: Names of the settings that were given. Defaults to none.
     """
     trained = [run for run in runs if not run.is_frozen]
     fits = fitted.fits_in_words(asked, trained[0].settings, losses, images)
@@ -170,6 +176,11 @@ def announce_fits(
     if untrained:
         names = ", ".join(untrained)
         tell("Note", f"{names} leaves the projection of --embedding_dim untrained")
+    named = dict.fromkeys(run.settings.loss for run in trained)
+    unread = frozenset.intersection(*map(unread_settings, named)) & {*given}
+    if unread:
+        flags = ", ".join(f"--{name}" for name in sorted(unread))
+        tell("Note", f"nothing changes for {', '.join(named)} by {flags}")
 
 
 def draw_views(dataset: Any, settings: Settings, images: int, path: Path) -> None:

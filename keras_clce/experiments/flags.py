@@ -245,7 +245,7 @@ def define_field(field: Field, default: Any, values: flags.FlagValues) -> None:
         flags.DEFINE_integer(field.name, default, text, **options)
     elif kind.type is float:
         flags.DEFINE_float(field.name, default, text, **options)
-    elif kind.may_be_none and about.part == "model":
+    elif kind.may_be_none and (about.part == "model" or about.choices):
         flags.DEFINE(_NoneOrString(), field.name, default, text, **options)
     else:
         flags.DEFINE_string(field.name, default, text, **options)

@@ -2,7 +2,9 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
+from keras_clce import backend
 from keras_clce.data.catalog import get_spec
 from keras_clce.evaluate import ENCODER_CLASSIFIERS, TASK_CLASSIFIERS
 from keras_clce.evaluate.tasks import DRAWN_TOGETHER
@@ -16,7 +18,8 @@ from keras_clce.experiments.resolved import (
 from keras_clce.experiments.settings import Settings, fields
 from keras_clce.losses import LOSSES
 from keras_clce.models.backbones import backbone_spec, check_options, check_weights
-from keras_clce.models.registry import is_external
+from keras_clce.models.registry import find_depth_groups, is_external
+from keras_clce.models.sources.saved import saved_names
 
 
 class RuleError(ValueError):
@@ -38,9 +41,27 @@ def _weights(settings):
 
 
 def _options(settings):
-    check_options(settings.backbone, settings.stochastic_depth, settings.remat)
-    if settings.layer_decay != 1 and not settings.backbone.endswith(".keras"):
-        check_options(settings.backbone, layer_decay=True)
+    name = settings.backbone
+    check_options(name, settings.stochastic_depth, settings.remat)
+    if settings.remat and settings.gradient_cache_size and not backend.remat_can_nest():
+        raise ValueError(
+            "--gradient_cache_size excludes --remat on TensorFlow; a smaller size saves memory as "
+            f"well. Received: gradient_cache_size={settings.gradient_cache_size}, remat=True"
+        )
+    if settings.layer_decay == 1:
+        return
+    if settings.freeze_backbone:
+        raise ValueError(
+            "--layer_decay is for blocks that are trained and excludes --freeze_backbone. "
+            f"Received: layer_decay={settings.layer_decay}"
+        )
+    if not name.endswith(".keras"):
+        check_options(name, layer_decay=True)
+    elif not find_depth_groups(saved_names(Path(name))):
+        raise ValueError(
+            "--layer_decay is for a Vision Transformer with blocks. Received: "
+            f"layer_decay={settings.layer_decay}, backbone={name}, which has none"
+        )
 
 
 def _frozen_layers(settings):
@@ -189,6 +210,16 @@ def _finetuned_encoder(settings):
         raise ValueError(
             f"--finetune_encoder needs --classifier to have {' or '.join(ENCODER_CLASSIFIERS)}. "
             f"Received: classifier={','.join(settings.classifier)}"
+        )
+    frozen = [
+        f"--{name}"
+        for name in ("freeze_backbone", "unfreeze_last", "lora_rank")
+        if getattr(settings, name)
+    ]
+    if frozen:
+        raise ValueError(
+            "--finetune_encoder moves the whole encoder, which "
+            f"{frozen[0]} freezes. Received: finetune_encoder={tasks}"
         )
     if tasks > min(settings.tasks, DRAWN_TOGETHER):
         raise ValueError(

@@ -23,6 +23,7 @@ from keras_clce.experiments.devices import Devices
 from keras_clce.experiments.errors import told
 from keras_clce.experiments.forecast import Progress, Work, time_run
 from keras_clce.experiments.grid import Grid, GridPoint, as_grids, plan_of, points_of
+from keras_clce.experiments.image_checks import check_images
 from keras_clce.experiments.layout import Layout
 from keras_clce.experiments.loggers.run_log import logging_of
 from keras_clce.experiments.protocols import PROTOCOLS
@@ -34,7 +35,6 @@ from keras_clce.experiments.run_groups import KEPT_BYTES, RunGroup, data_key, gr
 from keras_clce.experiments.settings import Settings, fields
 from keras_clce.experiments.study_base import StudyBase
 from keras_clce.experiments.training import FROZEN, Run
-from keras_clce.experiments.unlabelled import check_labelled_data
 from keras_clce.report.names import count_of
 from keras_clce.runs import Record, RunFolder, StudyPlan
 from keras_clce.train.epoch_report import duration
@@ -242,6 +242,7 @@ class Study(StudyBase):
             first.runs,
             tuple(losses) if self.vary is None else None,
             first.sizes.train,
+            cast(frozenset[str], self.given),
         )
         for what, text in self.notes.items():
             tell(what, text)
@@ -366,16 +367,7 @@ class Study(StudyBase):
         images = dataset.train.num_examples
         run.folder.check_data(dataset.split_note)
         settings = fitted.fit_batch_size(run.settings, images, dataset.num_classes)
-        for name, value in (("batch_size", settings.batch_size), ("show_views", show_views)):
-            if value > images:
-                raise ValueError(
-                    f"--{name} must be at most the number of training images, {images}. "
-                    f"Received: {name}={value}"
-                )
-        if settings.images_per_class is not None:
-            dataset.train.check_balanced(settings.batch_size, settings.images_per_class)
-        check_labelled_data(settings, dataset)
-        self._protocol.check_data(settings, dataset)
+        check_images(settings, dataset, self._protocol, show_views)
         return self._run(settings, run.name, run.is_frozen)
 
 

@@ -228,7 +228,7 @@ def train(
         model = build_model(settings, dataset)
     with told(ValueError, OSError):
         counts = training_counts(settings, dataset)
-    compile_model(model, settings, dataset.train.num_examples, counts)
+        compile_model(model, settings, dataset.train.num_examples, counts)
     checkpoint = RunCheckpoint(folder.checkpoint, monitor)
     first_epoch = checkpoint.restore(model)
     if first_epoch:

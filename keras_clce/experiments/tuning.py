@@ -12,11 +12,12 @@ from keras_clce.experiments import fitted
 from keras_clce.experiments.announce import announce, tell
 from keras_clce.experiments.devices import Devices
 from keras_clce.experiments.errors import told
+from keras_clce.experiments.image_checks import check_images
 from keras_clce.experiments.resolved import run_settings
 from keras_clce.experiments.rules import check_run
 from keras_clce.experiments.run import make_run
 from keras_clce.experiments.setting import Range
-from keras_clce.experiments.settings import Settings
+from keras_clce.experiments.settings import Settings, fields
 from keras_clce.experiments.study import Study
 from keras_clce.experiments.study_base import StudyBase
 from keras_clce.experiments.training import Run
@@ -27,7 +28,6 @@ from keras_clce.experiments.tuning_files import TuningFiles
 from keras_clce.experiments.tuning_flags import METHODS
 from keras_clce.experiments.tuning_space import Space, search_space
 from keras_clce.experiments.tuning_trials import FAILED, FINISHED, UNFINISHED, Trial, best_trial
-from keras_clce.experiments.unlabelled import check_labelled_data
 from keras_clce.runs import Record, RunFolder
 
 TRIALS, QUICK_TRIALS = 20, 3
@@ -150,10 +150,9 @@ class Tuning(StudyBase):
             devices = Devices(self._settings)
             files.check(self._as_json(), resume)
             dataset = protocol.load(self._settings)
-            check_labelled_data(self._settings, dataset)
-            protocol.check_data(self._settings, dataset)
-        images, classes = dataset.train.num_examples, dataset.num_classes
-        base = fitted.fit_batch_size(fitted.fit_warmup(self._settings), images, classes)
+            images, classes = dataset.train.num_examples, dataset.num_classes
+            base = fitted.fit_batch_size(fitted.fit_warmup(self._settings), images, classes)
+            check_images(base, dataset, protocol)
         with told(OSError), RunFolder(self.home).lock():
             files.begin(self._as_json())
             self._announce(base, dataset, devices)
@@ -191,17 +190,24 @@ class Tuning(StudyBase):
         """
         from keras_clce.experiments.records import Records
 
-        label = self._settings.label or "tuned"
         read: list[Record] = []
         for each in tuned:
-            if each.best is None:
-                continue
-            settings = dataclasses.replace(each.best_settings, label=label)
-            study = Study(self.name, {"loss": [each.loss]}, seeds, settings, self.protocol)
-            read += study.run(resume=resume).read
+            if each.best is not None:
+                read += self._final(each, seeds, resume).run(resume=resume).read
         records = Records(read, self._protocol)
         print(f"\n{records.table()}")
         return records
+
+    def _final(self, tuned: TunedLoss, seeds: Sequence[int], resume: bool) -> Study:
+        """The study of the best settings, beside that of those that were the best before."""
+        label, number = self._settings.label or "tuned", cast(Trial, tuned.best).number
+        for name in (label, f"{label}-trial-{number:04d}"):
+            settings = dataclasses.replace(tuned.best_settings, label=name)
+            vary, given = {"loss": [tuned.loss]}, frozenset(fields())
+            study = Study(self.name, vary, seeds, settings, self.protocol, given=given)
+            if _can_begin(study, resume):
+                break
+        return study
 
     @property
     def _losses(self) -> Sequence[str]:
@@ -276,15 +282,14 @@ class Tuning(StudyBase):
         trial.write()
         clock = Clock(trial, seconds_left)
         try:
-            settings = dataclasses.replace(
-                base,
-                **trial.values,
-                epochs=base.epochs if base.quick else trial.epochs,
-                warmup_epochs=fitted.warmup_epochs_of(base) * trial.epochs / base.trained_epochs,
-            )
+            warmup = trial.values.get("warmup_epochs", fitted.warmup_epochs_of(base))
+            length = {
+                "epochs": base.epochs if base.quick else trial.epochs,
+                "warmup_epochs": warmup * trial.epochs / base.trained_epochs,
+            }
+            settings = dataclasses.replace(base, **{**trial.values, **length})
             check_run(settings)
-            if settings.images_per_class is not None:
-                dataset.train.check_balanced(settings.batch_size, settings.images_per_class)
+            check_images(settings, dataset, self._protocol)
         except ValueError as error:
             return clock.stopped(FAILED, why=str(error))
         recorded = run_settings(settings, self._protocol.name)
@@ -296,7 +301,7 @@ class Tuning(StudyBase):
             record = make_run(run, self._protocol, dataset, devices, [clock])
         except OutOfTime:
             return clock.stopped(UNFINISHED)
-        except FloatingPointError as error:
+        except (FloatingPointError, ValueError) as error:
             return clock.stopped(FAILED, why=str(error))
         except Exception as error:
             if not is_out_of_memory(error):
@@ -307,6 +312,15 @@ class Tuning(StudyBase):
         if not settings.keep_checkpoint:
             run.folder.remove_checkpoint()
         return clock.stopped(FINISHED, validation=record.validation)
+
+
+def _can_begin(study: Study, resume: bool) -> bool:
+    """Whether no run is in the way: one of other settings, or any without `resume`."""
+    try:
+        study._runs(resume)
+    except ValueError:
+        return False
+    return True
 
 
 def _check_space(settings: Settings, space: Space) -> None:

@@ -15,6 +15,7 @@ from keras_clce.experiments.tuning_page import page
 from keras_clce.files import write_atomically, write_json
 from keras_clce.report import drawing, plot_search, run_title
 from keras_clce.runs.damage import read_object
+from keras_clce.runs.run_folder import completed_settings
 
 _COLUMNS = ("loss", "number", "status", "epochs", "validation", "seconds")
 
@@ -65,6 +66,7 @@ class TuningFiles:
                 f"{self.home} already holds a search. Pass --resume to go on with it (the budget "
                 "may be larger), or choose another --output_dir or --label"
             )
+        before = {**before, "settings": completed_settings(before.get("settings", {}))}
         before, asked = _flat(before), _flat(json.loads(json.dumps(about)))
         # Losses may come and go: each has a search of its own.
         common = {name for name in {*before, *asked} if not name.startswith("search of ")}

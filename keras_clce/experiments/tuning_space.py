@@ -4,7 +4,8 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from keras_clce.experiments.resolved import learning_rate, unread_settings
+from keras_clce.data.catalog import get_spec
+from keras_clce.experiments.resolved import classifier_head, learning_rate, unread_settings
 from keras_clce.experiments.setting import Range, SettingError, check_choice, check_value, rounded
 from keras_clce.experiments.settings import Settings, fields
 
@@ -62,6 +63,8 @@ class Space:
             value = getattr(settings, name)
             if name == "learning_rate":
                 value = learning_rate(settings)
+            elif name == "classifier_head":
+                value = classifier_head(settings, get_spec(settings.dataset).task == "few-shot")
             if isinstance(where, Range):
                 found[name] = where.low if value is None else _within(where, value)
             elif value in where or not all(isinstance(item, (int, float)) for item in where):
@@ -250,7 +253,12 @@ def _checked(name, where):
             f"{', '.join(_FIXED)}. Received: {name}"
         )
     if where is None:
-        where = field.about.search or field.about.names()
+        where = field.about.search
+    if where is None:
+        where = field.about.names()
+        # A classifier that is not given is one of those.
+        if where and field.kind.may_be_none and name != "classifier_head":
+            where = (None, *where)
     if where is None and field.kind.type is bool:
         where = (False, True)
     if where is None:

@@ -70,7 +70,10 @@ def show_views(
             axes[row, column].set(xticks=[], yticks=[])
         axes[row, 0].set_ylabel(title)
     for column, label in enumerate(labels.numpy()):
-        axes[0, column].set_title(str(names[label] if names else label)[:18], fontsize=8)
+        # Of several labels the row says which.
+        own = np.flatnonzero(label) if np.ndim(label) else [label]
+        title = ", ".join(str(names[number] if names else number) for number in own)
+        axes[0, column].set_title(title[:18], fontsize=8)
     figure.suptitle(f"policy {policy}, seed {seed}")
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

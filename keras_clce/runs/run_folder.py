@@ -137,7 +137,7 @@ class RunFolder:
                 f"{self.path} already holds a run. Pass --resume to go on with it (a finished run "
                 "is kept as it is), or choose another --output_dir"
             )
-        before = _completed(config["settings"])
+        before = completed_settings(config["settings"])
         asked = json.loads(json.dumps(settings))
         differing = [
             f"{key}: {before.get(key)!r} then, {asked.get(key)!r} now"
@@ -226,7 +226,7 @@ class RunFolder:
             return None
         if config is None:
             raise ValueError(f"{self.config} is missing. {_WITHOUT_CONFIG}")
-        settings = _completed(metrics.get("settings", config["settings"]))
+        settings = completed_settings(metrics.get("settings", config["settings"]))
         named = {key: settings.get(key) for key in ("dataset", "backbone", "quick")}
         metrics = {"settings": settings, "data": config["data"], **named, **metrics}
         wrong = ", ".join(misfits(metrics, kinds_of_metrics(metrics)))
@@ -361,8 +361,20 @@ class RunFolder:
         write_atomically(self.probe, lambda to: np.savez(to, **arrays))
 
 
-def _completed(settings):
-    """Settings of a run, with those that its version did not write."""
+def completed_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a run, with those that its version did not write.
+
+    Args:
+        settings: What was written.
+
+    Returns:
+        These, and what was done before there were others to choose from.
+
+    Example:
+    ```python
+    completed_settings({"embedding_dim": None})["classifier_head"]  # "linear"
+    ```
+    """
     later = {name: before for name, (beside, before) in _CHOSEN_LATER.items() if beside in settings}
     # Once there was one classifier of tasks.
     name = settings.get("classifier")

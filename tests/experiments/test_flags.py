@@ -29,11 +29,19 @@ def test_flags_that_are_not_given_are_the_defaults():
     assert not found.given and found.losses is None and found.seeds == (0,)
     given = parse(
         define({}, "few_shot"),
-        ["few_shot", "--shots=3,7", "--noremat", "--weights=none", "--learning_rate=ce=1,clce=2"],
+        [
+            "few_shot",
+            "--shots=3,7",
+            "--noremat",
+            "--weights=none",
+            "--class_weight=none",
+            "--learning_rate=ce=1,clce=2",
+        ],
     )
     assert given.settings.shots == (3, 7)
     assert given.settings.learning_rate == {"ce": 1.0, "clce": 2.0}
-    assert given.given == {"shots", "remat", "weights", "learning_rate"}
+    assert given.given == {"shots", "remat", "weights", "class_weight", "learning_rate"}
+    assert given.settings.class_weight is None
 
 
 @pytest.mark.parametrize(

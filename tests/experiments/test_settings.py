@@ -5,11 +5,12 @@ import json
 
 import pytest
 
-from keras_clce.experiments import Settings
+from keras_clce.experiments import Settings, rules
 from keras_clce.experiments.choices import find_choices, read_choices
 from keras_clce.experiments.setting import PARTS
 from keras_clce.experiments.settings import fields
 from keras_clce.experiments.settings_json import settings_as_json, settings_from_json
+from keras_clce.models import build_backbone
 
 pytestmark = pytest.mark.any_backend
 
@@ -33,11 +34,37 @@ pytestmark = pytest.mark.any_backend
         ({"epochs": 2, "warmup_epochs": 2}, "--warmup_epochs must be below --epochs"),
         ({"freeze_backbone": True, "unfreeze_last": 1}, "exclude each other"),
         ({"label": "two words"}, "without spaces"),
+        (
+            {"layer_decay": 0.5, "backbone": "vit_tiny", "freeze_backbone": True, "loss": "ce"},
+            "--layer_decay is for blocks that are trained and excludes --freeze_backbone",
+        ),
+        (
+            {"finetune_encoder": 5, "classifier": ("finetuning",), "lora_rank": 4}
+            | {"backbone": "vit_tiny"},
+            "--finetune_encoder moves the whole encoder, which --lora_rank freezes",
+        ),
     ],
 )
 def test_wrong_values_are_named(values, message):
     with pytest.raises(ValueError, match=message.replace("(", r"\(")):
         Settings(**values)
+
+
+def test_two_ways_to_save_memory_exclude_each_other_where_one_cannot_hold_the_other(monkeypatch):
+    both = {"backbone": "vit_tiny", "remat": True, "gradient_cache_size": 8}
+    monkeypatch.setattr(rules.backend, "remat_can_nest", lambda: True)
+    assert Settings(**both).remat
+    monkeypatch.setattr(rules.backend, "remat_can_nest", lambda: False)
+    with pytest.raises(ValueError, match="--gradient_cache_size excludes --remat on TensorFlow"):
+        Settings(**both)
+
+
+def test_blocks_are_looked_for_in_a_saved_encoder(tiny_backbone, tmp_path):
+    with pytest.raises(ValueError, match=r"--layer_decay is for a Vision.*tiny\.keras, which has"):
+        Settings(backbone=tiny_backbone, layer_decay=0.5)
+    path = tmp_path / "vit.keras"
+    build_backbone("vit_tiny_patch8", 16).save(path)
+    assert Settings(backbone=str(path), layer_decay=0.5).layer_decay == 0.5
 
 
 def test_settings_cannot_be_changed_but_replaced():

@@ -11,6 +11,7 @@ import recipe_runs
 from test_untested_runs import seal
 
 from keras_clce.experiments import Range, Settings, Tuning, run_one, tuning
+from keras_clce.experiments.tuned_loss import TunedLoss
 from keras_clce.report import write_report
 from keras_clce.runs import find_records
 
@@ -78,6 +79,13 @@ def test_the_best_of_each_loss_is_found_with_the_test_split_unread(
     )
     report = write_report(tmp_path / "runs", tmp_path / "report").parent / "report.md"
     assert "clce-trial-0000-seed0 was not tested" in report.read_text()
+    # A larger budget found better settings, which are tested beside these.
+    values = {"temperature": 0.5 if clce.best.values["temperature"] == 0.1 else 0.1}
+    other = dataclasses.replace(clce.best, number=7, values=values, validation=1.0)
+    found = TunedLoss(clce.settings, clce.space, [*clce.trials, other])
+    (record,) = tuned.test([found], seeds=[0], resume=True)
+    assert record.folder.name == "clce-tuned-trial-0007-seed0"
+    assert record.settings.temperature == values["temperature"]
 
 
 class Killed(BaseException):
@@ -147,6 +155,20 @@ def test_a_loss_that_diverges_and_memory_that_runs_out_are_failed_trials(
     ):
         search.run()
     assert "no trial has finished" in (search.home / "tune.md").read_text()
+
+
+@pytest.mark.any_backend
+def test_what_the_data_do_not_fit_is_refused_at_once_and_fails_a_trial(settings):
+    search = {"batch_size": [16, 5000], "warmup_epochs": [0.5]}
+    many = dataclasses.replace(settings, batch_size=5000)
+    with pytest.raises(ValueError, match="--batch_size must be at most the number of training"):
+        Tuning("refused", ["ce"], search, "grid", settings=many).run()
+    settings = dataclasses.replace(settings, epochs=1)
+    (tuned,) = Tuning(losses=["ce"], search=search, method="grid", settings=settings).run()
+    assert [trial.status for trial in tuned.trials] == ["finished", "failed"]
+    assert "--batch_size must be at most" in tuned.trials[1].why
+    (record,), _ = find_records(tuned.best.folder)
+    assert record.settings["warmup_epochs"] == 0.5
 
 
 def test_a_loss_that_really_diverges(settings):
@@ -225,6 +247,12 @@ def test_another_search_does_not_go_on_in_its_folder(tmp_path):
     other = dataclasses.replace(tuning_files, search={"temperature": [0.3]}, method="grid")
     with pytest.raises(ValueError, match="method: 'random' then, 'grid' now; search of clce"):
         files.check(other._as_json(), resume=True)
+    # From before there was mixing, or a choice of classifiers.
+    about = json.loads(files.about.read_text())
+    for name in ("mixup_alpha", "cutmix_alpha", "mix", "classifier_head"):
+        del about["settings"][name]
+    files.about.write_text(json.dumps(about))
+    files.check(tuning_files._as_json(), resume=True)
     # Another loss is another search beside it.
     files.check(dataclasses.replace(tuning_files, losses=["hscl"])._as_json(), resume=True)
 

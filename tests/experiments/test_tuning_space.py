@@ -42,6 +42,16 @@ def test_what_was_given_is_searched_where_it_is_named_alone():
     assert list(search_space(settings, ["temperature"], ["temperature"]).where) == ["temperature"]
 
 
+def test_the_first_trial_has_what_the_commands_would_take():
+    pretrained = Settings(backbone="efficientnet_lite0", weights="imagenet")
+    for settings, head in ((pretrained, "cosine"), (Settings(), "linear")):
+        space = search_space(settings, ["classifier_head", "class_weight"])
+        assert space.where["class_weight"] == (None, "balanced")
+        assert {*space.where["classifier_head"]} == {"linear", "cosine"}
+        first = space.nearest(settings)
+        assert first == {"classifier_head": head, "class_weight": None}
+
+
 def test_text_becomes_ranges_and_values():
     text = "learning_rate=1e-4:1e-2:log,temperature,embedding_dim=none|64,batch_size=8:64"
     text += ",freeze_backbone=true|false,optimizer=sgd|adamw"

@@ -108,6 +108,21 @@ def test_int8(format, convolutional, colours, tmp_path):
     assert model.heads.classifier.quantization_mode is None
 
 
+@pytest.mark.any_backend
+def test_adapters_are_merged_before(colours, tmp_path):
+    model = make_model(False)
+    model.enable_lora(1)
+    for weight in model.backbone.trainable_weights:
+        weight.assign(0.1 * np.ones(weight.shape))
+    expected = model.predict(np.zeros((1, SIDE, SIDE, 3)) + 99, verbose=0)["logits"]
+    path = tmp_path / FILES["torch"]
+    exported = export_model(model, path, "torch", quantize="int8", images=colours)
+    assert exported.difference < 1e-4 and integer_types("torch", path)
+    assert model.lora is not None
+    found = model.predict(np.zeros((1, SIDE, SIDE, 3)) + 99, verbose=0)["logits"]
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_keras_quantises_no_convolutions(colours, tmp_path):
     format = "torch" if backend.backend_name() == "torch" else "saved_model"
     with pytest.raises(ValueError, match=r"quantises dense layers, .*format onnx or litert"):

@@ -173,9 +173,13 @@ def test_saved_clce_model_gives_its_backbone(tmp_path):
     model = CLCEModel(backbone, num_classes=3)
     pixels = random_pixels(32)
     model.predict(pixels, verbose=0)
+    trained = len(backbone.trainable_variables)
+    backbone.trainable = False
     model.save(tmp_path / "model.keras")
     loaded = build_backbone(str(tmp_path / "model.keras"), 32)
     assert_close(loaded.predict(pixels, verbose=0), backbone.predict(pixels, verbose=0), 1e-6)
+    # Another training has frozen it, which says nothing about this one.
+    assert len(loaded.trainable_variables) == trained > 0
     with pytest.raises(ValueError, match=r"32x32.*Received: image_size=64"):
         build_backbone(str(tmp_path / "model.keras"), 64)
 

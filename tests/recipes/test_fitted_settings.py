@@ -252,6 +252,17 @@ def test_an_untrained_projection_is_said(capsys):
     )
 
 
+def test_flags_that_change_nothing_are_said(capsys):
+    for losses, said in (
+        ("ce", "nothing changes for ce by --contrastive_schedule, --memory_size"),
+        ("supcon", "nothing changes for supcon by --contrastive_schedule"),
+        ("ce,clce", ""),
+    ):
+        asked = study(f"--losses={losses}", "--memory_size=64", "--contrastive_schedule=falling")
+        announce.announce_fits(asked.settings, asked._runs(False), None, 100, asked.given)
+        assert (f"Note:     {said}\n" if said else "") == capsys.readouterr().out
+
+
 def test_small_classes_are_left_out_and_said(photos, tiny_backbone, tmp_path, capsys):
     (photos / "rare").mkdir()
     keras.utils.save_img(photos / "rare" / "0.png", np.zeros((20, 20, 3)))

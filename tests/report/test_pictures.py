@@ -29,7 +29,10 @@ def test_any_name_can_be_drawn(name, tmp_path):
         view = ImageSplit(np.zeros((2, 8, 8, 3), np.uint8), np.arange(2), image_size=8)
         data = ImageDataset("photos", (name, name), view, view, view, "")
         show_views(data, "light", 2, tmp_path / "views.png")
-    assert len(list(tmp_path.glob("*.png"))) == 4
+        several = ImageSplit(np.zeros((2, 8, 8, 3), np.uint8), np.eye(2, dtype=int), image_size=8)
+        data = ImageDataset("photos", (name, name), several, several, several, "")
+        show_views(data, "light", 2, tmp_path / "several.png")
+    assert len(list(tmp_path.glob("*.png"))) == 5
     for path in tmp_path.glob("*.png"):
         assert image.imread(path).ndim == 3
 

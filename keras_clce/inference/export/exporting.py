@@ -205,6 +205,9 @@ def export_model(
         )
     shown = read_photographs(images, preprocessing, names, limit) if quantize else None
     model = in_float32(model)
+    if model.lora is not None:
+        model = copied(model)
+        model.merge_lora()
     metadata = {
         "class_names": json.dumps(names, ensure_ascii=False),
         "preprocessing": json.dumps(preprocessing.get_config()),

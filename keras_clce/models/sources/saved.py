@@ -43,7 +43,10 @@ def _build(name, image_size, weights):
     if getattr(model, "lora", None) is not None:
         model.merge_lora()  # a new model has its own adapters, or none
     encoder = getattr(model, "backbone", None)  # a CLCEModel, or a task of keras-hub
-    encoder = encoder if isinstance(encoder, keras.Model) else model
+    if isinstance(encoder, keras.Model):
+        encoder.trainable = True  # what was frozen in another training
+    else:
+        encoder = model
     inputs = encoder.inputs
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[-1] != 3:
         raise ValueError(
