@@ -136,7 +136,8 @@ class ShownData:
             known[key] = min(limits, default=None)
         given = {key: value for key, value in options.items() if value is not None}
         self.options = {key: value for key, value in (known | given).items() if value is not None}
-        self.options["data_dir"] = data_dir or (run.get("data_dir") if same else None)
+        self._remembered = run.get("data_dir") if same and not data_dir else None
+        self.options["data_dir"] = data_dir or self._remembered
         spec = get_spec(self.name)
         self.is_few_shot = spec.loader is None or (same and run["is_few_shot"])
         self._shown = {
@@ -165,6 +166,11 @@ class ShownData:
         """
         shown = self._shown[name]
         if shown not in self._loaded:
+            if self._remembered and not Path(self._remembered).expanduser().is_dir():
+                raise FileNotFoundError(
+                    f"`data_dir` must be given: that of the run, {self._remembered}, is no folder "
+                    "from here. Received: data_dir=None"
+                )
             load: Callable[..., Dataset] = load_few_shot if self.is_few_shot else load_dataset
             key = "preprocessing" if isinstance(shown, Preprocessing) else "image_size"
             self._loaded[shown] = load(self.name, **{key: shown}, **self.options)

@@ -297,7 +297,7 @@ def test_images_of_a_run_whose_data_are_gone(model_file, home):
     study = confusion_study([folder.model], "images", output_dir="out")
     assert study.numbers["fitted_on"].startswith("a half of these images")
     assert any("cannot be had" in note for note in study.numbers["notes"])
-    with pytest.raises(FileNotFoundError, match="gone"):
+    with pytest.raises(FileNotFoundError, match=r"`data_dir` must be given: that .*gone, is"):
         confusion_study([folder.model])
 
 
