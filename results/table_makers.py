@@ -5,6 +5,7 @@ differences over the seeds that both have, with its 95 % interval (Student's t) 
 the paired t-test where there are at least three.
 """
 
+import csv
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -197,6 +198,38 @@ def crossed(rows: Mapping[str, tuple[str, str]], names: tuple[str, str], column:
         ]
     )
     return table([column.name, *names, f"{names[1]} minus {names[0]}"], lines)
+
+
+def searches(folders: Mapping[str, Sequence[str]], loss: str) -> str:
+    """What searches of one loss found, each minus the first of its data.
+
+    Args:
+        folders: By the name of the data, the folders of the searches, named after their methods.
+        loss: The loss.
+
+    Returns:
+        The table: trials that finished, the best of them on validation, and its settings on test.
+    """
+    lines = []
+    for name, of_data in folders.items():
+        grid_best, grid_test = None, None
+        for folder in of_data:
+            with open(RESULTS / folder / "trials.csv", newline="", encoding="utf-8") as file:
+                trials = [row for row in csv.DictReader(file) if row["status"] == "finished"]
+            best = 100 * max(float(row["validation"]) for row in trials)
+            runs = Row("", f"{folder}/{loss}-tuned").metrics()
+            test = {seed: 100 * TOP_1.figure(run) for seed, run in runs.items()}
+            epochs = sum(int(row["epochs"]) for row in trials)
+            cells = [name, Path(folder).name, str(epochs), f"{best:.1f}"]
+            mean = f"{sum(test.values()) / len(test):.1f}"
+            if grid_best is None:
+                grid_best, grid_test = best, test
+                lines.append([*cells, "", mean, ""])
+                continue
+            minus = difference([*test.values()], [grid_test[seed] for seed in test])
+            lines.append([*cells, f"{best - grid_best:+.1f}", mean, minus])
+    head = ["data", "method", "epochs", "best validation", "minus grid"]
+    return table([*head, "test, means over seeds", "minus grid"], lines)
 
 
 def few_shot(folder: str, kinds: Sequence[str] = ("5w1s", "5w5s")) -> str:

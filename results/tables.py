@@ -25,6 +25,7 @@ from table_makers import (
     of_group,
     of_tasks,
     paired,
+    searches,
 )
 
 PAGE = Path(__file__).resolve().parent / "README.md"
@@ -60,6 +61,7 @@ _OF_FLOWERS = {"layer": "layer16", "layer-36": "layer", "unit": "unit16"}
 _OF_FLOWERS |= {"batch": "batch16", "batch-36": "batch"}
 _SMALL, _PROJECTED = "**`clce`, λ 0.2, τ 0.1**", "the same behind a projection"
 _PAPERS = "the paper's, λ 0.9, τ 0.5"
+_RATES_OF_ADAPTERS = ("1e-3", "3e-3", "1e-2", "3e-2")
 SIZES = (8, 16, 32, 64, 128)
 TABLES: dict[str, Callable[[], str]] = {
     "flowers": lambda: paired(
@@ -201,6 +203,12 @@ TABLES: dict[str, Callable[[], str]] = {
                 "stronger_baselines/", "ce-cosine-4e-3", "clce-cosine-4e-3"
             ),
             "8e-3, cosine classifier": _folders("stronger_baselines/", "ce-cosine-8e-3", ""),
+            "4e-3, cosine classifier, the paper's weight": _folders(
+                "stronger_baselines/", "", "clce-cosine-weight-0.9"
+            ),
+            "4e-3, cosine classifier, 32 images a step in as many steps": _folders(
+                "stronger_baselines/", "ce-cosine-batch32-steps", "clce-cosine-batch32-steps"
+            ),
             "4e-3, the paper's weight": _folders("stronger_baselines/", "", "clce-paper-4e-3"),
             "8e-3, the paper's weight": _folders("stronger_baselines/", "", "clce-paper-8e-3"),
             "4e-3, memory of 512 embeddings": _folders("stronger_baselines/", "", "clce-memory"),
@@ -238,6 +246,14 @@ TABLES: dict[str, Callable[[], str]] = {
             "by cosines": [
                 f"classifier_head/unseen_cifar100/{loss}-cosine" for loss in ("ce", "clce")
             ],
+            "EfficientNet-Lite0 on Tiny-ImageNet, 10 images per class: linear": [
+                "small_weight/unseen_tiny_imagenet_subset/ce-ce",
+                "small_weight/unseen_tiny_imagenet_subset/clce-smallnp",
+            ],
+            "by cosines, on Tiny-ImageNet": [
+                f"classifier_head/unseen_tiny_imagenet_subset/{loss}-cosine"
+                for loss in ("ce", "clce")
+            ],
             "small ResNet from random weights, 100 images per class: linear": [
                 "feature_normalization/cifar100/ce-layer-1e-2",
                 "small_weight/cifar100/clce-smallnp",
@@ -249,11 +265,33 @@ TABLES: dict[str, Callable[[], str]] = {
         "classifier",
         most_seeds=1,
     ),
+    "left-open-flowers": lambda: grid(
+        ["top-1, 1-NN"],
+        {
+            "as by default": ["stronger_baselines/clce-paper-4e-3"],
+            "mean inside the logarithm": ["left_open/flowers/clce-inside"],
+            "no gradient through the weights": ["left_open/flowers/clce-detached"],
+        },
+        "reading",
+        most_seeds=1,
+    ),
+    "tuning": lambda: searches(
+        {
+            "digits": [
+                f"tuning/digits/{method}" for method in ("grid", "random", "bayesian", "hyperband")
+            ],
+            "flowers, 32 px": [
+                f"tuning/oxford_flowers102/{method}" for method in ("grid", "bayesian")
+            ],
+        },
+        "clce",
+    ),
     "unbalanced": lambda: paired(
         [
             Row("`ce`", "unbalanced/ce"),
             Row("`ce`, logit adjustment", "unbalanced/ce-adjusted"),
             Row("`clce`", "unbalanced/clce"),
+            Row("`clce`, logit adjustment", "unbalanced/clce-adjusted"),
             Row("`clce`, class averaging", "unbalanced/clce-class_mean"),
         ],
         [BALANCED, of_group("many"), of_group("medium"), of_group("few"), NEAREST],
@@ -268,6 +306,31 @@ TABLES: dict[str, Callable[[], str]] = {
         ],
         [TOP_1, NEAREST],
         "reading",
+    ),
+    "lora-rates": lambda: grid(
+        ["1e-3", "3e-3", "1e-2", "3e-2"],
+        {
+            name: _folders(
+                "lora/flowers/", *(at in rates and f"{run}-{at}" for at in _RATES_OF_ADAPTERS)
+            )
+            for name, run, rates in (
+                ("all weights", "clce-full", ("1e-3", "3e-3", "1e-2")),
+                ("adapters of rank 8", "clce-lora", ("1e-3", "3e-3", "1e-2")),
+                ("heads alone, `ce`", "ce-frozen", ("3e-3", "1e-2", "3e-2")),
+            )
+        },
+        "trained",
+        figures=(VALIDATION, TOP_1),
+        most_seeds=1,
+    ),
+    "lora": lambda: paired(
+        [
+            Row("all weights", "lora/flowers/clce-full-1e-3"),
+            Row("adapters", "lora/flowers/clce-lora-1e-2"),
+            Row("heads alone, `ce`", "lora/flowers/ce-frozen-1e-2"),
+        ],
+        [TOP_1, NEAREST],
+        "trained",
     ),
     "mixing": lambda: grid(
         ["none", "mixup, 0.2", "cutmix, 1"],
