@@ -21,6 +21,7 @@ def check_images(settings: Settings, dataset: Any, protocol: Protocol, show_view
 
     Example:
     ```python
+    from keras_clce.experiments.protocols import PROTOCOLS
     data = load_dataset("digits", image_size=32)
     check_images(Settings(batch_size=64), data, PROTOCOLS["transfer"])
     ```
