@@ -212,7 +212,7 @@ def searches(folders: Mapping[str, Sequence[str]], loss: str) -> str:
     """
     lines = []
     for name, of_data in folders.items():
-        grid_best, grid_test = None, None
+        first: tuple[float, dict[int, float]] | None = None
         for folder in of_data:
             with open(RESULTS / folder / "trials.csv", newline="", encoding="utf-8") as file:
                 trials = [row for row in csv.DictReader(file) if row["status"] == "finished"]
@@ -220,14 +220,14 @@ def searches(folders: Mapping[str, Sequence[str]], loss: str) -> str:
             runs = Row("", f"{folder}/{loss}-tuned").metrics()
             test = {seed: 100 * TOP_1.figure(run) for seed, run in runs.items()}
             epochs = sum(int(row["epochs"]) for row in trials)
-            cells = [name, Path(folder).name, str(epochs), f"{best:.1f}"]
+            minus_best, minus_test = "", ""
+            if first:
+                minus_best = f"{best - first[0]:+.1f}"
+                minus_test = difference([*test.values()], [first[1][seed] for seed in test])
+            first = first or (best, test)
             mean = f"{sum(test.values()) / len(test):.1f}"
-            if grid_best is None:
-                grid_best, grid_test = best, test
-                lines.append([*cells, "", mean, ""])
-                continue
-            minus = difference([*test.values()], [grid_test[seed] for seed in test])
-            lines.append([*cells, f"{best - grid_best:+.1f}", mean, minus])
+            cells = [name, Path(folder).name, str(epochs), f"{best:.1f}", minus_best]
+            lines.append([*cells, mean, minus_test])
     head = ["data", "method", "epochs", "best validation", "minus grid"]
     return table([*head, "test, means over seeds", "minus grid"], lines)
 

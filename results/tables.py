@@ -50,10 +50,20 @@ def _heads(where, data, runs, heads):
         yield [data, f"`{loss}`", kind.replace("-36", ", 36 long"), rate], folder
 
 
-def _small_weight(name, base, *others):
+def _of_heads(where):
+    """Two losses by two kinds of heads."""
+    return {
+        f"`{loss}`": tuple(
+            f"feature_normalization/{where}/{loss}-{heads}-2e-3" for heads in ("none", "layer16")
+        )
+        for loss in ("ce", "clce")
+    }
+
+
+def _small_weight(base, *others):
     """`ce` and others at one setting, paired."""
     rows = [Row("`ce`", base), *(Row(title, folder) for title, folder in others)]
-    return paired(rows, [TOP_1, NEAREST], name)
+    return paired(rows, [TOP_1, NEAREST], "setting")
 
 
 # At most 16 long, which the flowers' folders say, or as long as they come out.
@@ -61,7 +71,7 @@ _OF_FLOWERS = {"layer": "layer16", "layer-36": "layer", "unit": "unit16"}
 _OF_FLOWERS |= {"batch": "batch16", "batch-36": "batch"}
 _SMALL, _PROJECTED = "**`clce`, λ 0.2, τ 0.1**", "the same behind a projection"
 _PAPERS = "the paper's, λ 0.9, τ 0.5"
-_RATES_OF_ADAPTERS = ("1e-3", "3e-3", "1e-2", "3e-2")
+_RATES = ("1e-3", "3e-3", "1e-2", "3e-2")
 SIZES = (8, 16, 32, 64, 128)
 TABLES: dict[str, Callable[[], str]] = {
     "flowers": lambda: paired(
@@ -116,25 +126,13 @@ TABLES: dict[str, Callable[[], str]] = {
         [VALIDATION, TOP_1, NEAREST],
     ),
     "heads-flowers": lambda: crossed(
-        {
-            f"`{loss}`": tuple(
-                f"feature_normalization/flowers8/{loss}-{heads}-2e-3"
-                for heads in ("none", "layer16")
-            )
-            for loss in ("ce", "clce")
-        },
+        _of_heads("flowers8"),
         ("none", "layer"),
         TOP_1,
     ),
     "heads-cifar-fs": lambda: "\n\n".join(
         crossed(
-            {
-                f"`{loss}`": tuple(
-                    f"feature_normalization/cifar_fs/{loss}-{heads}-2e-3"
-                    for heads in ("none", "layer16")
-                )
-                for loss in ("ce", "clce")
-            },
+            _of_heads("cifar_fs"),
             ("none", "layer"),
             of_tasks(f"5w{shots}s", f"{shots}-shot"),
         )
@@ -143,21 +141,18 @@ TABLES: dict[str, Callable[[], str]] = {
     "small-weight": lambda: in_parts(
         {
             "Flowers, 8 epochs": _small_weight(
-                "setting",
                 "feature_normalization/flowers8/ce-layer16-2e-3",
                 (_SMALL, "small_weight/flowers8/clce-smallnp16-2e-3"),
                 (_PROJECTED, "small_weight/flowers8/clce-small16-2e-3"),
                 (_PAPERS, "feature_normalization/flowers8/clce-layer16-2e-3"),
             ),
             "Flowers, 30 epochs; `ce` at 1e-3, the rate that validation chose": _small_weight(
-                "setting",
                 "feature_normalization/flowers30/ce-layer16-1e-3",
                 (_SMALL, "small_weight/flowers30/clce-smallnp16-2e-3"),
                 (_PROJECTED, "small_weight/flowers30/clce-small16-2e-3"),
                 (_PAPERS, "feature_normalization/flowers30/clce-layer16-2e-3"),
             ),
             "CIFAR-100 from scratch": _small_weight(
-                "setting",
                 "feature_normalization/cifar100/ce-layer-1e-2 small_weight/cifar100/ce-ce",
                 ("`ce`, label smoothing 0.1", "small_weight/cifar100/ce-ls0.1"),
                 (_SMALL, "small_weight/cifar100/clce-smallnp"),
@@ -236,7 +231,7 @@ TABLES: dict[str, Callable[[], str]] = {
         [TOP_1, NEAREST],
         "both with the cosine classifier",
     ),
-    "classifier-cifar100": lambda: grid(
+    "classifier-other-data": lambda: grid(
         ["`ce`", "`clce`"],
         {
             "EfficientNet-Lite0, 20 images per class: linear": [
@@ -308,10 +303,11 @@ TABLES: dict[str, Callable[[], str]] = {
         "reading",
     ),
     "lora-rates": lambda: grid(
-        ["1e-3", "3e-3", "1e-2", "3e-2"],
+        _RATES,
         {
             name: _folders(
-                "lora/flowers/", *(at in rates and f"{run}-{at}" for at in _RATES_OF_ADAPTERS)
+                "lora/flowers/",
+                *(f"{run}-{at}" if at in rates else "" for at in _RATES),
             )
             for name, run, rates in (
                 ("all weights", "clce-full", ("1e-3", "3e-3", "1e-2")),

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from keras_clce import CLCEModel
 
 _WHAT = "Model and photographs"
+_HUB = "hf://"
 
 
 def is_file(path: str) -> bool:
@@ -27,7 +28,7 @@ def is_there(path: str) -> bool:
 
 def is_model(path: str) -> bool:
     """Whether a path is that of a file, of a preset's folder, or an address of the hub."""
-    return path.startswith("hf://") or is_file(path) or is_file(f"{path}/config.json")
+    return path.startswith(_HUB) or is_file(path) or is_file(f"{path}/config.json")
 
 
 def model_flag(help: str) -> Any:
@@ -121,7 +122,7 @@ def named_or_remembered(given: str | None, remembered: str | None, what: str) ->
     ```
     """
     path = given or remembered
-    if path and (path.startswith("hf://") or Path(path).expanduser().exists()):
+    if path and (path.startswith(_HUB) or Path(path).expanduser().exists()):
         return path
     why = f": {what} {path}, which is not there" if path else ""
     raise ValueError(f"`model` must be given{why}. Received: model={given}")
@@ -147,7 +148,7 @@ def load_named_model(path: str) -> "CLCEModel":
     from keras_clce import load_model
 
     try:
-        return load_model(path if path.startswith("hf://") else Path(path).expanduser())
+        return load_model(path if path.startswith(_HUB) else Path(path).expanduser())
     except ValueError as error:
         message = str(error).replace("`path`", "`model`").replace("path=", "model=")
         raise ValueError(message) from None

@@ -41,13 +41,16 @@ def _weights(settings):
 
 
 def _options(settings):
-    name = settings.backbone
-    check_options(name, settings.stochastic_depth, settings.remat)
+    check_options(settings.backbone, settings.stochastic_depth, settings.remat)
     if settings.remat and settings.gradient_cache_size and not backend.remat_can_nest():
         raise ValueError(
             "--gradient_cache_size excludes --remat on TensorFlow; a smaller size saves memory as "
             f"well. Received: gradient_cache_size={settings.gradient_cache_size}, remat=True"
         )
+
+
+def _layer_decay(settings):
+    name = settings.backbone
     if settings.layer_decay == 1:
         return
     if settings.freeze_backbone:
@@ -298,6 +301,7 @@ def _loggers(settings):
 _OF_SETTINGS = (
     _weights,
     _options,
+    _layer_decay,
     _frozen_layers,
     _adapters,
     _class_weights,
