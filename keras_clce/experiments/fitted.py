@@ -10,6 +10,7 @@ from keras_clce.experiments.rules import can_train
 from keras_clce.experiments.setting import check_value
 from keras_clce.experiments.settings import Settings, fields
 from keras_clce.experiments.settings_json import unchecked
+from keras_clce.runs.run_folder import completed_settings
 
 LOSSES = ("ce", "clce")
 BATCH_SIZE, WARMUP_EPOCHS = 64, 3.0
@@ -58,9 +59,7 @@ def take_over(
     take_over(Settings(), [{"batch_size": 32}], given=()).batch_size  # 32
     ```
     """
-    # What runs had from before there was a choice.
-    first = {"feature_normalization": None, "classifier_head": "linear"}
-    begun = [{**first, **values} for values in begun]
+    begun = [completed_settings(values) for values in begun]
     for name in _TAKEN_OVER:
         found = [values[name] for values in begun if name in values]
         if found and name not in given:

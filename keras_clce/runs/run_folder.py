@@ -30,7 +30,7 @@ _CHOSEN_LATER = {
     "denominator": ("temperature", "all"),
     "detach_weights": ("hardness", False),
     "embedding_layers": ("embedding_dim", 1),
-    "feature_normalization": ("augmentation", "none"),
+    "feature_normalization": ("embedding_dim", None),
     "finetune_encoder": ("queries", None),
     "ignore_unlabelled": ("label_smoothing", False),
     "logit_adjustment": ("label_smoothing", 0.0),

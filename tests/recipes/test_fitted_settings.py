@@ -116,9 +116,9 @@ def test_a_run_that_goes_on_keeps_its_defaults():
 def test_a_run_that_goes_on_keeps_what_its_heads_read():
     for arguments, begun, expected in (
         ([], {"feature_normalization": "batch"}, "batch"),
-        ([], {"batch_size": 64}, None),  # from before there was a choice
-        (["--feature_normalization=unit"], {"batch_size": 64}, "unit"),
-        (["--feature_normalization=layer"], {"batch_size": 64}, "layer"),
+        ([], {"embedding_dim": None}, None),  # from before there was a choice
+        (["--feature_normalization=unit"], {"embedding_dim": None}, "unit"),
+        (["--feature_normalization=layer"], {"embedding_dim": None}, "layer"),
     ):
         asked = study("--resume", *arguments)
         assert asked.settings.feature_normalization == (expected if arguments else "layer")
@@ -150,7 +150,7 @@ def test_a_run_that_goes_on_keeps_its_classifier():
     pretrained = ["--backbone=efficientnet_lite0", "--weights=imagenet"]
     for arguments, begun, expected in (
         ([], {"classifier_head": "cosine"}, "cosine"),
-        ([], {"batch_size": 64}, "linear"),  # from before there was a choice
+        ([], {"embedding_dim": None}, "linear"),  # from before there was a choice
         (["--classifier_head=cosine"], {"classifier_head": "linear"}, "cosine"),
     ):
         asked = study("--resume", *pretrained, *arguments)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from keras_clce.experiments.fitted import take_over
 from keras_clce.experiments.settings_json import settings_as_json, settings_from_json
 from keras_clce.files import write_json
 from keras_clce.runs import RunFolder
@@ -35,11 +36,9 @@ def test_runs_from_before_there_were_settings_go_on_without_them(early, tmp_path
     config = json.loads((RESULTS / early / "config.json").read_text())
     before = config["settings"]
     protocol = "few_shot" if "queries" in before else "transfer"
-    today = settings_as_json(settings_from_json(before), protocol)
-    # Settings whose defaults have changed since; what a run resolved stands as it was.
+    # As `--resume` takes them; what a run resolved stands as it was.
+    today = settings_as_json(take_over(settings_from_json(before), [before], ()), protocol)
     later = {name: today[name] for name in today if name not in before}
-    for name, then in (("feature_normalization", "none"), ("classifier_head", "linear")):
-        later[name] = before.get(name, then)
     folder = RunFolder(tmp_path)
     folder.start(before, config["data"])
     names = {"classifier": today["classifier"]} if "classifier" in before else {}
