@@ -12,6 +12,7 @@ import scipy.stats
 pytestmark = pytest.mark.any_backend
 
 RESULTS = Path(__file__).resolve().parents[2] / "results"
+OWN = ("tables", "result_tables")
 
 
 @pytest.fixture(scope="module")
@@ -19,13 +20,13 @@ def tables():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(RESULTS)
         yield importlib.import_module("tables")
-        for name in ("tables", "table_makers"):
+        for name in [name for name in sys.modules if name.split(".")[0] in OWN]:
             del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
-def table_makers(tables):
-    return sys.modules["table_makers"]
+def makers(tables):
+    return sys.modules["result_tables.makers"]
 
 
 def cells(line):
@@ -88,11 +89,33 @@ def test_few_shot_tables_are_of_the_tasks_that_were_kept(tables):
     assert found["mean ± tasks"] == f"{accuracy.mean():.2f} ± {half:.2f}"
 
 
-def test_few_seeds_have_no_interval(table_makers):
-    assert table_makers.difference([82.0, 81.0], [80.0, 80.5]) == "+1.2"
-    assert table_makers.difference([], []) == ""
+def test_embeddings_are_compared_as_scipy_does(tables):
+    head, _, _, overlap, *_ = tables.TABLES["embeddings-flowers"]().splitlines()
+    ours, theirs = (
+        [
+            json.loads(file.read_text())["models"][loss]["cosines"]["all classes"]["overlap"]
+            for file in sorted(RESULTS.glob("embeddings_flowers64/seed*/embeddings.json"))
+        ]
+        for loss in ("clce", "ce")
+    )
+    test = scipy.stats.ttest_rel(ours, theirs)
+    low, high = test.confidence_interval(0.95)
+    mean, half = (low + high) / 2, (high - low) / 2
+    assert cells(head) == ["", "`ce`", "`clce`", "difference"]
+    assert cells(overlap)[1:] == [
+        f"{np.mean(theirs):.3f}",
+        f"{np.mean(ours):.3f}",
+        f"{mean:+.3f} ± {half:.3f}, p = {test.pvalue:.2g}",
+    ]
+    head, *_ = tables.TABLES["embeddings-cifar100"]().splitlines()
+    assert "difference" not in head
 
 
-def test_a_table_without_runs_is_an_error(table_makers):
+def test_few_seeds_have_no_interval(makers):
+    assert makers.difference([82.0, 81.0], [80.0, 80.5]) == "+1.2"
+    assert makers.difference([], []) == ""
+
+
+def test_a_table_without_runs_is_an_error(makers):
     with pytest.raises(FileNotFoundError, match="no run of small_batches/ce-plain-9"):
-        table_makers.Row("`ce`", "small_batches/ce-plain-9").metrics()
+        makers.Row("`ce`", "small_batches/ce-plain-9").metrics()

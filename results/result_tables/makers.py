@@ -15,7 +15,7 @@ from keras_clce.evaluate import paired_t_test
 from keras_clce.report.few_shot_tables import few_shot_cells
 from keras_clce.runs import find_records
 
-RESULTS = Path(__file__).resolve().parent
+RESULTS = Path(__file__).resolve().parent.parent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,15 +130,16 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cells)} |" for cells in rows)
 
 
-def difference(ours: Sequence[float], theirs: Sequence[float]) -> str:
+def difference(ours: Sequence[float], theirs: Sequence[float], digits: int = 1) -> str:
     """Mean difference in words, with interval and p-value where the seeds allow them."""
     if not ours:
         return ""
     if len(ours) < 3:
         mean = sum(a - b for a, b in zip(ours, theirs, strict=True)) / len(ours)
-        return f"{mean:+.1f}"
+        return f"{mean:+.{digits}f}"
     test = paired_t_test(ours, theirs)
-    return f"{test.mean_difference:+.1f} ± {test.ci95:.1f}, p = {test.p_value:.2g}"
+    mean, half = test.mean_difference, test.ci95
+    return f"{mean:+.{digits}f} ± {half:.{digits}f}, p = {test.p_value:.2g}"
 
 
 def in_parts(parts: Mapping[str, str]) -> str:
@@ -165,6 +166,30 @@ def by_seed(
         for seed, run in Row("", folder).metrics().items()
     ]
     return table([*first, "seed", *(each.name for each in columns)], lines)
+
+
+def epoch_by_epoch(
+    first: Sequence[str], rows: Sequence[tuple[Sequence[str], str]], column: str, name: str
+) -> str:
+    """A table with a line for each run of one seed: a column of its `history.csv`, and top-1.
+
+    Args:
+        first: Titles of the settings.
+        rows: Settings in words, and the folder of the run.
+        column: The column.
+        name: Its title.
+
+    Returns:
+        The table.
+    """
+    lines = []
+    for settings, folder in rows:
+        ((seed, run),) = Row("", folder).metrics().items()
+        history = RESULTS / f"{folder}-seed{seed}" / "history.csv"
+        with open(history, newline="", encoding="utf-8") as file:
+            values = ", ".join(f"{float(row[column]):.2f}" for row in csv.DictReader(file))
+        lines.append([*settings, values, f"{100 * TOP_1.figure(run):.2f}"])
+    return table([*first, name, f"test {TOP_1.name}"], lines)
 
 
 def crossed(rows: Mapping[str, tuple[str, str]], names: tuple[str, str], column: Column) -> str:
