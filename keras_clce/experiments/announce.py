@@ -177,10 +177,26 @@ def announce_fits(
         names = ", ".join(untrained)
         tell("Note", f"{names} leaves the projection of --embedding_dim untrained")
     named = dict.fromkeys(run.settings.loss for run in trained)
+    chunks = {
+        (run.settings.gradient_cache_size, _views(run)): None
+        for run in trained
+        if run.settings.gradient_cache_size
+    }
+    for size, views in chunks:
+        if size >= views:
+            text = (
+                f"--gradient_cache_size={size} saves no memory: a device has {views} views a step"
+            )
+            tell("Note", text)
     unread = frozenset.intersection(*map(unread_settings, named)) & {*given}
     if unread:
         flags = ", ".join(f"--{name}" for name in sorted(unread))
         tell("Note", f"nothing changes for {', '.join(named)} by {flags}")
+
+
+def _views(run: Run) -> int:
+    """Views of a step on each device."""
+    return 2 * fitted.batch_size_of(run.settings) // run.settings.total_devices
 
 
 def draw_views(dataset: Any, settings: Settings, images: int, path: Path) -> None:

@@ -121,7 +121,8 @@ class Tuning(StudyBase):
         ):
             object.__setattr__(self, name, value)
         for loss in losses:
-            _check_space(dataclasses.replace(settings, loss=loss), self._space(loss))
+            of_loss = dataclasses.replace(settings, loss=loss)
+            _check_space(of_loss, self._space(loss), self._is_few_shot)
 
     def run(self, resume: bool = False) -> list[TunedLoss]:
         """Run trials until the budget is spent.
@@ -221,6 +222,10 @@ class Tuning(StudyBase):
             trials = QUICK_TRIALS if self._settings.quick else TRIALS
         return Budget(trials, self.minutes, self._settings.trained_epochs)
 
+    @property
+    def _is_few_shot(self) -> bool:
+        return self.protocol == "few_shot"
+
     def _space(self, loss: str) -> Space:
         settings = dataclasses.replace(self._settings, loss=loss)
         space = search_space(settings, self.search, self.given)
@@ -269,7 +274,8 @@ class Tuning(StudyBase):
             return ended
 
         folder = self.home / "trials"
-        search = Search(settings, space, self.method, self.budget, folder, execute_and_write)
+        where = (folder, execute_and_write, self._is_few_shot)
+        search = Search(settings, space, self.method, self.budget, *where)
         with told(ValueError):
             tuned = TunedLoss(settings, space, search.run())
         files.write([*found.values(), tuned], self.budget)
@@ -323,9 +329,9 @@ def _can_begin(study: Study, resume: bool) -> bool:
     return True
 
 
-def _check_space(settings: Settings, space: Space) -> None:
+def _check_space(settings: Settings, space: Space, is_few_shot: bool) -> None:
     """Refuse ends of ranges, and values, that the other settings do not fit."""
-    first = space.nearest(settings)
+    first = space.nearest(settings, is_few_shot)
     for name, where in space.where.items():
         for value in (where.low, where.high) if isinstance(where, Range) else where:
             tried = dataclasses.replace(settings, **{**first, name: value})

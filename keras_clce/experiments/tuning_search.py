@@ -49,6 +49,7 @@ class Search:
         budget: What may be spent.
         home: Folder of the trials.
         execute: Runs a trial in a number of seconds and returns it as it ended.
+        is_few_shot: Whether trials are tested on tasks of new classes. Defaults to `False`.
 
     Example:
     ```python
@@ -67,12 +68,13 @@ class Search:
     budget: Budget
     home: Path
     execute: Callable[[Trial, float], Trial]
+    is_few_shot: bool = False
     trials: list[Trial] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.method == "grid":
             self.space = self.space.grid()
-        self._first = self.space.nearest(self.settings)
+        self._first = self.space.nearest(self.settings, self.is_few_shot)
         # All that stands in folders counts, also what was not finished.
         found = (read_trial(folder) for folder in self.home.glob(f"{self.settings.loss}-trial-*"))
         self.trials = sorted(filter(None, found), key=lambda trial: trial.number)

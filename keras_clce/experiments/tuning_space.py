@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from keras_clce.data.catalog import get_spec
 from keras_clce.experiments.resolved import classifier_head, learning_rate, unread_settings
 from keras_clce.experiments.setting import Range, SettingError, check_choice, check_value, rounded
 from keras_clce.experiments.settings import Settings, fields
@@ -43,11 +42,12 @@ class Space:
             }
         )
 
-    def nearest(self, settings: Settings) -> dict[str, Any]:
+    def nearest(self, settings: Settings, is_few_shot: bool = False) -> dict[str, Any]:
         """The values in here that are nearest to those of some settings.
 
         Args:
             settings: The settings.
+            is_few_shot: As in `classifier_head`. Defaults to `False`.
 
         Returns:
             Values by name; of names without the one of the settings the first.
@@ -64,7 +64,7 @@ class Space:
             if name == "learning_rate":
                 value = learning_rate(settings)
             elif name == "classifier_head":
-                value = classifier_head(settings, get_spec(settings.dataset).task == "few-shot")
+                value = classifier_head(settings, is_few_shot)
             if isinstance(where, Range):
                 found[name] = where.low if value is None else _within(where, value)
             elif value in where or not all(isinstance(item, (int, float)) for item in where):

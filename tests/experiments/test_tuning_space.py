@@ -50,6 +50,7 @@ def test_the_first_trial_has_what_the_commands_would_take():
         assert {*space.where["classifier_head"]} == {"linear", "cosine"}
         first = space.nearest(settings)
         assert first == {"classifier_head": head, "class_weight": None}
+        assert space.nearest(settings, is_few_shot=True)["classifier_head"] == "linear"
 
 
 def test_text_becomes_ranges_and_values():

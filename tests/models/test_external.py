@@ -1,6 +1,7 @@
 """Backbones of somebody else's: keras-hub presets, keras.applications, saved models."""
 
 import sys
+import warnings
 from pathlib import Path
 
 import keras
@@ -182,6 +183,27 @@ def test_saved_clce_model_gives_its_backbone(tmp_path):
     assert len(loaded.trainable_variables) == trained > 0
     with pytest.raises(ValueError, match=r"32x32.*Received: image_size=64"):
         build_backbone(str(tmp_path / "model.keras"), 64)
+
+
+@pytest.mark.any_backend
+def test_layers_that_a_file_has_frozen_stay_so_and_are_counted(tmp_path):
+    path = str(tmp_path / "model.keras")
+    image = keras.Input((16, 16, 3))
+    first = keras.layers.Conv2D(4, 3)
+    x = keras.layers.BatchNormalization()(first(image))
+    model = keras.Model(image, keras.layers.Conv2D(4, 3)(x))
+    model.save(path)
+    with warnings.catch_warnings(record=True) as caught:
+        assert len(build_backbone(path, 16).trainable_variables) == 6
+    assert not any("frozen" in str(each.message) for each in caught)
+    first.trainable = False
+    model.save(path)
+    with pytest.warns(UserWarning, match=r"2 of 6 weight tensors of .*model\.keras are frozen"):
+        assert len(build_backbone(path, 16).trainable_variables) == 4
+    model.trainable = False
+    model.save(path)
+    with pytest.warns(UserWarning, match="6 of 6 weight tensors"):
+        build_backbone(path, 16)
 
 
 @pytest.mark.any_backend

@@ -263,6 +263,14 @@ def test_flags_that_change_nothing_are_said(capsys):
         assert (f"Note:     {said}\n" if said else "") == capsys.readouterr().out
 
 
+def test_chunks_as_large_as_a_step_are_said(capsys):
+    for size, is_said in ((63, False), (64, True), (100, True)):
+        asked = study("--batch_size=32", f"--gradient_cache_size={size}")
+        announce.announce_fits(asked.settings, asked._runs(False), None, 100, asked.given)
+        said = f"--gradient_cache_size={size} saves no memory: a device has 64 views a step"
+        assert capsys.readouterr().out == (f"Note:     {said}\n" if is_said else "")
+
+
 def test_small_classes_are_left_out_and_said(photos, tiny_backbone, tmp_path, capsys):
     (photos / "rare").mkdir()
     keras.utils.save_img(photos / "rare" / "0.png", np.zeros((20, 20, 3)))

@@ -1,6 +1,7 @@
 """Saved models: `PATH.keras`, loaded in safe mode, and what their names tell without loading."""
 
 import json
+import warnings
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,7 @@ def _build(name, image_size, weights):
         encoder.trainable = True  # what was frozen in another training
     else:
         encoder = model
+        _warn_of_frozen(encoder, path)
     inputs = encoder.inputs
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].shape[-1] != 3:
         raise ValueError(
@@ -69,6 +71,20 @@ def _build(name, image_size, weights):
         if None in (height, width)
         else encoder
     )
+
+
+def _warn_of_frozen(encoder, path):
+    # Those that are never trained, as the statistics of batch normalisation, are not meant.
+    weights = [
+        weight for layer in encoder._flatten_layers() for weight in layer._trainable_variables
+    ]
+    frozen = sum(not weight.trainable for weight in weights)
+    if frozen:
+        warnings.warn(
+            f"{frozen} of {len(weights)} weight tensors of {path} are frozen in the file and stay "
+            "so. To train them, save the model with `trainable = True`",
+            stacklevel=2,
+        )
 
 
 def _check_file(path):
