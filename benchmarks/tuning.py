@@ -25,9 +25,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from keras_clce.experiments import Settings, Study
-from keras_clce.experiments.tuning_budget import Budget
-from keras_clce.experiments.tuning_search import Search
-from keras_clce.experiments.tuning_space import Space
+from keras_clce.experiments.tuning.budget import Budget
+from keras_clce.experiments.tuning.search import Search
+from keras_clce.experiments.tuning.space import Space
 from keras_clce.report import format_table
 
 METHODS = ("bayesian", "hyperband", "random")

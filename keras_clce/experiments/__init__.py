@@ -46,8 +46,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "ConfusionStudy": "confusions",
-    "EmbeddingStudy": "embeddings",
+    "ConfusionStudy": "confusions.study",
+    "EmbeddingStudy": "embeddings.study",
     "Layout": "layout",
     "PhotographFlags": "photograph_flags",
     "QueryFlags": "photograph_flags",
@@ -57,13 +57,13 @@ _MODULES = {
     "Study": "study",
     "StudyFlags": "study_flags",
     "Suspects": "suspects",
-    "Tuning": "tuning",
+    "Tuning": "tuning.tuning",
     "ViewFlags": "photograph_flags",
     "class_names_flag": "photograph_flags",
     "command_of": "again",
-    "confusion_study": "confusions",
-    "embedding_command": "embeddings_command",
-    "embedding_study": "embeddings",
+    "confusion_study": "confusions.study",
+    "embedding_command": "embeddings.command",
+    "embedding_study": "embeddings.study",
     "epochs_of_steps": "budgets",
     "find_suspects": "suspects",
     "in_one_line": "errors",
@@ -84,7 +84,7 @@ _MODULES = {
     "trained_examples": "trained_data",
     "training_images": "budgets",
     "training_steps": "budgets",
-    "tune_command": "tuning_command",
+    "tune_command": "tuning.command",
     "without_start_up_messages": "command",
 }
 

@@ -9,7 +9,7 @@ import numpy as np
 from keras_clce.data import ImageSplit
 from keras_clce.evaluate import RetrievalResult, nearest_neighbors, retrieval_metrics
 from keras_clce.evaluate.retrieval_ranks import unit_or_zero_rows
-from keras_clce.experiments.embedding_models import image_batches
+from keras_clce.experiments.embeddings.models import image_batches
 from keras_clce.files import printable_text
 from keras_clce.report import drawing
 from keras_clce.report.retrieval_pictures import Retrieved, plot_retrieval

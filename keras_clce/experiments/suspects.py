@@ -9,8 +9,8 @@ import numpy as np
 
 from keras_clce.data.splitting import class_balanced_subset
 from keras_clce.evaluate import LabelSuspects, label_suspects
-from keras_clce.experiments.confusion_images import FolderSet, ImageSet, SplitSet
-from keras_clce.experiments.embedding_sources import ShownData, Source
+from keras_clce.experiments.confusions.images import FolderSet, ImageSet, SplitSet
+from keras_clce.experiments.embeddings.sources import ShownData, Source
 from keras_clce.files import printable_text
 from keras_clce.inference import find_photographs, preprocessing_of, probabilities_of
 from keras_clce.inference.descriptions import check_one_label

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from keras_clce.data.splitting import class_balanced_subset
-from keras_clce.experiments.confusion_images import SplitSet
-from keras_clce.experiments.embedding_sources import ShownData, Source, load_sources
+from keras_clce.experiments.confusions.images import SplitSet
+from keras_clce.experiments.embeddings.sources import ShownData, Source, load_sources
 from keras_clce.experiments.photograph_flags import load_named_model, name_of
 
 

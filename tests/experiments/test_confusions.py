@@ -15,7 +15,8 @@ from sklearn.metrics import roc_auc_score
 
 from keras_clce import CLCEModel
 from keras_clce.data import load_dataset
-from keras_clce.experiments import Settings, confusion_study, confusions
+from keras_clce.experiments import Settings, confusion_study
+from keras_clce.experiments.confusions import study as confusions
 from keras_clce.experiments.settings_json import settings_as_json
 from keras_clce.inference import embed_images, predict_images
 from keras_clce.runs import RunFolder
@@ -223,7 +224,7 @@ def predicted(path):
 
 
 def test_results_are_written_before_pictures(model_file, pictures, monkeypatch):
-    from keras_clce.experiments import confusion_pictures
+    from keras_clce.experiments.confusions import pictures as confusion_pictures
 
     def fails(*_, **__):
         assert Path("out/confusions.json").is_file() and Path("out/confusions.html").is_file()

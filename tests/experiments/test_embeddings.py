@@ -12,10 +12,10 @@ from keras_clce import CLCEModel
 from keras_clce.data import Preprocessing, load_dataset
 from keras_clce.evaluate import isotropy_score
 from keras_clce.experiments import embedding_study
-from keras_clce.experiments.embedding_files import Embedded, read_embeddings
-from keras_clce.experiments.embedding_models import embed, image_batches, shown_images
-from keras_clce.experiments.embedding_results import measure
-from keras_clce.experiments.embedding_sources import Draw, ShownData, load_sources
+from keras_clce.experiments.embeddings.files import Embedded, read_embeddings
+from keras_clce.experiments.embeddings.models import embed, image_batches, shown_images
+from keras_clce.experiments.embeddings.results import measure
+from keras_clce.experiments.embeddings.sources import Draw, ShownData, load_sources
 from keras_clce.runs import RunFolder
 
 NAMES = tuple("0123456789")
@@ -269,8 +269,8 @@ def test_files_alone_need_no_data_and_results_stand_before_pictures(files, tmp_p
         assert "![" not in Path("runs/embeddings/arrays/embeddings.md").read_text()
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr("keras_clce.experiments.embedding_results.plot_cosines", fails)
-    monkeypatch.setattr("keras_clce.experiments.embedding_results.plot_maps", fails)
+    monkeypatch.setattr("keras_clce.experiments.embeddings.results.plot_cosines", fails)
+    monkeypatch.setattr("keras_clce.experiments.embeddings.results.plot_maps", fails)
     with pytest.warns(UserWarning, match="picture .* is missing: RuntimeError: no ink"):
         study = embedding_study(embeddings=files)
     assert study.folder == Path("runs/embeddings/arrays")

@@ -10,8 +10,9 @@ import pytest
 import recipe_runs
 from test_untested_runs import seal
 
-from keras_clce.experiments import Range, Settings, Tuning, run_one, tuning
-from keras_clce.experiments.tuned_loss import TunedLoss
+from keras_clce.experiments import Range, Settings, Tuning, run_one
+from keras_clce.experiments.tuning import tuning
+from keras_clce.experiments.tuning.tuned_loss import TunedLoss
 from keras_clce.report import write_report
 from keras_clce.runs import find_records
 

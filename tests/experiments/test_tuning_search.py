@@ -7,9 +7,9 @@ import math
 import pytest
 
 from keras_clce.experiments import Range, Settings
-from keras_clce.experiments.tuning_budget import Budget
-from keras_clce.experiments.tuning_search import Search
-from keras_clce.experiments.tuning_space import Space
+from keras_clce.experiments.tuning.budget import Budget
+from keras_clce.experiments.tuning.search import Search
+from keras_clce.experiments.tuning.space import Space
 from keras_clce.report import plot_search
 
 pytestmark = pytest.mark.any_backend

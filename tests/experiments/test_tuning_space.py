@@ -8,9 +8,9 @@ import pytest
 from keras_clce import backend
 from keras_clce.experiments import Range, Settings
 from keras_clce.experiments.flag_file import flag_lines
-from keras_clce.experiments.tuning_budget import Budget, Clock, OutOfTime
-from keras_clce.experiments.tuning_space import Space, parse_search, search_space
-from keras_clce.experiments.tuning_trials import Trial, best_trial, read_trial
+from keras_clce.experiments.tuning.budget import Budget, Clock, OutOfTime
+from keras_clce.experiments.tuning.space import Space, parse_search, search_space
+from keras_clce.experiments.tuning.trials import Trial, best_trial, read_trial
 
 pytestmark = pytest.mark.any_backend
 RATES = Range(1e-4, 1e-2, "log")

@@ -8,7 +8,7 @@ import pytest
 from photographs import make_model, write_photographs
 
 from keras_clce import load_model
-from keras_clce.experiments.embedding_files import read_embeddings
+from keras_clce.experiments.embeddings.files import read_embeddings
 from keras_clce.inference import EmbeddingIndex, embed_images, predict_images
 
 pytestmark = pytest.mark.any_backend

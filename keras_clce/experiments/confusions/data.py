@@ -7,15 +7,15 @@ from typing import Any, cast
 import numpy as np
 
 from keras_clce.data.splitting import named
-from keras_clce.experiments.confusion_images import (
+from keras_clce.experiments.confusions.images import (
     ClassFolders,
     FolderSet,
     ImageSet,
     SplitSet,
     class_folders,
 )
-from keras_clce.experiments.confusion_numbers import Measured
-from keras_clce.experiments.embedding_sources import ShownData, Source
+from keras_clce.experiments.confusions.numbers import Measured
+from keras_clce.experiments.embeddings.sources import ShownData, Source
 from keras_clce.experiments.photograph_flags import name_of
 from keras_clce.files import printable_text
 from keras_clce.inference import (

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from keras_clce.experiments.flag_file import flag_lines
-from keras_clce.experiments.tuned_loss import TunedLoss
-from keras_clce.experiments.tuning_budget import Budget
-from keras_clce.experiments.tuning_page import page
+from keras_clce.experiments.tuning.budget import Budget
+from keras_clce.experiments.tuning.page import page
+from keras_clce.experiments.tuning.tuned_loss import TunedLoss
 from keras_clce.files import write_atomically, write_json
 from keras_clce.report import drawing, plot_search, run_title
 from keras_clce.runs.damage import read_object

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_clce.experiments.confusion_images import ImageSet
+from keras_clce.experiments.confusions.images import ImageSet
 from keras_clce.report import Tile, drawing, plot_image_grid
 from keras_clce.report.confusion_pictures import plot_confusion_matrix, plot_reliability
 
@@ -31,8 +31,8 @@ def draw_pictures(
 
     Example:
     ```python
-    from keras_clce.experiments.embedding_sources import ShownData, Source
-    from keras_clce.experiments.confusion_images import SplitSet
+    from keras_clce.experiments.embeddings.sources import ShownData, Source
+    from keras_clce.experiments.confusions.images import SplitSet
     mine = Source("mine", "in memory", model)
     images = SplitSet(ShownData([mine], dataset="digits"), "test")
     draw_pictures(Path("study"), {"models": {}}, images)  # {}

@@ -10,8 +10,8 @@ import numpy as np
 
 from keras_clce.checks import as_array
 from keras_clce.data.splitting import class_balanced_subset
-from keras_clce.experiments.embedding_models import image_batches
-from keras_clce.experiments.embedding_sources import Draw, ShownData, Source
+from keras_clce.experiments.embeddings.models import image_batches
+from keras_clce.experiments.embeddings.sources import Draw, ShownData, Source
 from keras_clce.files import printable_text
 from keras_clce.inference import (
     ModelOutputs,

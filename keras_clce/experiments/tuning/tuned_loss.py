@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from keras_clce.experiments.settings import Settings
-from keras_clce.experiments.tuning_space import Space
-from keras_clce.experiments.tuning_trials import Trial, best_trial
+from keras_clce.experiments.tuning.space import Space
+from keras_clce.experiments.tuning.trials import Trial, best_trial
 
 
 @dataclasses.dataclass(frozen=True)

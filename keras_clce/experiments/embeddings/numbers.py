@@ -16,7 +16,7 @@ from keras_clce.evaluate import (
     uniformity,
 )
 from keras_clce.evaluate.embedding_geometry import unit_rows
-from keras_clce.experiments.embedding_files import Embedded
+from keras_clce.experiments.embeddings.files import Embedded
 
 NEIGHBORS = (1, 5, 20)
 ALL = "all classes"

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from keras_clce.experiments.setting import Range
-from keras_clce.experiments.tuned_loss import TunedLoss
-from keras_clce.experiments.tuning_budget import Budget
-from keras_clce.experiments.tuning_trials import FAILED, FINISHED, UNFINISHED, values_in_words
+from keras_clce.experiments.tuning.budget import Budget
+from keras_clce.experiments.tuning.trials import FAILED, FINISHED, UNFINISHED, values_in_words
+from keras_clce.experiments.tuning.tuned_loss import TunedLoss
 from keras_clce.report import format_table, wrapped
 
 if TYPE_CHECKING:
-    from keras_clce.experiments.tuning_files import TuningFiles
+    from keras_clce.experiments.tuning.files import TuningFiles
 
 _CAUTION = (
     "All numbers are of the validation split, which chose these settings, so that they flatter "

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from keras_clce.experiments.announce import tell
-from keras_clce.experiments.tuned_loss import TunedLoss
-from keras_clce.experiments.tuning_budget import Budget
-from keras_clce.experiments.tuning_trials import FAILED, FINISHED, Trial, values_in_words
+from keras_clce.experiments.tuning.budget import Budget
+from keras_clce.experiments.tuning.trials import FAILED, FINISHED, Trial, values_in_words
+from keras_clce.experiments.tuning.tuned_loss import TunedLoss
 
 
 def trial_begins(trial: Trial, trials: Sequence[Trial], budget: Budget) -> str:
@@ -99,7 +99,7 @@ def why_none(tuned: TunedLoss, budget: Budget) -> str:
 
     Example:
     ```python
-    from keras_clce.experiments.tuning_space import Space
+    from keras_clce.experiments.tuning.space import Space
     why_none(TunedLoss(Settings(loss="ce"), Space({}), []), Budget(minutes=1))
     # "No trial of ce finished within 1 minute: give it more --minutes, or fewer --epochs."
     ```

@@ -10,11 +10,11 @@ import numpy as np
 from keras_clce.backend import backend_name
 from keras_clce.checks import check_at_least
 from keras_clce.experiments.announce import tell
-from keras_clce.experiments.confusion_data import ConfusionData
-from keras_clce.experiments.confusion_numbers import Measured, compared, numbers_of_model
-from keras_clce.experiments.confusion_pictures import draw_pictures
-from keras_clce.experiments.embedding_sources import load_sources
-from keras_clce.experiments.embeddings import named_models
+from keras_clce.experiments.confusions.data import ConfusionData
+from keras_clce.experiments.confusions.numbers import Measured, compared, numbers_of_model
+from keras_clce.experiments.confusions.pictures import draw_pictures
+from keras_clce.experiments.embeddings.sources import load_sources
+from keras_clce.experiments.embeddings.study import named_models
 from keras_clce.files import made_folder, write_atomically, write_json
 from keras_clce.inference.descriptions import check_one_label
 from keras_clce.report import without_details

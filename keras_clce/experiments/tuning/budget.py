@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from keras_clce.experiments.tuning_trials import UNFINISHED, Trial
+from keras_clce.experiments.tuning.trials import UNFINISHED, Trial
 
 
 class OutOfTime(Exception):

@@ -13,8 +13,8 @@ import numpy as np
 from keras_clce.data import FewShotDataset, ImageDataset, ImageSplit, load_dataset, load_few_shot
 from keras_clce.data.catalog import get_spec
 from keras_clce.data.splitting import class_balanced_subset
-from keras_clce.experiments.embedding_files import Embedded
-from keras_clce.experiments.embedding_models import embed, load_embedding_model, shown_images
+from keras_clce.experiments.embeddings.files import Embedded
+from keras_clce.experiments.embeddings.models import embed, load_embedding_model, shown_images
 from keras_clce.inference.descriptions import check_one_label
 from keras_clce.runs import RunFolder
 from keras_clce.views import Preprocessing

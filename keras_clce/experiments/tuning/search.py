@@ -14,9 +14,9 @@ import keras_tuner
 from sklearn.exceptions import ConvergenceWarning
 
 from keras_clce.experiments.settings import Settings
-from keras_clce.experiments.tuning_budget import Budget
-from keras_clce.experiments.tuning_space import Space
-from keras_clce.experiments.tuning_trials import (
+from keras_clce.experiments.tuning.budget import Budget
+from keras_clce.experiments.tuning.space import Space
+from keras_clce.experiments.tuning.trials import (
     FAILED,
     FINISHED,
     UNFINISHED,

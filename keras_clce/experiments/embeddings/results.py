@@ -12,10 +12,10 @@ from keras_clce.backend import backend_name
 from keras_clce.evaluate import CosineHistogram, embedding_map
 from keras_clce.evaluate.embedding_maps import MAPS
 from keras_clce.experiments.announce import tell
-from keras_clce.experiments.embedding_files import Embedded
-from keras_clce.experiments.embedding_models import image_batches
-from keras_clce.experiments.embedding_numbers import cosine_histograms, numbers_of
-from keras_clce.experiments.embedding_sources import Draw, ShownData, Source
+from keras_clce.experiments.embeddings.files import Embedded
+from keras_clce.experiments.embeddings.models import image_batches
+from keras_clce.experiments.embeddings.numbers import cosine_histograms, numbers_of
+from keras_clce.experiments.embeddings.sources import Draw, ShownData, Source
 from keras_clce.files import write_atomically
 from keras_clce.report.embedding_pictures import TITLES, plot_cosines, plot_maps
 from keras_clce.report.embedding_projector import write_projector

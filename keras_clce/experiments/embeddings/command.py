@@ -39,7 +39,7 @@ def embedding_command(doc: str, arguments: Sequence[str] | None = None) -> None:
     with in_one_line(ValueError, OSError, ImportError):
         with without_start_up_messages():
             from keras_clce.data.installed import tensorflow
-            from keras_clce.experiments.embeddings import embedding_study
+            from keras_clce.experiments.embeddings.study import embedding_study
 
             if models:
                 tensorflow()

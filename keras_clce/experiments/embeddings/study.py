@@ -9,8 +9,8 @@ import numpy as np
 
 from keras_clce.checks import check_at_least
 from keras_clce.experiments.announce import tell
-from keras_clce.experiments.embedding_files import Embedded, check_same_data, read_embeddings
-from keras_clce.experiments.embedding_results import (
+from keras_clce.experiments.embeddings.files import Embedded, check_same_data, read_embeddings
+from keras_clce.experiments.embeddings.results import (
     arrays_path,
     draw_pictures,
     measure,
@@ -18,7 +18,7 @@ from keras_clce.experiments.embedding_results import (
     show_in_projector,
     write_page,
 )
-from keras_clce.experiments.embedding_sources import (
+from keras_clce.experiments.embeddings.sources import (
     SPLITS,
     Draw,
     ShownData,

@@ -9,7 +9,7 @@ from absl import flags as absl_flags
 from keras_clce.experiments import flags
 from keras_clce.experiments.command import stoppable, understand
 from keras_clce.experiments.errors import in_one_line
-from keras_clce.experiments.tuning_flags import TuneFlags
+from keras_clce.experiments.tuning.flags import TuneFlags
 
 # No trial is tested, and none shows its views.
 _UNREAD = ("show_views", "test", "frozen")
@@ -51,8 +51,8 @@ def tune_command(name: str, doc: str, arguments: Sequence[str] | None = None) ->
 
 
 def _tuning(name, asked):
-    from keras_clce.experiments.tuning import Tuning
-    from keras_clce.experiments.tuning_space import parse_search
+    from keras_clce.experiments.tuning.space import parse_search
+    from keras_clce.experiments.tuning.tuning import Tuning
 
     own = asked.own
     try:

@@ -21,13 +21,13 @@ from keras_clce.experiments.settings import Settings, fields
 from keras_clce.experiments.study import Study
 from keras_clce.experiments.study_base import StudyBase
 from keras_clce.experiments.training import Run
-from keras_clce.experiments.tuned_loss import TunedLoss
-from keras_clce.experiments.tuning_announce import conclude, trial_begins, trial_ended
-from keras_clce.experiments.tuning_budget import Budget, Clock, OutOfTime
-from keras_clce.experiments.tuning_files import TuningFiles
-from keras_clce.experiments.tuning_flags import METHODS
-from keras_clce.experiments.tuning_space import Space, search_space
-from keras_clce.experiments.tuning_trials import FAILED, FINISHED, UNFINISHED, Trial, best_trial
+from keras_clce.experiments.tuning.announce import conclude, trial_begins, trial_ended
+from keras_clce.experiments.tuning.budget import Budget, Clock, OutOfTime
+from keras_clce.experiments.tuning.files import TuningFiles
+from keras_clce.experiments.tuning.flags import METHODS
+from keras_clce.experiments.tuning.space import Space, search_space
+from keras_clce.experiments.tuning.trials import FAILED, FINISHED, UNFINISHED, Trial, best_trial
+from keras_clce.experiments.tuning.tuned_loss import TunedLoss
 from keras_clce.runs import Record, RunFolder
 
 TRIALS, QUICK_TRIALS = 20, 3
@@ -260,7 +260,7 @@ class Tuning(StudyBase):
         found: Mapping[str, TunedLoss],
     ) -> TunedLoss:
         # Here, since KerasTuner takes seconds to import.
-        from keras_clce.experiments.tuning_search import Search
+        from keras_clce.experiments.tuning.search import Search
 
         space = self._space(settings.loss)
 

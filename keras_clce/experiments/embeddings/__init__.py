@@ -1,0 +1,1 @@
+"""Studies of the embeddings of trained models."""

@@ -1,0 +1,1 @@
+"""Tuning: a search over settings under a budget."""
