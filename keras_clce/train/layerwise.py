@@ -1,6 +1,6 @@
 """Fine-tuning that differs by depth: learning rates that fall towards the input, frozen layers."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -73,19 +73,49 @@ def unfreeze_last(backbone: keras.Model, count: int) -> None:
     unfreeze_last(model.backbone, 4)
     ```
     """
-    layers = [layer for layer in backbone.layers if layer.weights]
-    groups = find_depth_groups([layer.name for layer in layers])
-    blocks = [groups.block_of(layer.name) if groups else None for layer in layers]
-    numbers = sorted({block for block in blocks if block is not None})
-    starts = [blocks.index(number) for number in numbers]
-    starts = starts or list(range(len(layers)))
-    if not 1 <= count <= len(starts):
+    groups = find_depth_groups([weight.path for weight in backbone.weights])
+    if groups is None:
+        layers = [layer for layer in _layers(backbone) if layer.weights]
+        _check_count(count, len(layers), backbone)
+        for layer in layers[:-count]:
+            layer.trainable = False
+        return
+    numbers = {groups.block_of(weight.path) for weight in backbone.weights} - {None}
+    _check_count(count, len(numbers), backbone)
+    first = sorted(numbers)[-count]
+
+    def lies_before(path):
+        block = groups.block_of(path)
+        return groups.in_stem(path) if block is None else block < first
+
+    _freeze(backbone, lies_before)
+
+
+def _check_count(count: int, most: int, backbone: keras.Model) -> None:
+    if not 1 <= count <= most:
         raise ValueError(
-            f"`count` must be within [1, {len(starts)}], the blocks or layers of {backbone.name}. "
+            f"`count` must be within [1, {most}], the blocks or layers of {backbone.name}. "
             f"Received: count={count}"
         )
-    for layer in layers[: starts[-count]]:
+
+
+def _layers(model: keras.Model) -> Iterator[keras.layers.Layer]:
+    """The layers of a model and of the models in it."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
+        else:
+            yield layer
+
+
+def _freeze(layer: keras.layers.Layer, is_frozen: Callable[[str], bool]) -> None:
+    """Freeze the largest layers whose variables all have such paths, which a saved model keeps."""
+    frozen = [is_frozen(weight.path) for weight in layer.weights]
+    if all(frozen):
         layer.trainable = False
+    elif any(frozen):
+        for child in layer._flatten_layers(include_self=False, recursive=False):
+            _freeze(child, is_frozen)
 
 
 class _Layerwise:

@@ -1,6 +1,7 @@
 """Encoders of keras-hub by name, and as `hub:FOLDER`, against Hugging Face's transformers."""
 
 import functools
+import re
 
 import keras
 import pytest
@@ -13,6 +14,7 @@ from transformers_helper import KINDS, PATCH, SIZE
 from keras_clce.models.backbones import backbone_spec, build_backbone
 from keras_clce.models.hub_encoders import hub_kind
 from keras_clce.models.registry import find_depth_groups
+from keras_clce.train.layerwise import unfreeze_last
 
 
 @functools.cache
@@ -44,6 +46,22 @@ def test_features_equal_transformers_at_two_sizes(name, folders, monkeypatch):
         if KINDS[name].hub:
             preset = build_backbone(f"hub:{folders(name)}", size)
             assert_close(keras.ops.convert_to_numpy(preset(pixels)), expected)
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("name", KINDS)
+def test_the_last_block_alone_is_unfrozen(name, monkeypatch):
+    transformers_helper.shrink(monkeypatch, name)
+    model = build_backbone(name, SIZE)
+    whole = {variable.path for variable in model.trainable_variables}
+    unfreeze_last(model, 1)
+    trained = {variable.path for variable in model.trainable_variables}
+    before = {
+        path for path in whole if re.search(r"embedding|pre_layer_norm|(layers|block)_0/", path)
+    }
+    assert trained == whole - before and len(trained) > len(before) / 2
+    with pytest.raises(ValueError, match=r"within \[1, 2\].*Received: count=3"):
+        unfreeze_last(build_backbone(name, SIZE), 3)
 
 
 @pytest.mark.any_backend
