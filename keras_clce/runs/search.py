@@ -1,6 +1,10 @@
 """All runs below a folder."""
 
+import json
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from keras_clce.runs.record import Record
 from keras_clce.runs.run_folder import RunFolder
@@ -8,6 +12,9 @@ from keras_clce.runs.run_folder import RunFolder
 
 def find_records(folder: Path) -> tuple[list[Record], list[tuple[Path, str]]]:
     """Read every finished run below a folder, and say why others are left out.
+
+    Links to folders are followed. What other programs have written under the names of a run's files
+    is passed over.
 
     Args:
         folder: The folder; may be a run's own.
@@ -22,7 +29,7 @@ def find_records(folder: Path) -> tuple[list[Record], list[tuple[Path, str]]]:
     ```
     """
     records, left_out = [], []
-    for path in sorted({file.parent for file in Path(folder).rglob("config.json")}):
+    for path in sorted(filter(_is_run, _folders(Path(folder)))):
         run = RunFolder(path)
         try:
             record = run.record()
@@ -33,6 +40,46 @@ def find_records(folder: Path) -> tuple[list[Record], list[tuple[Path, str]]]:
         except ValueError as error:
             left_out.append((path, str(error)))
     return records, left_out
+
+
+def _folders(top: Path) -> Iterator[Path]:
+    """A folder and all below it, each once, whatever links lead to it."""
+    seen: set[str] = set()
+    starts = [str(top)]
+    while starts:
+        links: list[str] = []
+        for start in starts:
+            for path, names, _ in os.walk(start):
+                real = os.path.realpath(path)
+                if real in seen:
+                    names.clear()
+                    continue
+                seen.add(real)
+                yield Path(path)
+                below = (os.path.join(path, name) for name in sorted(names))
+                links += [place for place in below if os.path.islink(place)]
+        # After all that stands here, so that a run keeps its own place rather than a link's.
+        starts = links
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether a run has left its files here, be they damaged; models have a `config.json` too."""
+    run = RunFolder(folder)
+    config, metrics = _content(run.config), _content(run.metrics)
+    # What cannot be read cannot be told from a run's.
+    if not isinstance(config, dict) or {"settings", "data"} & {*config}:
+        return True
+    return isinstance(metrics, dict) and {"loss", "seed"} <= {*metrics}
+
+
+def _content(path: Path) -> Any:
+    """What a file of JSON holds: nothing where there is none, `None` where it cannot be read."""
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return None
 
 
 def _progress(run: RunFolder) -> str:

@@ -112,6 +112,50 @@ def test_runs_that_are_left_out_are_named_with_a_reason(tmp_path):
     assert path == broken.path and reason.startswith(f"{broken.metrics} is damaged (")
 
 
+def test_a_run_that_lost_its_configuration_is_named(tmp_path):
+    whole, lost = finished(tmp_path / "a"), finished(tmp_path / "b")
+    lost.config.unlink()
+    records, left_out = find_records(tmp_path)
+    assert [record.folder for record in records] == [whole.path]
+    with pytest.raises(ValueError, match="is missing") as caught:
+        lost.record()
+    assert left_out == [(lost.path, str(caught.value))]
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    here, elsewhere = finished(tmp_path / "runs" / "z" / "one"), finished(tmp_path / "away" / "two")
+    links = {"a": here.path.parent, "b": elsewhere.path, "c": tmp_path / "away", "d": tmp_path}
+    for name, target in links.items():
+        (tmp_path / "runs" / name).symlink_to(target)
+    (tmp_path / "away" / "back").symlink_to(tmp_path / "runs")
+    # A run that stands below the folder keeps its own place, whatever its links are called.
+    expected = {here.path, tmp_path / "runs" / "b"}
+    assert {record.folder for record in find_records(tmp_path / "runs")[0]} == expected
+    (tmp_path / "link").symlink_to(tmp_path / "runs" / "z")
+    (record,) = find_records(tmp_path / "link")[0]
+    assert record.folder == tmp_path / "link" / "one"
+
+
+def test_files_of_other_programs_are_no_runs(tmp_path):
+    run = finished(tmp_path / "run")
+    for name, files in {
+        "model": {"config.json": {"model_type": "vit", "hidden_size": 192}},
+        "evaluated": {"config.json": {"model_type": "vit"}, "metrics.json": {"accuracy": 0.5}},
+        "metrics": {"metrics.json": [1, 2]},
+    }.items():
+        (tmp_path / name).mkdir()
+        for file, content in files.items():
+            write_json(tmp_path / name / file, content)
+    (tmp_path / "lines").mkdir()
+    (tmp_path / "lines" / "metrics.json").write_text('{"loss": 1}\n{"loss": 2}\n')
+    records, left_out = find_records(tmp_path)
+    assert [record.folder for record in records] == [run.path] and left_out == []
+    # A run's own configuration is damaged, not another's, where its metrics are beside it.
+    write_json(run.config, {"model_type": "vit"})
+    ((path, reason),) = find_records(tmp_path)[1]
+    assert path == run.path and f"{run.config} is damaged (settings is missing" in reason
+
+
 @pytest.mark.parametrize("name", ["metrics.json", "history.csv"])
 def test_what_to_do_about_a_damaged_file_depends_on_the_checkpoint(name, tmp_path):
     folder = finished(tmp_path)
