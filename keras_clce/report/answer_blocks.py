@@ -96,7 +96,9 @@ class Question:
         if not self.comparisons:
             return [Text(self.nothing, "lead")]
         found = verdicts(self.comparisons)
-        first, *others = overall(self.kinds, self.comparisons, found)
+        first, *others = overall(
+            self.kinds, self.comparisons, found, [title for title, _ in self.links]
+        )
         blocks: list[Block] = [Text(first, "lead")]
         if others:
             blocks.append(Text(" ".join(others)))
@@ -123,7 +125,9 @@ class Question:
                 blocks.append(Items(untold))
             elif untold:
                 count = count_of(len(untold), "comparison")
-                blocks.append(Details(f"{count} without a test", [Items(untold)]))
+                has_apart = any(comparison.apart for comparison in self.comparisons)
+                which = f"{count} that cannot say" if has_apart else f"{count} without a test"
+                blocks.append(Details(which, [Items(untold)]))
         blocks.append(Details("What the words mean", [Text(SCALE_NOTE)]))
         drawn = [number for number, comparison in enumerate(self.comparisons) if comparison.seeds]
         if drawn:

@@ -64,6 +64,37 @@ class Difference:
         return cls(test.mean_difference, test.ci95, test.p_value, over, caveat)
 
 
+def means_over_shared_seeds(
+    results: Mapping[Name, Mapping[int | None, float]],
+) -> dict[Name, float]:
+    """Mean of each loss over the seeds that all have, so that none is best by its seeds alone.
+
+    Args:
+        results: Result by seed of each loss; `None` in place of a seed, of an encoder before
+            training, goes with every seed.
+
+    Returns:
+        The means; over all seeds of each loss where not all share one.
+
+    Example:
+    ```python
+    ce, clce = Name("ce", "", False), Name("clce", "", False)
+    means_over_shared_seeds({ce: {0: 0.8, 1: 0.6}, clce: {0: 0.9}})[ce]  # 0.8
+    ```
+    """
+    seeds = {seed for by_seed in results.values() for seed in by_seed if seed is not None}
+    shared = [
+        seed
+        for seed in sorted(seeds)
+        if all(seed in by_seed or None in by_seed for by_seed in results.values())
+    ]
+    means = {}
+    for name, by_seed in results.items():
+        values = [by_seed[seed] if seed in by_seed else by_seed[None] for seed in shared]
+        means[name] = float(np.mean(values or [*by_seed.values()]))
+    return means
+
+
 def best_in_words(
     means: Mapping[Name, float],
     difference: Callable[[Name, Name], Difference | None],
@@ -99,22 +130,30 @@ def best_in_words(
     other = baselines[best]
     followers = [name for name in means if baselines[name] == (other or best)]
     if not followers:
+        lacking = f"`{baseline}`" if best.loss != baseline else "other loss"
+        if any(name.loss == baseline for name in means):
+            lacking += " of the same settings"
         return (
-            f"`{best}` is highest ({percent(means[best], np.nan)} %), with no `{baseline}` to "
-            "compare it with"
+            f"`{best}` is highest ({percent(means[best], np.nan)} %), with no {lacking} to compare "
+            "it with"
         )
     other = other or max(followers, key=means.__getitem__)
     found = difference(best, other)
     if found is None:
         return f"`{best}` is highest, but shares no seed with `{other}`"
+    if found.mean < 0:
+        # These two share other seeds than all do.
+        best, other = other, best
+        found = difference(best, other) or found
     by = f"{percent(found.mean, found.ci95, '+')} points above `{other}`"
     if np.isnan(found.ci95):
         return f"no difference can be told from one seed: the best, `{best}`, is {by}"
     by += f" {found.over}"
-    if np.isnan(found.p_value) and np.isclose(found.mean, 0):
-        return f"no difference can be told: the best, `{best}`, is {by}, the same in each"
     if np.isnan(found.p_value):
-        return f"`{best}` is best, {by}, the same in each, so that there is no p-value"
+        return (
+            f"no difference can be told: the best, `{best}`, is {by}, the same in each, which "
+            "leaves nothing to test"
+        )
     by, tests = f"{by}, p = {p_value(found.p_value)}", len(followers)
     by = by.replace("p = <", "p < ")
     limit = f"{SIGNIFICANT} / {tests} comparisons"

@@ -19,6 +19,8 @@ from keras_clce.evaluate import (
     sign_flip_p_value,
     wilcoxon_test,
 )
+from keras_clce.report.fairness import apart_in_words
+from keras_clce.report.few_shot_tables import FROZEN
 from keras_clce.report.measures import Measure, chosen_name, tested_measures
 from keras_clce.report.names import Name, baseline_of, by_name
 from keras_clce.report.tables import p_value, percent
@@ -41,6 +43,8 @@ class Comparison:
         chosen: How either was chosen among several, in words. Defaults to nothing.
         on_images: McNemar's test of two models on the images that both were tested on, of one seed.
             Defaults to `None`.
+        apart: What else than the loss tells both apart, in words, such as `"epochs: 4 and 1"`.
+            Defaults to nothing.
 
     Example:
     ```python
@@ -58,6 +62,7 @@ class Comparison:
     second: np.ndarray
     chosen: str = ""
     on_images: McNemarTest | None = None
+    apart: tuple[str, ...] = ()
 
     @functools.cached_property
     def by_seed(self) -> np.ndarray:
@@ -117,8 +122,13 @@ def clce_comparisons(records: Sequence[Record]) -> list[Comparison]:
         if ours in measure.results and theirs in measure.results
     ]
     groups = by_name(records)
+    # Of each loss, the settings may have been chosen among several.
+    of_ours, of_theirs = ([run for run in records if run.loss == loss] for loss in IN_WORDS)
+    apart = apart_in_words(groups[ours], groups[theirs], (of_ours, of_theirs))
     return [
-        dataclasses.replace(one, on_images=_on_images(groups[ours], groups[theirs], one.seeds))
+        dataclasses.replace(
+            one, on_images=_on_images(groups[ours], groups[theirs], one.seeds), apart=apart
+        )
         for one in found
     ]
 
@@ -140,11 +150,16 @@ def baseline_comparisons(records: Sequence[Record], baseline: str = "ce") -> lis
     ```
     """
     found = []
+    groups = by_name(records)
     for measure in tested_measures(records):
         for name in measure.results:
             other = baseline_of(name, measure.results, baseline)
             if other is not None:
-                found.append(_comparison(measure, name, other, (str(name), str(other))))
+                compared = _comparison(measure, name, other, (str(name), str(other)))
+                # What was not trained has no settings of a training.
+                sides = (groups.get(name, []), groups.get(other, []))
+                apart = () if name.loss == FROZEN else apart_in_words(*sides)
+                found.append(dataclasses.replace(compared, apart=apart))
     return [comparison for comparison in found if comparison.seeds]
 
 
@@ -152,10 +167,11 @@ def corrected_p_values(comparisons: Sequence[Comparison]) -> list[float]:
     """P-values of the paired t-tests after Holm's correction over all comparisons.
 
     Args:
-        comparisons: The comparisons; those without a test are not counted.
+        comparisons: The comparisons; those without a test are not counted, nor are those that
+            differ in more than the loss, of which nothing is claimed.
 
     Returns:
-        A p-value each, NaN where there is no test.
+        A p-value each, NaN for those that are not counted.
 
     Example:
     ```python
@@ -165,7 +181,9 @@ def corrected_p_values(comparisons: Sequence[Comparison]) -> list[float]:
     """
     if not comparisons:
         return []
-    return holm_correction([comparison.p_value for comparison in comparisons]).tolist()
+    return holm_correction(
+        [one.p_value if not one.apart else np.nan for one in comparisons]
+    ).tolist()
 
 
 TESTS_HEADER = (
@@ -221,6 +239,35 @@ def cells_of_tests(comparisons: Sequence[Comparison]) -> list[list[str]]:
         row += ["-" if np.isnan(effect) else f"{effect:+.2f}"]
         rows.append([*row, "-" if np.isnan(least) else f"{100 * least:.2f}"])
     return rows
+
+
+def apart_note(comparisons: Sequence[Comparison]) -> str:
+    """Name the rows of the table of all tests that differ in more than the loss.
+
+    Args:
+        comparisons: The comparisons of the table.
+
+    Returns:
+        A sentence; nothing where the loss alone differs in all.
+
+    Example:
+    ```python
+    records, _ = find_records(Path("runs/transfer/digits/small_resnet"))
+    apart_note(baseline_comparisons(records))  # ""
+    ```
+    """
+    # Each measure has the same runs.
+    rows = {
+        f"`{one.ours}` against `{one.theirs}` ({'; '.join(one.apart)})": None
+        for one in comparisons
+        if one.apart
+    }
+    if not rows:
+        return ""
+    return (
+        "These rows differ in more than the loss, so that their difference is not its alone, and "
+        f"Holm's correction passes them over: {', '.join(rows)}."
+    )
 
 
 def _comparison(

@@ -10,7 +10,13 @@ from keras_clce.evaluate.statistics import (
     paired_t_test,
     sign_flip_p_value,
 )
-from keras_clce.report.answers import Difference, best_in_words, sentence
+from keras_clce.report.answers import (
+    Difference,
+    best_in_words,
+    means_over_shared_seeds,
+    sentence,
+)
+from keras_clce.report.fairness import apart_clause, apart_in_words
 from keras_clce.report.few_shot_kinds import IN_WORDS, KindOfTask, distinct_kinds, result_of
 from keras_clce.report.names import Name, Run, as_record, baseline_of, by_name, count_of
 from keras_clce.report.tables import (
@@ -167,10 +173,23 @@ def few_shot_answer(runs: Sequence[Run], home: Path = Path(), baseline: str = "c
     for kind in kinds:
         first.setdefault(kind.tasks, kind)
     clauses = []
+    groups = by_name(records)
+
+    def apart(ours, theirs):
+        if FROZEN in (ours.loss, theirs.loss):
+            # What was not trained has no settings of a training.
+            return ""
+        return apart_clause(apart_in_words(groups.get(ours, []), groups.get(theirs, [])))
+
     for tasks, kind in first.items():
         by_loss = accuracies_by_loss(records, kind.name)
-        means = {name: np.mean([*seeds.values()]) for name, seeds in by_loss.items()}
-        best = best_in_words(means, _difference_within(by_loss), baseline)
+        means = means_over_shared_seeds(
+            {
+                name: {seed: float(np.mean(values)) for seed, values in seeds.items()}
+                for name, seeds in by_loss.items()
+            }
+        )
+        best = best_in_words(means, _difference_within(by_loss, apart), baseline)
         clauses.append(f"at {tasks}, {best}")
     judged = next(iter(first.values()))
     of = judged.classified
@@ -279,22 +298,25 @@ def shared_seeds(runs: _Seeds, baseline: _Seeds) -> tuple[np.ndarray, np.ndarray
     return ours, theirs
 
 
-def _difference_within(by_loss: Mapping[Name, _Seeds]) -> Callable[[Name, Name], Difference | None]:
-    return lambda ours, theirs: _difference(by_loss[ours], by_loss[theirs])
+def _difference_within(
+    by_loss: Mapping[Name, _Seeds], apart: Callable[[Name, Name], str]
+) -> Callable[[Name, Name], Difference | None]:
+    return lambda ours, theirs: _difference(by_loss[ours], by_loss[theirs], apart(ours, theirs))
 
 
-def _difference(runs: _Seeds, baseline: _Seeds) -> Difference | None:
+def _difference(runs: _Seeds, baseline: _Seeds, caveat: str) -> Difference | None:
     shared = shared_seeds(runs, baseline)
     if shared is None:
         return None
     ours, theirs = shared
     seeds, tasks = ours.shape
     if seeds > 1:
-        return Difference.paired(ours.mean(axis=1), theirs.mean(axis=1), f"across {seeds} seeds")
+        means = (ours.mean(axis=1), theirs.mean(axis=1))
+        return Difference.paired(*means, f"across {seeds} seeds", caveat)
     return Difference.paired(
         *(ours[0], theirs[0]),
         f"over {count_of(tasks, 'task')} of one seed",
-        " for these models, while training anew may differ by more",
+        f" for these models, while training anew may differ by more{caveat}",
     )
 
 

@@ -56,7 +56,7 @@ def as_record(run: Run, home: Path = Path()) -> Record:
 def by_name(records: Iterable[Record]) -> dict[Name, list[Record]]:
     """Group records that differ in their seed alone.
 
-    Two of one loss, label and seed differ in something else, which their names then say.
+    Where those of one loss and label differ in something else, their names say in what.
 
     Args:
         records: The records of one table or picture.
@@ -88,14 +88,17 @@ def by_name(records: Iterable[Record]) -> dict[Name, list[Record]]:
 def baseline_of(name: Name, names: Iterable[Name], baseline: str) -> Name | None:
     """Find what a run is compared with: the baseline without label, else that of its own label.
 
+    Where there is neither, it is the baseline that shares the most of its settings, of which none
+    is another than the run's own.
+
     Args:
         name: Name of the run.
         names: All names of the table.
         baseline: Loss of the baseline.
 
     Returns:
-        Name of the baseline, of a quick run for a quick one; `None` where there is none, or the
-        run is the baseline itself.
+        Name of the baseline, of a quick run for a quick one; `None` where there is none, or more
+        than one that shares as much, or the run is the baseline itself.
 
     Example:
     ```python
@@ -107,7 +110,20 @@ def baseline_of(name: Name, names: Iterable[Name], baseline: str) -> Name | None
         found = Name(baseline, variant, name.quick)
         if found in names:
             return None if found == name else found
-    return None
+    own = _parts(name)
+    sharing = [
+        one
+        for one in names
+        if (one.loss, one.quick) == (baseline, name.quick) and _parts(one) < own
+    ]
+    most = max((len(_parts(one)) for one in sharing), default=0)
+    nearest = [one for one in sharing if len(_parts(one)) == most]
+    return nearest[0] if len(nearest) == 1 else None
+
+
+def _parts(name: Name) -> set[str]:
+    """Label and settings of a name; a value with a comma in it is several, alike in all names."""
+    return {*name.variant.split(", ")}
 
 
 def run_title(run: Run) -> str:
@@ -156,14 +172,19 @@ def _name(record: Record) -> Name:
 
 
 def _differing(group: Sequence[Record]) -> list[str]:
-    """Settings in which records of one seed differ."""
+    """Settings in which records of one seed differ, or records that all have them."""
     by_seed: dict[int | None, list[Record]] = {}
     for record in group:
         by_seed.setdefault(record.metrics.get("seed"), []).append(record)
     together = [records for records in by_seed.values() if len(records) > 1]
-    keys = dict.fromkeys(key for record in group for key in record.settings)
+    keys = dict.fromkeys(key for record in group for key in record.settings if key != "seed")
+    # What one version does not record does not keep seeds apart.
+    compared = {
+        key: [*together, group] if all(key in record.settings for record in group) else together
+        for key in keys
+    }
     return [
         key
-        for key in keys
-        if any(len({str(one.settings.get(key)) for one in records}) > 1 for records in together)
+        for key, parts in compared.items()
+        if any(len({str(one.settings.get(key)) for one in records}) > 1 for records in parts)
     ]

@@ -1,5 +1,6 @@
 """The page of all finished runs below a folder: the answer, then what it rests on."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -136,6 +137,8 @@ def write_text(path: Path, text: str) -> None:
 def readable_runs(runs: Path, include_quick: bool) -> tuple[list[Record], list[str]]:
     """Runs that can be reported, and what is left out.
 
+    Of a run and its copies in one folder, the first by its path is reported.
+
     Args:
         runs: Folder below which the run folders stand.
         include_quick: Whether quick runs count.
@@ -153,6 +156,7 @@ def readable_runs(runs: Path, include_quick: bool) -> tuple[list[Record], list[s
     left_out = [reason for _, reason in others]
     readable, quick = [], 0
     untested: dict[Path, list[Record]] = {}
+    originals: dict[tuple, Record] = {}
     for record in records:
         try:
             curves_by_name([record])
@@ -163,6 +167,10 @@ def readable_runs(runs: Path, include_quick: bool) -> tuple[list[Record], list[s
             untested.setdefault(record.folder.parent, []).append(record)
         elif record.quick and not include_quick:
             quick += 1
+        elif (first := originals.setdefault(_identity(record), record)) is not record:
+            left_out.append(
+                f"{record.folder} has the same loss, settings and seed as {first.folder}"
+            )
         else:
             readable.append(record)
     for home, members in untested.items():
@@ -233,6 +241,13 @@ def section_titles(groups: Sequence[Sequence[Record]], runs: Path) -> list[tuple
             for title, first, more in zip(titles, plain, added, strict=True)
         ]
     return list(zip(titles, places, strict=True))
+
+
+def _identity(record: Record) -> tuple:
+    """What no two runs of one folder share, unless one is a copy of the other."""
+    named = (record.loss, record.label, record.dataset, record.backbone, record.quick)
+    settings = json.dumps(record.settings, sort_keys=True)
+    return (record.folder.parent, *named, record.seed, record.is_few_shot, record.data, settings)
 
 
 def _pictures(blocks: Sequence[Block], folded: bool) -> list[Path]:

@@ -13,6 +13,7 @@ from keras_clce.report.comparisons import (
     TESTS_HEADER,
     TESTS_NOTE,
     Comparison,
+    apart_note,
     baseline_comparisons,
     cells_of_tests,
 )
@@ -197,7 +198,8 @@ def _tests(records: Sequence[Record]) -> list[Block]:
     if not tested:
         return []
     table = Table("All tests of these runs against `ce`", TESTS_HEADER, cells_of_tests(tested))
-    return [Details("All tests", [table, Text(TESTS_NOTE, "note")])]
+    notes = filter(None, (apart_note(tested), TESTS_NOTE))
+    return [Details("All tests", [table, *(Text(note, "note") for note in notes)])]
 
 
 def _photographs(records: Sequence[Record]) -> list[Block]:

@@ -16,7 +16,8 @@ from keras_clce.runs.study_plan import StudyPlan
 class Crossing:
     """Which of two curves is above the other at each place of an axis.
 
-    A side is told where the 95 % interval of the difference leaves zero out.
+    A side is told where the 95 % interval of the difference leaves zero out. A difference that is
+    the same in each seed leaves nothing to test, and is not told.
 
     Args:
         told: The places at which the difference is told, and its sign there, in their order.
@@ -55,7 +56,11 @@ class Crossing:
         """
         ordered = dict(sorted(differences.items()))
         # One seed has no interval, and a comparison with NaN is false.
-        told = {at: int(np.sign(d.mean)) for at, d in ordered.items() if abs(d.mean) > d.ci95}
+        told = {
+            at: int(np.sign(found.mean))
+            for at, found in ordered.items()
+            if abs(found.mean) > found.ci95 and not np.isnan(found.p_value)
+        }
         untold = tuple(at for at in ordered if at not in told)
         means = {at: int(np.sign(found.mean)) for at, found in ordered.items()}
         has_intervals = not all(np.isnan(found.ci95) for found in ordered.values())

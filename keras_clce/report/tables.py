@@ -191,7 +191,8 @@ def versus_cell(ours: Mapping[int, float], theirs: Mapping[int, float]) -> str:
         theirs: The same of what is compared with.
 
     Returns:
-        Such as `"+1.80 ± 0.50, p = 0.01"`; without an interval of one seed, and in words of none.
+        Such as `"+1.80 ± 0.50, p = 0.01"`; without an interval of one seed, in words of none, and
+        without p where all seeds differ by the same, which leaves nothing to test.
 
     Example:
     ```python
@@ -205,4 +206,5 @@ def versus_cell(ours: Mapping[int, float], theirs: Mapping[int, float]) -> str:
     if len(shared) == 1:
         return f"{100 * (pair[0] - pair[1])[0]:+.2f} (one seed)"
     test = paired_t_test(*pair)
-    return f"{percent(test.mean_difference, test.ci95, '+')}, p = {test.p_value:.2g}"
+    by = percent(test.mean_difference, test.ci95, "+")
+    return f"{by}, the same in each" if np.isnan(test.p_value) else f"{by}, p = {test.p_value:.2g}"

@@ -4,7 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from keras_clce.report.answers import Difference, best_in_words, sentence
+from keras_clce.report.answers import (
+    Difference,
+    best_in_words,
+    means_over_shared_seeds,
+    sentence,
+)
+from keras_clce.report.fairness import apart_clause, apart_in_words
 from keras_clce.report.names import Name, Run, as_record, baseline_of, by_name, count_of
 from keras_clce.report.tables import TABLE_WIDTH, fold_table, mean_cell, versus_cell
 from keras_clce.runs.record import Record
@@ -107,11 +113,16 @@ def transfer_answer(runs: Sequence[Run], baseline: str = "ce") -> str:
     def difference(ours, theirs):
         shared, *pair = _shared(tops[ours], tops[theirs])
         over = f"over {count_of(len(shared), 'seed')}"
-        return Difference.paired(*pair, over) if shared else None
+        sides = ([*tops[name].values()] for name in (ours, theirs))
+        caveat = apart_clause(apart_in_words(*sides))
+        return Difference.paired(*pair, over, caveat) if shared else None
 
-    means = {
-        name: np.mean([_measured(run) for run in seeds.values()]) for name, seeds in tops.items()
-    }
+    means = means_over_shared_seeds(
+        {
+            name: {seed: _measured(run) for seed, run in seeds.items()}
+            for name, seeds in tops.items()
+        }
+    )
     _, measure = next(run.measure for seeds in tops.values() for run in seeds.values())
     return sentence(f"by {measure}, {best_in_words(means, difference, baseline)}")
 

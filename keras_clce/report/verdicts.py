@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_clce.evaluate import confidence_interval, detectable_difference
 from keras_clce.report.comparisons import Comparison, corrected_p_values
+from keras_clce.report.fairness import apart_clause
 from keras_clce.report.names import count_of
 from keras_clce.report.tables import p_value
 
@@ -20,7 +21,8 @@ SCALE_NOTE = (
     "comparisons, p is corrected for their number (Holm). p is how often a difference as large "
     "would come up if the two losses were equally good; it is not the probability that they are. "
     "A difference that “would not have been seen” is one that such a test of so many seeds finds "
-    "with a probability below 80 %. One seed says nothing on chance, so that nothing is claimed."
+    "with a probability below 80 %. One seed says nothing on chance, so that nothing is claimed. "
+    "Nor is anything where more than the loss differs, such as epochs or data."
 )
 
 
@@ -65,15 +67,19 @@ def verdicts(comparisons: Sequence[Comparison]) -> list[Verdict]:
     # "CLCE is above cross-entropy by …"
     ```
     """
-    tests = sum(not np.isnan(comparison.p_value) for comparison in comparisons)
+    corrected = corrected_p_values(comparisons)
+    tests = sum(not np.isnan(holm) for holm in corrected)
     return [
-        _verdict(comparison, holm, tests)
-        for comparison, holm in zip(comparisons, corrected_p_values(comparisons), strict=True)
+        _apart(comparison) if comparison.apart else _verdict(comparison, holm, tests)
+        for comparison, holm in zip(comparisons, corrected, strict=True)
     ]
 
 
 def overall(
-    titles: Sequence[str], comparisons: Sequence[Comparison], found: Sequence[Verdict]
+    titles: Sequence[str],
+    comparisons: Sequence[Comparison],
+    found: Sequence[Verdict],
+    sections: Sequence[str] | None = None,
 ) -> list[str]:
     """What all comparisons say together, in a few sentences.
 
@@ -82,6 +88,7 @@ def overall(
             count once in the mean.
         comparisons: The comparisons.
         found: Their verdicts.
+        sections: What each is called where it stands alone. Defaults to `None`, its title.
 
     Returns:
         The sentences, the answer first; of one comparison, its own.
@@ -102,6 +109,8 @@ def overall(
     if not tested:
         alone = all(len(comparison.seeds) == 1 for comparison in comparisons)
         what = "One seed" if alone else "These runs"
+        if all(comparison.apart for comparison in comparisons):
+            what = "These runs differ in more than the loss, and"
         return [f"{what} cannot say whether {ours} is above or below {theirs}."]
     of = "both comparisons" if tested == 2 else f"all {tested} comparisons"
     clauses: list[str] = []
@@ -115,11 +124,18 @@ def overall(
         elif number:
             clauses.append(f"{ours} is {kind} {theirs} in {where}")
     if tested == 1:
-        clauses = [verdict.sentence for verdict in found if verdict.kind != "unknown"]
+        (number,) = (at for at, verdict in enumerate(found) if verdict.kind != "unknown")
+        where = f"{(sections or titles)[number]}, {comparisons[number].measure}"
+        clauses = [f"on {where}: {found[number].sentence}"]
     sentences = [capitalized("; ".join(clauses))]
-    if unknown:
-        more = "one more comparison" if unknown == 1 else f"{unknown} more comparisons"
-        sentences.append(capitalized(f"{more} cannot say, for want of seeds"))
+    apart = sum(bool(comparison.apart) for comparison in comparisons)
+    for number, why in (
+        (unknown - apart, "for want of seeds"),
+        (apart, "since more than the loss differs"),
+    ):
+        if number:
+            more = "one more comparison" if number == 1 else f"{number} more comparisons"
+            sentences.append(capitalized(f"{more} cannot say, {why}"))
     return [*sentences, *_mean_over(titles, comparisons)]
 
 
@@ -199,6 +215,21 @@ def _verdict(comparison: Comparison, holm: float, tests: int) -> Verdict:
     )
 
 
+def _apart(comparison: Comparison) -> Verdict:
+    """What is said where more than the loss differs: the difference, and no more."""
+    ours, theirs, seeds = comparison.ours, comparison.theirs, len(comparison.seeds)
+    if not seeds:
+        return _verdict(comparison, np.nan, 0)
+    mean, test = comparison.mean, comparison.test
+    over = "with one seed" if seeds == 1 else f"over {count_of(seeds, 'seed')}"
+    half = np.nan if test is None or np.isnan(test.p_value) else test.ci95
+    by = f"{ours} is {points(abs(mean), half)} points {'above' if mean > 0 else 'below'} {theirs}"
+    if abs(mean) < 1e-12 and np.isnan(half):
+        by = f"{ours} and {theirs} are the same"
+    why = apart_clause(comparison.apart)
+    return Verdict("unknown", "cannot say", f"{by} {over}{why}: cannot say which of them did it")
+
+
 def _of_one_seed(comparison):
     mean = comparison.mean
     side = "above" if mean > 0 else "below"
@@ -228,7 +259,7 @@ def _mean_over(titles: Sequence[str], comparisons: Sequence[Comparison]) -> list
     """The mean difference over data sets and encoders, each of which counts once."""
     by_title: dict[str, list[float]] = {}
     for title, comparison in zip(titles, comparisons, strict=True):
-        if comparison.test is not None:
+        if comparison.test is not None and not comparison.apart:
             by_title.setdefault(title, []).append(comparison.mean)
     means = [float(np.mean(members)) for members in by_title.values()]
     if len(means) < 2:

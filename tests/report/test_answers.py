@@ -1,5 +1,6 @@
 """The answer in one sentence, against SciPy."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from scipy import stats
 
 from keras_clce.report import few_shot_answer, summary_table, transfer_answer
 from keras_clce.report.answers import wrapped
+from keras_clce.report.names import Name, baseline_of
 from keras_clce.runs import Record
 
 pytestmark = pytest.mark.any_backend
@@ -104,12 +106,12 @@ def test_the_baseline_may_be_best():
         (
             transfer("ce", [0.5, 0.5]) + transfer("clce", [0.5, 0.5]),
             "no difference can be told: the best, `ce`, is +0.00 ± 0.00 points above `clce` over "
-            "2 seeds, the same in each.",
+            "2 seeds, the same in each, which leaves nothing to test.",
         ),
         (
             transfer("ce", [0.5, 0.6]) + transfer("clce", [0.75, 0.85]),
-            "`clce` is best, +25.00 ± 0.00 points above `ce` over 2 seeds, the same in each, so "
-            "that there is no p-value.",
+            "no difference can be told: the best, `clce`, is +25.00 ± 0.00 points above `ce` over "
+            "2 seeds, the same in each, which leaves nothing to test.",
         ),
     ],
 )
@@ -134,6 +136,101 @@ def test_runs_that_differ_in_more_than_loss_and_seed_are_kept_apart():
     # Each beside the baseline of its own settings.
     assert [row.split()[-1] for row in rows] == ["-", rows[1].split()[-1]] * 2
     assert "`clce, batch_size=64` is best" in transfer_answer(runs)
+
+
+def test_the_best_is_best_over_the_seeds_that_all_share():
+    # Seeds of cross-entropy alone pull its mean below that of clce, 0.8 to 0.7.
+    ce, clce = [0.84, 0.85, 0.87, 0.3, 0.3], [0.81, 0.83, 0.85]
+    assert np.mean(ce) < np.mean(clce)
+    p = stats.ttest_rel(ce[:3], clce).pvalue
+    assert p < 0.05
+    assert in_one_line(transfer_answer(transfer("ce", ce) + transfer("clce", clce))) == (
+        f"By top-1, `ce` is best, {difference(ce[:3], clce)} above `clce` over 3 seeds, p = "
+        f"{p:.2g}: significant."
+    )
+
+
+def test_two_that_share_more_seeds_than_all_do_may_swap():
+    # All three share the first seed alone, in which clce is above; over three it is below.
+    ce, clce = [0.80, 0.85, 0.87], [0.81, 0.80, 0.80]
+    runs = transfer("ce", ce) + transfer("clce", clce) + transfer("hscl", [0.5])
+    p = stats.ttest_rel(ce, clce).pvalue
+    assert in_one_line(transfer_answer(runs)) == (
+        "By top-1, no difference can be told: the best, `ce`, is "
+        f"{difference(ce, clce)} above `clce` over 3 seeds, p = {p:.2g}."
+    )
+
+
+def test_the_baseline_of_fewer_settings_is_found():
+    runs = [
+        run
+        for epochs, better in ((5, 0.0), (30, 0.02))
+        for loss, values, weights in (("ce", CE, (0.9,)), ("clce", [0.85, 0.87, 0.88], (0.2, 0.9)))
+        for weight in weights
+        for run in transfer(
+            loss,
+            np.array(values) + better,
+            settings={"epochs": epochs, "contrastive_weight": weight},
+        )
+    ]
+    rows = {
+        row.split("  ")[0]: row for row in summary_table(runs).splitlines()[2:] if "vs" not in row
+    }
+    p = stats.ttest_rel([0.85, 0.87, 0.88], CE).pvalue
+    for epochs in (5, 30):
+        assert f"ce, epochs={epochs}" in rows
+        for weight in (0.2, 0.9):
+            row = rows[f"clce, epochs={epochs}, contrastive_weight={weight}"]
+            assert row.endswith(f"p = {p:.2g}")
+    assert "above `ce, epochs=30` over 3 seeds" in in_one_line(transfer_answer(runs))
+
+
+@pytest.mark.parametrize(
+    ("variant", "others", "expected"),
+    [
+        ("a=1, b=2, c=3", ["a=1", "a=1, b=2", "a=2"], "a=1, b=2"),
+        # Two of one size, of which neither is nearer; and a setting that the run has not.
+        ("a=1, b=2", ["a=1", "b=2"], None),
+        ("a=1", ["a=1, b=2"], None),
+        ("", ["a=1"], None),
+        ("a=1, b=2", ["a=1", ""], ""),
+    ],
+)
+def test_the_nearest_baseline(variant, others, expected):
+    names = [Name("ce", other, False) for other in others]
+    # Those of quick runs are no baselines of others.
+    names += [Name("ce", variant, True), Name("clce", variant, False)]
+    found = baseline_of(Name("clce", variant, False), names, "ce")
+    assert found == (None if expected is None else Name("ce", expected, False))
+
+
+def test_a_baseline_of_other_settings_is_not_denied():
+    at = [(5, 0.7), (30, 0.75)]
+    ce = [run for e, top1 in at for run in transfer("ce", [top1], settings={"epochs": e})]
+    clce = transfer("clce", [0.8], settings={"epochs": 30})
+    assert in_one_line(transfer_answer(ce + clce)) == (
+        "By top-1, `clce` is highest (80.00 %), with no `ce` of the same settings to compare it "
+        "with."
+    )
+    assert "with no other loss of the same settings to compare it with" in in_one_line(
+        transfer_answer(ce + transfer("clce", [0.6], settings={"epochs": 30}))
+    )
+
+
+def test_seeds_of_other_settings_are_not_averaged():
+    epochs = [(0, 5, 0.70), (1, 50, 0.90), (2, 50, 0.93)]
+    clce = [
+        dataclasses.replace(run, metrics={**run.metrics, "seed": seed})
+        for seed, e, top1 in epochs
+        for run in transfer("clce", [top1], settings={"epochs": e, "seed": seed})
+    ]
+    rows = summary_table(clce).splitlines()[2:]
+    assert [row.split("  ")[0] for row in rows] == ["clce, epochs=5", "clce, epochs=50"]
+    assert " 70.00 " in rows[0] and " 91.50 ± " in rows[1]
+    # What one of them does not record, as an earlier version may, keeps none apart.
+    del clce[0].settings["epochs"]
+    (row,) = summary_table(clce).splitlines()[2:]
+    assert row.startswith("clce  ")
 
 
 def test_quick_runs_are_marked_and_compared_among_themselves():
@@ -218,6 +315,25 @@ def test_few_shot_answer_where_the_baseline_beats_the_encoder_before_training(tm
     assert f"`ce` is best, {expected} above `frozen` across 3 seeds" in in_one_line(
         few_shot_answer(records)
     )
+
+
+def test_few_shot_answer_is_over_the_seeds_that_all_share(tmp_path):
+    rng = np.random.default_rng(0)
+    ce, clce = rng.normal(0.7, 0.05, (3, 50)), rng.normal(0.6, 0.05, (2, 50))
+    ce[2] -= 0.5
+    assert ce.mean() < clce.mean()
+    values = {"ce": ce, "clce": clce}
+    records = [
+        few_shot(tmp_path, loss, seed, {"5w1s": of})
+        for loss, seeds in values.items()
+        for seed, of in enumerate(seeds)
+    ]
+    # The encoder before training goes with every seed.
+    records.append(few_shot(tmp_path, "frozen", 0, {"5w1s": np.full(50, 0.1)}))
+    expected = difference(ce[:2].mean(axis=1), clce.mean(axis=1))
+    said = in_one_line(few_shot_answer(records))
+    assert "`ce`" in said.split(expected)[0]
+    assert f"{expected} above `clce` across 2 seeds" in said
 
 
 def test_lines_do_not_break_within_names():

@@ -1,5 +1,8 @@
 """The page of all runs: the answer first, what differs once, quick runs apart."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from matplotlib import image
@@ -161,6 +164,33 @@ def test_a_run_whose_settings_make_no_loss_is_left_out(tmp_path):
     text = write_report(tmp_path, tmp_path / "out").read_text()
     assert f"Left out, {folder.path} has settings that its loss does not take" in text
     assert "70.00" not in text and "60.00" in text
+
+
+def test_a_copy_of_a_run_is_left_out(tmp_path):
+    home = tmp_path / "tiny"
+    write_transfer(home, "ce", 0, 0.6)
+    folder = write_transfer(home, "clce", 0, 0.7)
+    shutil.copytree(folder.path, copy := home / "clce-seed0 (copy)")
+    metrics = json.loads((copy / "metrics.json").read_text())
+    metrics["test"]["top1"] = 0.1234
+    (copy / "metrics.json").write_text(json.dumps(metrics))
+    # The same run in another folder is of another section.
+    other = shutil.copytree(folder.path, tmp_path / "other" / "clce-seed0")
+    text = write_report(tmp_path, tmp_path / "out").read_text()
+    left_out = " ".join(text.split("## Left out")[1].split())
+    assert f"{copy} has the same loss, settings and seed as {folder.path}" in left_out
+    assert "70.00" in text and "12.34" not in text and str(other) not in left_out
+
+
+def test_one_tested_comparison_beside_others_is_said_with_its_subject(tmp_path):
+    for seed in range(3):
+        write_transfer(tmp_path / "a", "ce", seed, 0.60 + seed / 100)
+        write_transfer(tmp_path / "a", "clce", seed, 0.70 + seed / 90)
+    for loss in ("ce", "clce"):
+        write_transfer(tmp_path / "b", loss, 0, 0.5)
+    text = " ".join(write_report(tmp_path, tmp_path / "out").read_text().split())
+    assert "On digits, tiny (a), top-1: CLCE is above cross-entropy by 10." in text
+    assert "One more comparison cannot say, for want of seeds." in text
 
 
 def test_two_kinds_of_runs_in_one_folder_have_a_section_each(tmp_path):

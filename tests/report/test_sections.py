@@ -127,12 +127,14 @@ def test_settings_that_differ_are_a_table(tmp_path):
     transfer_run(tmp_path, "ce", 0, 0.8, temperature=0.5)
     transfer_run(tmp_path, "clce", 0, 0.8, temperature=0.1, epochs=8)
     transfer_run(tmp_path, "clce", 1, 0.8, temperature=0.1, epochs=9, remat=True)
+    transfer_run(tmp_path, "clce", 2, 0.8, temperature=0.1, epochs=9)
     records, _ = find_records(tmp_path)
     table = settings_table(records)
     assert table.header == ["loss", "epochs", "temperature", "remat"]
     assert [list(row) for row in table.rows] == [
         ["ce", "3", "0.5", "not recorded"],
-        ["clce", "8 / 9", "0.1", "not recorded / true"],
+        ["clce, epochs=8", "8", "0.1", "not recorded"],
+        ["clce, epochs=9", "9", "0.1", "true / not recorded"],
     ]
     assert settings_table(records[:1]) is None
     frozen = transfer_run(tmp_path, "frozen", 0, 0.5).record()

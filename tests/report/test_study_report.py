@@ -200,6 +200,9 @@ UP = Difference(0.02, 0.01, 0.01, "over 3 seeds")
 DOWN = Difference(-0.02, 0.01, 0.01, "over 3 seeds")
 UNTOLD_UP = Difference(0.01, 0.02, 0.3, "over 3 seeds")
 UNTOLD_DOWN = Difference(-0.01, 0.02, 0.3, "over 3 seeds")
+# The same in each seed: no interval, and nothing to test.
+EQUAL_UP = Difference.paired([0.82, 0.83], [0.80, 0.81], "over 2 seeds")
+EQUAL_DOWN = Difference.paired([0.78, 0.79], [0.80, 0.81], "over 2 seeds")
 ONE_SEED = Difference(0.05, math.nan, math.nan, "over 1 seed")
 ONE_SEED_DOWN = Difference(-0.05, math.nan, math.nan, "over 1 seed")
 
@@ -223,6 +226,16 @@ ONE_SEED_DOWN = Difference(-0.05, math.nan, math.nan, "over 1 seed")
             "crossing; the means change sides between 5 and 50",
         ),
         ({5: UNTOLD_UP, 50: UNTOLD_UP}, "these seeds do not tell whether `clce` crosses `ce`"),
+        (
+            {5: EQUAL_UP, 50: EQUAL_DOWN},
+            "these seeds do not tell whether `clce` crosses `ce`; the means change sides between 5 "
+            "and 50",
+        ),
+        (
+            {5: UP, 50: EQUAL_DOWN},
+            "`clce` is above `ce` at 5; at 50 no difference is told, so that these seeds show no "
+            "crossing; the means change sides between 5 and 50",
+        ),
         (
             {5: ONE_SEED, 50: ONE_SEED_DOWN},
             "one seed does not tell whether `clce` crosses `ce`; the means change sides between 5 "

@@ -36,6 +36,15 @@ def test_summary_table_of_one_seed_claims_no_interval():
     assert "+10.00 (one seed)" in table
 
 
+def test_equal_differences_have_no_p():
+    ce = [0.80, 0.81, 0.83]
+    runs = [metrics("ce", seed, value) for seed, value in enumerate(ce)]
+    runs += [metrics("clce", seed, value + 0.02) for seed, value in enumerate(ce)]
+    table = summary_table(runs)
+    assert table.splitlines()[-1].endswith("+2.00 ± 0.00, the same in each")
+    assert "nan" not in table
+
+
 def test_format_table_aligns_titles_of_two_lines():
     lines = format_table(["\na", "bb\nc"], [["xyz", "1"]]).splitlines()
     assert lines == ["     bb", "a     c", "---  --", "xyz   1"]

@@ -163,7 +163,7 @@ def test_the_answer_counts_what_the_comparisons_say():
     )
     assert all_of(["unknown"]).startswith("One seed: cannot say (CLCE is 10.0 points above")
     alone = all_of(["unknown", "below"])
-    assert alone.startswith("CLCE is below cross-entropy by 2.0")
+    assert alone.startswith("On 1, top-1: CLCE is below cross-entropy by 2.0")
     assert alone.endswith(" One more comparison cannot say, for want of seeds.")
 
 
