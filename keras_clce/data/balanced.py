@@ -144,6 +144,11 @@ def check_balance(labels: np.ndarray, batch_size: int, images_per_class: int) ->
             "`labels` must be integers of shape (examples,). "
             f"Received: labels of shape {labels.shape} and dtype {labels.dtype}"
         )
+    if batch_size > len(labels):
+        raise ValueError(
+            f"`batch_size` must be at most the number of examples, {len(labels)}. Received: "
+            f"batch_size={batch_size}"
+        )
     names = np.unique(labels)
     classes = batch_size // images_per_class
     if len(names) < classes:

@@ -119,7 +119,8 @@ def _decode(path: str | pathlib.Path | Image.Image, least_side: int | None = Non
         return _pixels(path)
     with Image.open(path) as file:
         file.verify()  # a PNG file's checksums, which decoding passes over
-    with Image.open(path) as file:
+    # Of a path, Pillow maps an uncompressed TIFF into memory, and turns it wrongly.
+    with open(path, "rb") as stream, Image.open(stream) as file:
         if least_side is not None:
             file.draft("RGB", (least_side, least_side))
         return _pixels(file)

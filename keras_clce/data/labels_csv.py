@@ -148,7 +148,7 @@ def _rows(path: pathlib.Path, shown: str) -> Iterator[tuple[int, dict[str, str]]
         raise ValueError(
             f"{LABELS_FILE} must be UTF-8. Received: {shown}, line {line}, with other bytes"
         ) from None
-    reader = csv.reader(text.splitlines(keepends=True), strict=True)
+    reader = csv.reader(text.splitlines(keepends=True), strict=True, skipinitialspace=True)
     header: list[str] | None = None
     try:
         for cells in reader:

@@ -28,22 +28,20 @@ def labels_csv_splits(request: LoadRequest) -> Splits:
         ValueError: If a row is wrong, or a class has no training image.
     """
     folder = request.class_folders()
-    rows = read_labels_csv(folder, request.multi_label)
-    by_split: dict[str, list[LabelledFile]] = {}
-    for row in rows:
-        by_split.setdefault(row.split or "train", []).append(row)
-    has_splits = rows[0].split is not None
-    if "train" not in by_split:
-        raise ValueError(
-            f"{LABELS_FILE} must have rows of the split train. Received: "
-            f"{printable_text(folder / LABELS_FILE)}, with {', '.join(by_split)}"
-        )
+    by_split, has_splits = _by_split(request)
     names = _class_names(by_split)
     images: Mapping[str, FolderImages] = {
         part: images_of(by_split[part], names, request.strict, request.multi_label)
         for part in PARTS
         if part in by_split
     }
+    for part, of_part in images.items():
+        if not len(of_part.paths):
+            raise ValueError(
+                "Every split must have at least one readable image. Received: "
+                f"{printable_text(folder / LABELS_FILE)}, split {part}, with none in "
+                f"{len(by_split[part])} files"
+            )
     least, what = request.drop_small_classes, "training images" if has_splits else "images"
     leave_out = _without_small_labels if request.multi_label else without_small_classes
     sources, names, note = leave_out([*images.values()], names, least, [images["train"]], what)
@@ -77,16 +75,31 @@ def labels_csv_classes(request: LoadRequest) -> dict[str, FolderImages]:
         The images of each split that is there, all under `"train"` where there are none.
 
     Raises:
-        ValueError: If a row is wrong.
+        ValueError: If a row is wrong, or a class has no readable image.
     """
-    by_split: dict[str, list[LabelledFile]] = {}
-    for row in read_labels_csv(request.class_folders()):
-        by_split.setdefault(row.split or "train", []).append(row)
+    by_split, _ = _by_split(request)
     found = {}
     for part, rows in by_split.items():
         names = sorted({label for row in rows for label in row.labels})
         found[part] = images_of(rows, names, request.strict, multi_label=False)
+        if request.drop_small_classes is None:
+            _check_each_has_images(found[part], names, request.class_folders() / LABELS_FILE, "")
     return found
+
+
+def _by_split(request: LoadRequest) -> tuple[dict[str, list[LabelledFile]], bool]:
+    """The rows of each split, all under `"train"` where the file has none, and whether it has."""
+    folder = request.class_folders()
+    by_split: dict[str, list[LabelledFile]] = {}
+    rows = read_labels_csv(folder, request.multi_label)
+    for row in rows:
+        by_split.setdefault(row.split or "train", []).append(row)
+    if "train" not in by_split:
+        raise ValueError(
+            f"{LABELS_FILE} must have rows of the split train. Received: "
+            f"{printable_text(folder / LABELS_FILE)}, with {', '.join(by_split)}"
+        )
+    return by_split, rows[0].split is not None
 
 
 def _class_names(by_split: Mapping[str, Sequence[LabelledFile]]) -> tuple[str, ...]:
@@ -106,13 +119,15 @@ def _class_names(by_split: Mapping[str, Sequence[LabelledFile]]) -> tuple[str, .
     return tuple(sorted(names))
 
 
-def _check_each_has_images(source: ExampleSource, names: Sequence[str], file: pathlib.Path) -> None:
+def _check_each_has_images(
+    source: ExampleSource, names: Sequence[str], file: pathlib.Path, kind: str = "training "
+) -> None:
     labels = source.read_labels()
     counts = labels.sum(axis=0) if labels.ndim == 2 else np.bincount(labels, minlength=len(names))
     empty = [names[place] for place in np.flatnonzero(np.asarray(counts) == 0)]
     if empty:
         raise ValueError(
-            f"Every label must have at least one readable training image. Received: "
+            f"Every label must have at least one readable {kind}image. Received: "
             f"{printable_text(file)}, labels without any: {named(empty)}. drop_small_classes "
             "(--drop_small_classes) leaves rare ones out"
         )

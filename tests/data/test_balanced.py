@@ -106,6 +106,7 @@ def test_repeats_are_said_once_with_the_classes():
         (12, 5, r"divide the batch size, 12\. Received: images_per_class=5"),
         (12, 1, "at least 2"),
         (64, 4, r"at least batch_size / images_per_class = 16 classes\. Received: 10"),
+        (200, 20, r"at most the number of examples, \d+\. Received: batch_size=200"),
     ],
 )
 def test_bad_numbers(batch_size, images_per_class, message):

@@ -138,6 +138,17 @@ def _gradient(mode):
     return Image.fromarray(values).convert(mode)
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_orientation_of_an_uncompressed_tiff_is_applied(dtype, tmp_path):
+    pixels = np.arange(8 * 16).reshape(8, 16).astype(dtype) * (257 if dtype == np.uint16 else 1)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "a.tif", exif=exif)
+    turned = np.rot90(pixels, -1) // (257 if dtype == np.uint16 else 1)
+    decoded = decode_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal(decoded, np.repeat(turned[..., None], 3, axis=-1))
+
+
 def test_orientation_of_cameras_is_applied(tmp_path):
     image = Image.new("RGB", (6, 4), "white")
     image.putpixel((0, 0), (255, 0, 0))

@@ -221,6 +221,34 @@ def test_what_lies_beside_and_what_is_damaged_is_said(tmp_path):
         load_dataset("image_folder", image_size=8, data_dir=folder)
 
 
+def test_a_space_before_a_quote_is_no_part_of_the_label(tmp_path):
+    rows = [f'{n}.png, "{"ab"[n % 2]}"' if n < 4 else f"{n}.png,{'ab'[n % 2]}" for n in range(8)]
+    assert load(write(tmp_path, rows)).class_names == ("a", "b")
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_split_without_a_readable_image_is_refused(tmp_path, split):
+    rows = [f"{row},train" for row in RIGHT] + [f"{n}.png,a,{split}" for n in (8, 9)]
+    write(tmp_path, rows, "file,label,split")
+    for number in (8, 9):
+        (tmp_path / f"{number}.png").write_bytes(b"no image")
+    message = rf"at least one readable image.*split {split}.*, with none in 2 files"
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match=message):
+        load_dataset("image_folder", image_size=8, data_dir=tmp_path)
+
+
+def test_few_shot_classes_need_rows_to_train_on_and_readable_images(tmp_path):
+    rows = [f"{n}.png,{'abcd'[n % 4]},test" for n in range(8)]
+    write(tmp_path, rows, "file,label,split")
+    with pytest.raises(ValueError, match=r"must have rows of the split train.*with test"):
+        load_few_shot("image_folder", image_size=8, data_dir=tmp_path)
+    write(tmp_path, [f"{n}.png,{'abcdef'[n % 6]}" for n in range(12)])
+    for number in (5, 11):
+        (tmp_path / f"{number}.png").write_bytes(b"no image")
+    with pytest.warns(UserWarning), pytest.raises(ValueError, match=r"readable image.*any: f"):
+        load_few_shot("image_folder", image_size=8, data_dir=tmp_path)
+
+
 def test_multi_label_is_for_a_table(tmp_path):
     with pytest.raises(ValueError, match=r"`multi_label` is for image_folder with a labels.csv"):
         load_dataset("digits", image_size=8, multi_label=True)
