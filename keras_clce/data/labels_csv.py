@@ -3,6 +3,7 @@
 import csv
 import os
 import pathlib
+import unicodedata
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -83,7 +84,8 @@ def read_labels_csv(folder: pathlib.Path, multi_label: bool = False) -> list[Lab
                 f"semicolon. {where}, file {cells['file']}, which line {lines_of[relative]} has too"
             )
         lines_of[relative] = line
-        labels = tuple(dict.fromkeys(filter(None, map(str.strip, cells["label"].split(";")))))
+        label = unicodedata.normalize("NFC", cells["label"])
+        labels = tuple(dict.fromkeys(filter(None, map(str.strip, label.split(";")))))
         if not labels and not multi_label:
             raise ValueError(
                 "Every row must have a label; leave out the row of an image that has none. "
@@ -94,7 +96,7 @@ def read_labels_csv(folder: pathlib.Path, multi_label: bool = False) -> list[Lab
                 "Every row must have one label; multi_label=True (--multi_label) trains on several "
                 f"labels an image. {where}, file {cells['file']}, with {', '.join(labels)}"
             )
-        path = folder / relative
+        path = _in_either_form(folder, relative)
         if not path.is_file():
             missing.append(f"line {line} {cells['file']}")
         rows.append(LabelledFile(path, labels, _split(cells, where), line))
@@ -136,6 +138,13 @@ def images_of(
     readable = which_are_readable([row.path for row in rows], strict)
     paths = np.array([str(row.path) for row in rows])
     return FolderImages(paths[readable], labels[readable], tuple(names))
+
+
+def _in_either_form(folder: pathlib.Path, relative: str) -> pathlib.Path:
+    """The file by its name, or by its name with accents composed or apart, as archives of macOS."""
+    forms = (relative, *(unicodedata.normalize(form, relative) for form in ("NFC", "NFD")))
+    paths = [folder / form for form in forms]
+    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def _rows(path: pathlib.Path, shown: str) -> Iterator[tuple[int, dict[str, str]]]:

@@ -226,6 +226,16 @@ def test_a_space_before_a_quote_is_no_part_of_the_label(tmp_path):
     assert load(write(tmp_path, rows)).class_names == ("a", "b")
 
 
+def test_accents_may_be_composed_or_apart(tmp_path):
+    composed, apart = "caf\u00e9", "cafe\u0301"
+    rows = [f"{n}{apart}.png,{(composed, apart, 'tea')[n % 3]}" for n in range(12)]
+    write(tmp_path, rows)
+    (tmp_path / "labels.csv").write_text(
+        "\n".join(["file,label", *rows]).replace(f"{apart}.", f"{composed}.")
+    )
+    assert load(tmp_path).class_names == (composed, "tea")
+
+
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_a_split_without_a_readable_image_is_refused(tmp_path, split):
     rows = [f"{row},train" for row in RIGHT] + [f"{n}.png,a,{split}" for n in (8, 9)]
