@@ -36,6 +36,7 @@ from keras_clce.backend.torch_programs import (
     open_torch_program,
 )
 from keras_clce.backend.train_step import (
+    build_augmenter,
     build_before_tracing,
     let_jax_compile,
     train_on_prepared,
@@ -48,6 +49,7 @@ __all__ = [
     "backends_that_export",
     "batch_norm",
     "batches_as_tuples",
+    "build_augmenter",
     "build_before_tracing",
     "claim_devices",
     "conv",

@@ -114,6 +114,32 @@ def let_jax_compile(model: keras.Model) -> None:
         )
 
 
+def build_augmenter(augmenter: keras.layers.Layer | None, data: Any) -> None:
+    """Create the variables of an augmenter before JAX takes the state of its model.
+
+    TensorFlow and torch create them in the first step. Streams that do not tell the shape of their
+    images are passed over.
+
+    Args:
+        augmenter: A layer, or `None`.
+        data: Images as an array, or a `tf.data.Dataset`.
+
+    Example:
+    ```python
+    build_augmenter(keras.layers.RandomFlip(), np.zeros((2, 8, 8, 3)))
+    ```
+    """
+    if keras.backend.backend() != "jax" or augmenter is None or augmenter.built:
+        return
+    spec = getattr(data, "element_spec", data)
+    spec = spec[0] if isinstance(spec, (tuple, list)) else spec
+    shape = getattr(spec, "shape", None)
+    shape = tuple(shape) if shape is not None and getattr(shape, "rank", 4) is not None else ()
+    if len(shape) == 4:
+        images = keras.KerasTensor((None, *shape[1:]), keras.backend.standardize_dtype(spec.dtype))
+        augmenter(images, training=True)
+
+
 def build_before_tracing(model: keras.Model, y: Any = None, data: Any = None) -> None:
     """Create the variables of metrics and optimizer before a step is traced.
 

@@ -24,8 +24,8 @@ Whether the weights of the negatives pass no gradient; the value is the
     "positives": """\
 `"class"`, all other rows of the anchor's class, or `"view"`, of these the
         other view of its image alone: of the rows 2k and 2k + 1, which `CLCEModel` makes the two
-        views of an image, the other. Rows of its class are no negatives either way. Defaults to
-        `"class"`.""",
+        views of an image, the other; evaluation, which has one view of each, takes `"class"`. Rows
+        of its class are no negatives either way. Defaults to `"class"`.""",
     "negatives": """\
 `"all"`, where each row counts, or `"class_mean"`, where each class does, however
         many rows it has: in the sums over an anchor's positives and negatives a row weighs 1 over

@@ -57,6 +57,15 @@ class ContrastiveLoss(keras.losses.Loss):
         """Whether rows without a class can be left out, by `present` of `anchor_values`."""
         return "present" in inspect.signature(self.anchor_values).parameters
 
+    @property
+    def needs_views(self) -> bool:
+        """Whether an anchor's positive is the other view of its image."""
+        return False
+
+    def of_single_views(self) -> "ContrastiveLoss":
+        """The loss to evaluate with, where an image has one view: this one, unless it needs two."""
+        return self
+
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Value of each anchor, `[batch]`, 0 where it has no positive, NaN where no class."""
         return self.anchor_values(y_true, y_pred)[0]

@@ -174,7 +174,8 @@ class CLCELoss(keras.losses.Loss):
             sample_weight: Weights as in a call. Defaults to `None`.
             memory: Rows of earlier batches, further positives and negatives of the contrastive
                 part. Defaults to `None`.
-            training: Whether logits are adjusted, as in a call. Defaults to `True`.
+            training: Whether logits are adjusted, as in a call, and rows may be two views of an
+                image. Defaults to `True`.
 
         Returns:
             `{"cross_entropy": (value, rows), "contrastive": (value, rows)}`.
@@ -196,7 +197,7 @@ class CLCELoss(keras.losses.Loss):
         y_pred = {key: y_pred[key] for key in ("embedding", "logits")}
         y_true, y_pred, sample_weight = backend.gather_rows((y_true, y_pred, sample_weight))
         entropy = self._cross_entropy(y_true, y_pred["logits"], training)
-        contrastive = self._contrastive(y_true, y_pred["embedding"], memory)
+        contrastive = self._contrastive(y_true, y_pred["embedding"], memory, training)
         return {
             "cross_entropy": self._reduced(entropy, sample_weight),
             "contrastive": self._reduced(contrastive, sample_weight),
@@ -270,6 +271,9 @@ class CLCELoss(keras.losses.Loss):
         ```
         """
         weight = self.contrastive_weight if contrastive_weight is None else contrastive_weight
+        if contrastive_weight is None and not weight:
+            # What is not trained on may be NaN, for labels that it does not take.
+            return ops.cast(parts["cross_entropy"][0], self.dtype)
         joined = (1.0 - weight) * parts["cross_entropy"][0] + weight * parts["contrastive"][0]
         return ops.cast(joined, self.dtype)
 
@@ -277,6 +281,8 @@ class CLCELoss(keras.losses.Loss):
         """Loss of each row, `[batch]`."""
         entropy, counted = self._cross_entropy(y_true, y_pred["logits"])
         entropy = entropy * counted
+        if not self.contrastive_weight:
+            return entropy
         values = self._contrastive(y_true, y_pred["embedding"])[0]
         return (1.0 - self.contrastive_weight) * entropy + self.contrastive_weight * values
 
@@ -289,13 +295,14 @@ class CLCELoss(keras.losses.Loss):
         values, counted = rows
         return reduce_anchors(values, counted, sample_weight, self.reduction), ops.sum(counted)
 
-    def _contrastive(self, y_true, embedding, memory=None):
+    def _contrastive(self, y_true, embedding, memory=None, training=True):
         """Value of each row, and whether it counts, both float32 `[batch]`."""
         # A loss of somebody's own may know of neither.
         options = {} if memory is None else {"memory": memory}
         if self.ignore_unlabelled:
             y_true, options["present"] = without_unlabelled(y_true)
-        return self.contrastive.anchor_values(y_true, embedding, **options)
+        contrastive = self.contrastive if training else self.contrastive.of_single_views()
+        return contrastive.anchor_values(y_true, embedding, **options)
 
     def _cross_entropy(self, y_true, logits, training=True):
         """Value of each row, and whether it counts, both float32 `[batch]`."""

@@ -1,5 +1,6 @@
 """H-SCL, the supervised contrastive loss with hard negatives per positive."""
 
+import copy
 import functools
 from typing import Any
 
@@ -340,6 +341,17 @@ class HSCLLoss(ContrastiveLoss):
             present,
             self.multi_label,
         )
+
+    @property
+    def needs_views(self) -> bool:
+        """Whether an anchor's positive is the other view of its image."""
+        return self.positives == "view"
+
+    def of_single_views(self) -> "HSCLLoss":
+        """The same loss with all rows of an anchor's class as its positives."""
+        loss = copy.copy(self)
+        loss.positives = "class"
+        return loss
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the loss."""

@@ -62,6 +62,28 @@ def check_arrays(
             _check_labels(y, examples, num_classes, class_names, ignore_unlabelled)
 
 
+def refuse_named_parts(batch: Any) -> None:
+    """Refuse a batch whose images and labels have names and no order.
+
+    Args:
+        batch: A batch, or the specification of one.
+
+    Raises:
+        ValueError: If it is a dict of several parts.
+
+    Example:
+    ```python
+    refuse_named_parts((np.zeros((2, 8, 8, 3)), np.array([0, 1])))
+    ```
+    """
+    if isinstance(batch, dict) and len(batch) > 1:
+        raise ValueError(
+            "Data must be pairs of images and labels, such as a map from each example to "
+            "(example['image'], example['label']) makes them. Received: a dict with "
+            f"{', '.join(map(repr, sorted(batch, key=str)))}"
+        )
+
+
 def check_labelled(y: Any) -> None:
     """Refuse a batch that came without labels.
 

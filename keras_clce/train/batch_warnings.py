@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_clce.train.array_checks import check_image_shape
+from keras_clce.train.array_checks import check_image_shape, refuse_named_parts
 
 _LARGEST_SAMPLE = 256
 # Resizing may overshoot 0 and 255 a little; no batch of photographs is as dark as the third.
@@ -35,6 +35,7 @@ def look_at_batch(
     look_at_batch((32, 32, 3), True, False, (np.random.rand(8, 32, 32, 3), np.arange(8)))  # warns
     ```
     """
+    refuse_named_parts(batch)
     images, *others = batch if isinstance(batch, (tuple, list)) else (batch,)
     if isinstance(images, (tuple, list)):
         images = images[0]

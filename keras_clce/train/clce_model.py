@@ -16,6 +16,7 @@ from keras_clce.models.heads import EmbeddingAndLogits
 from keras_clce.models.quantization import quantize_layers, quantized_layers
 from keras_clce.train import inputs
 from keras_clce.train.gradient_cache import call_in_chunks
+from keras_clce.train.layerwise import freeze_layers, frozen_layers
 from keras_clce.train.lora import LoRAModel
 from keras_clce.train.model_description import (
     check_class_names,
@@ -127,7 +128,8 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
         multi_label: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        # Half precision is for the layers: it is too coarse for pixels.
+        super().__init__(**{"autocast": False, **kwargs})
         check_encoder(backbone)
         if augmenter is not None and not isinstance(augmenter, keras.Layer):
             raise ValueError(
@@ -270,9 +272,8 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
             return call_in_chunks([self.backbone, self.heads], images, chunk_size)
 
     def _symbolic_build(self, *args, **kwargs):
-        # Private, for want of a public hook: Keras builds metrics by a call of the model on the
-        # shapes of a first batch, before `train_step` makes views of it. Images of another size
-        # than the encoder's, which only the augmenter takes, would fail there.
+        # Private, for want of a public hook: Keras builds metrics by a call on the shapes of a
+        # first batch, before views are made of it. Sizes for the augmenter alone would fail.
         self._building = True
         try:
             super()._symbolic_build(*args, **kwargs)
@@ -299,8 +300,8 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
             A `keras.callbacks.History`.
 
         Raises:
-            ValueError: If arrays are empty, hold values that are not finite, or labels lie
-                outside `[0, num_classes)`.
+            ValueError: If arrays are empty, hold values that are not finite, labels lie outside
+                `[0, num_classes)`, or `class_weight` comes where an image is not of one class.
             FloatingPointError: If the loss becomes NaN; the message has the likely causes.
 
         Example:
@@ -377,6 +378,7 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
             "logit_scale": self.heads.logit_scale,
             "multi_label": self.multi_label,
             "quantized_heads": quantized_layers(self.heads),
+            "frozen_heads": frozen_layers(self.heads),
             **({"lora": dataclasses.asdict(self.lora)} if self.lora else {}),
         }
 
@@ -385,7 +387,8 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
         """Rebuild the model from `get_config`'s dict."""
         # Files from before there was a choice hold nothing of it.
         config = {"feature_normalization": None, **config}
-        quantized, lora = config.pop("quantized_heads", {}), config.pop("lora", None)
+        later = ("quantized_heads", "frozen_heads", "lora")
+        quantized, frozen, lora = (config.pop(name, {}) for name in later)
         parts = {
             "backbone": keras.saving.deserialize_keras_object(config["backbone"]),
             "augmenter": saved_augmenter(config["augmenter"]),
@@ -393,6 +396,7 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
         }
         model = cls(**{**config, **parts})
         quantize_layers(model.heads, quantized)
+        freeze_layers(model.heads, frozen)
         if lora:
             model.enable_lora(**lora)
         return model

@@ -11,7 +11,7 @@ import numpy as np
 
 from keras_clce import backend
 from keras_clce.models.pixels import takes_pixels
-from keras_clce.train.array_checks import check_arrays, check_image_shape
+from keras_clce.train.array_checks import check_arrays, check_image_shape, refuse_named_parts
 from keras_clce.train.batch_warnings import look_at_batch
 from keras_clce.train.class_numbers import refuse_text, refuse_text_of
 from keras_clce.train.model_description import different_class_names
@@ -39,14 +39,15 @@ def for_fit(model: keras.Model, arguments: dict[str, Any]) -> dict[str, Any]:
         ValueError: As in `CLCEModel.fit`.
     """
     x, y = arguments.get("x"), arguments.get("y")
-    _check(model, x, y)
+    _check(model, x, y, image_shape(model))
+    _check_class_weight(model, arguments.get("class_weight"))
     _warn_of_other_classes(model, x)
     arguments = _split(arguments)
     validation = arguments.get("validation_data")
     size = arguments.get("validation_batch_size") or arguments.get("batch_size")
     if isinstance(validation, (tuple, list)):
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(validation)
-        _check(model, images, labels)
+        _check(model, images, labels, model.backbone.input_shape[1:])
         if arguments.get("validation_steps") is None:
             images, labels, weights = in_fixed_order(images, labels, weights, size)
         arguments["validation_data"] = (
@@ -59,6 +60,7 @@ def for_fit(model: keras.Model, arguments: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(callbacks, keras.callbacks.CallbackList):
         callbacks = [] if callbacks is None else keras.tree.flatten(callbacks)
         arguments["callbacks"] = [*callbacks, TrainingWatch(x, model.num_classes)]
+    backend.build_augmenter(model.augmenter, x)
     backend.build_before_tracing(model, arguments.get("y"), x)
     arguments["x"] = _looked_at(model, arguments.get("x"))
     return arguments
@@ -80,7 +82,7 @@ def for_evaluate(model: keras.Model, arguments: dict[str, Any]) -> dict[str, Any
     # Keras's own call within `fit`, whose data was seen there.
     if arguments.get("_use_cached_eval_dataset"):
         return arguments
-    _check(model, arguments.get("x"), arguments.get("y"))
+    _check(model, arguments.get("x"), arguments.get("y"), model.backbone.input_shape[1:])
     _warn_of_other_classes(model, arguments.get("x"))
     arguments["x"] = _looked_at(model, arguments.get("x"), evaluates=True)
     if arguments.get("steps") is None:
@@ -165,18 +167,35 @@ def _rows(parts, rows):
     return keras.tree.map_structure(lambda part: None if part is None else part[rows], parts)
 
 
-def _check(model, x, y):
-    # None before `compile`, which Keras then asks for.
-    ignores = getattr(getattr(model, "loss", None), "ignore_unlabelled", False)
+def _check(model, x, y, shape):
     check_arrays(
         x,
         y,
-        image_shape(model),
+        shape,
         model.num_classes,
         model.multi_label,
         model.class_names,
-        ignores,
+        _ignores_unlabelled(model),
     )
+
+
+def _ignores_unlabelled(model):
+    # None before `compile`, which Keras then asks for.
+    return getattr(getattr(model, "loss", None), "ignore_unlabelled", False)
+
+
+def _check_class_weight(model, class_weight):
+    if class_weight is None:
+        return
+    for excludes, why in (
+        (model.multi_label, "`multi_label`, where an image is of several classes"),
+        (_ignores_unlabelled(model), "`ignore_unlabelled`, where an image may be of none"),
+    ):
+        if excludes:
+            raise ValueError(
+                f"`class_weight` must be None with {why}; `sample_weight` weights images. "
+                f"Received: class_weight={class_weight}"
+            )
 
 
 def _warn_of_other_classes(model, data):
@@ -208,7 +227,9 @@ def _looked_at(model, data, evaluates=False, has_labels=True):
     loss = getattr(model, "loss", None)  # none before `compile`, which Keras then asks for
     compares = evaluates and loss is not None and loss.trains_embedding
     # Without an augmenter the encoder's own graph refuses images that do not fit.
-    shape = None if evaluates or model.augmenter is None else image_shape(model)
+    shape = None
+    if model.augmenter is not None:
+        shape = model.backbone.input_shape[1:] if evaluates else image_shape(model)
     look = functools.partial(look_at_batch, shape, takes_pixels(model.backbone), compares)
     views = data if isinstance(data, (tuple, list)) else (data,)
     if isinstance(views[0], np.ndarray):
@@ -217,6 +238,7 @@ def _looked_at(model, data, evaluates=False, has_labels=True):
     data = backend.batches_as_tuples(data)
     # tf.data knows it before the first batch.
     spec = getattr(data, "element_spec", None)
+    refuse_named_parts(spec)
     if has_labels:
         refuse_text_of(spec)
     if not any(look.args) and (spec is not None or not has_labels):

@@ -1,6 +1,7 @@
 """Fine-tuning that differs by depth: learning rates that fall towards the input, frozen layers."""
 
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -91,6 +92,40 @@ def unfreeze_last(backbone: keras.Model, count: int) -> None:
     _freeze(backbone, lies_before)
 
 
+def frozen_layers(layer: keras.layers.Layer) -> list[str]:
+    """Names of a layer, and of the layers in it, that are not trained.
+
+    Args:
+        layer: The layer.
+
+    Returns:
+        The names.
+
+    Example:
+    ```python
+    frozen_layers(keras.layers.Dense(2, trainable=False, name="dense"))  # ["dense"]
+    ```
+    """
+    return [each.name for each in layer._flatten_layers() if not each.trainable]
+
+
+def freeze_layers(layer: keras.layers.Layer, names: Collection[str]) -> None:
+    """Freeze a layer, or layers in it, by their names.
+
+    Args:
+        layer: The layer; changed in place.
+        names: What `frozen_layers` gave.
+
+    Example:
+    ```python
+    freeze_layers(keras.layers.Dense(2, name="dense"), ["dense"])
+    ```
+    """
+    for each in layer._flatten_layers():
+        if each.name in names:
+            each.trainable = False
+
+
 def _check_count(count: int, most: int, backbone: keras.Model) -> None:
     if not 1 <= count <= most:
         raise ValueError(
@@ -147,7 +182,9 @@ class _Layerwise:
     def _multiplier(self, variable):
         # TensorFlow hands over its own variable, which has no path.
         known = self._trainable_variables[self._get_variable_index(variable)]
-        return self.multipliers.get(known.path, 1.0)
+        # Adapters that came later go with their kernel.
+        kernel = re.sub(r"lora_kernel_[ab]$", "kernel", known.path)
+        return self.multipliers.get(known.path, self.multipliers.get(kernel, 1.0))
 
     def get_config(self) -> dict[str, Any]:
         """Constructor arguments, from which `from_config` rebuilds the optimizer."""

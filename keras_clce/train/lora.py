@@ -6,6 +6,7 @@ as zeros, from which nothing learns. What stands here saves kernels and adapters
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any
 
 import keras
@@ -84,7 +85,7 @@ class LoRAModel:
                 f"Received: rank={rank}, of a model with adapters of rank {self.lora.rank}"
             )
         alpha = float(rank) if alpha is None else alpha
-        if not isinstance(alpha, (int, float)) or not 0 < alpha < float("inf"):
+        if not isinstance(alpha, Real) or not 0 < alpha < float("inf"):
             raise ValueError(f"`alpha` must be a number above 0. Received: alpha={alpha!r}")
         adapted = _adaptable(self.backbone, layers)
         quantized = list(quantized_layers(self.backbone))
@@ -93,12 +94,19 @@ class LoRAModel:
                 "`enable_lora` is for an encoder that is not quantised. Received: an encoder with "
                 f"{len(quantized)} quantised layers, such as {quantized[0]!r}"
             )
+        # Before the first gets adapters, which would stay where a later one is refused.
         for layer in adapted:
             if layer.lora_enabled and layer.lora_rank != rank:
                 raise ValueError(
                     f"`rank` must be that of the adapters that {layer.name} has already, "
                     f"{layer.lora_rank}. Received: rank={rank}"
                 )
+            if layer.kernel_constraint:
+                raise ValueError(
+                    "`enable_lora` is for layers without a constraint on their kernels; `layers` "
+                    f"can leave some out. Received: {layer.name} with {layer.kernel_constraint!r}"
+                )
+        for layer in adapted:
             if layer.lora_enabled:
                 layer.lora_alpha = alpha
             else:
@@ -240,6 +248,18 @@ def _renew_training(model: keras.Model) -> None:
     """Drop what was made for other trainable variables."""
     model.train_function = model.test_function = model.predict_function = None
     optimizer = getattr(model, "optimizer", None)
-    if optimizer is not None:
-        model.optimizer = type(optimizer).from_config(optimizer.get_config())
-        model.optimizer.build(model.trainable_variables)
+    if optimizer is None:
+        return
+    model.optimizer = type(optimizer).from_config(optimizer.get_config())
+    for old, new in zip(_nested(optimizer), _nested(model.optimizer), strict=True):
+        # What is left out of weight decay is in no configuration.
+        for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
+            if hasattr(old, name):
+                setattr(new, name, getattr(old, name))
+    model.optimizer.build(model.trainable_variables)
+
+
+def _nested(optimizer: Any) -> list[Any]:
+    """An optimizer, and the one that it scales the loss for."""
+    inner = getattr(optimizer, "inner_optimizer", None)
+    return [optimizer, *([] if inner is None else _nested(inner))]

@@ -14,6 +14,7 @@ from keras_clce.models.fast_operations import fast_operations
 from keras_clce.train.array_checks import check_labelled
 from keras_clce.train.contrastive_schedule import CurrentWeight
 from keras_clce.train.embedding_memory import EmbeddingMemory, check_memory
+from keras_clce.train.metric_labels import are_rows, in_form
 from keras_clce.train.mixing import ImageMixing, MixedLabels, check_mixing, mix_batch, parts_of_loss
 from keras_clce.train.multi_label import check_loss_of_labels, check_metrics_of_labels
 from keras_clce.train.optimization import by_public_names
@@ -38,6 +39,7 @@ class TwoViewTraining(keras.Model):
         self.memory: EmbeddingMemory | None = None
         self.mixing: ImageMixing | None = None
         self._evaluations = 0
+        self._metrics_take_rows: bool | None = None
         self.cross_entropy_tracker = keras.metrics.Mean(name="cross_entropy")
         self.contrastive_tracker = keras.metrics.Mean(name="contrastive")
         self.feature_norm_tracker = keras.metrics.Mean(name="feature_norm")
@@ -148,6 +150,7 @@ class TwoViewTraining(keras.Model):
             **kwargs,
         )
         self.loss = loss
+        self._metrics_take_rows = None
         self._jit_compile_asked = jit_compile
         self._remember(memory_size, memory_start)
         if mixing is not self.mixing:
@@ -240,7 +243,15 @@ class TwoViewTraining(keras.Model):
         if self.loss.ignore_unlabelled:
             labelled = without_unlabelled(rows)[1]
             y = without_unlabelled(y)[0]
-            sample_weight = labelled if sample_weight is None else labelled * sample_weight
+            if sample_weight is None:
+                sample_weight = labelled
+            else:
+                sample_weight = ops.reshape(ops.cast(sample_weight, labelled.dtype), (-1,))
+                sample_weight = labelled * sample_weight
+        # Data of training and of validation may have labels of different forms.
+        if self._metrics_take_rows is None:
+            self._metrics_take_rows = are_rows(y)
+        y = in_form(y, self._metrics_take_rows, self.num_classes)
         return super().compute_metrics(x, y, y_pred["probabilities"], sample_weight)
 
     def reset_metrics(self) -> None:

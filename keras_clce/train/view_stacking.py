@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_clce.train.array_checks import check_image_shape
+from keras_clce.train.array_checks import check_image_shape, refuse_named_parts
 from keras_clce.train.inputs import image_shape
 
 
@@ -30,6 +30,7 @@ def stack_views(model: keras.Model, data: Any) -> tuple:
     stacked.shape  # (480, 32, 32, 3)
     ```
     """
+    refuse_named_parts(data)
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
     if isinstance(x, (tuple, list)):
         if len(x) != 2:
@@ -40,6 +41,11 @@ def stack_views(model: keras.Model, data: Any) -> tuple:
     elif model.augmenter is not None:
         check_image_shape(x.shape, image_shape(model))
         views = [model.augmenter(x, training=True) for _ in range(2)]
+    elif model.loss.trains_embedding and model.loss.contrastive.needs_views:
+        raise ValueError(
+            "Data must be pairs of views, or `augmenter` make them, for a loss with "
+            "positives='view'. Received: images that come once, and augmenter=None"
+        )
     else:
         return data
     expected = tuple(x[0].shape if isinstance(x, (tuple, list)) else x.shape)
@@ -53,7 +59,7 @@ def stack_views(model: keras.Model, data: Any) -> tuple:
             )
     # An image's views lie side by side, so that rows that are shared between devices stay where
     # they are: one view of all images before the other would send every image around.
-    x = ops.stack([ops.cast(view, model.compute_dtype) for view in views], axis=1)
+    x = ops.stack([ops.cast(view, model.variable_dtype) for view in views], axis=1)
     x = ops.reshape(x, (-1, *ops.shape(x)[2:]))
     y = None if y is None else ops.repeat(y, 2, axis=0)
     if sample_weight is not None:

@@ -10,7 +10,7 @@ from keras_clce.models.architectures.vit import vision_transformer
 from keras_clce.models.backbones import build_backbone
 from keras_clce.models.fast_operations import fast_operations
 from keras_clce.train.callbacks import RunCheckpoint
-from keras_clce.train.layerwise import layer_multipliers
+from keras_clce.train.layerwise import LayerwiseAdamW, layer_multipliers
 
 SIZE, CLASSES, BATCH = 16, 3, 12
 
@@ -32,6 +32,14 @@ def layers_of_keras():
     x = keras.layers.LayerNormalization()(x)
     x = keras.layers.Dense(8, activation="gelu", name="fc1")(x)
     return keras.Model(images, keras.layers.GlobalAveragePooling1D()(x), name="of_keras")
+
+
+def constrained():
+    """Two dense layers, of which the second cannot have adapters."""
+    images = keras.Input((SIZE, SIZE, 3))
+    x = keras.layers.Dense(8, name="free")(images)
+    x = keras.layers.Dense(8, kernel_constraint="max_norm", name="bound")(x)
+    return keras.Model(images, x)
 
 
 def data():
@@ -264,3 +272,32 @@ def test_adapters_beside_kernels_give_what_keras_computes_of_their_sum(policy, m
     assert_same(found, np.linalg.norm(features, axis=1), 10 * tolerance)
     dense = next(each for each in model.backbone._flatten_layers() if each.name == "fc1")
     assert "call" not in vars(dense)
+
+
+@pytest.mark.any_backend
+def test_what_is_refused_leaves_no_adapters_behind():
+    model = CLCEModel(constrained(), CLASSES)
+    trained = [variable.path for variable in model.trainable_variables]
+    with pytest.raises(ValueError, match=r"`layers` can leave some out. Received: bound with"):
+        model.enable_lora(2)
+    assert [variable.path for variable in model.trainable_variables] == trained
+    model.enable_lora(4, alpha=np.float32(4), layers="free")
+    assert model.lora.alpha == 4.0
+
+
+@pytest.mark.any_backend
+def test_the_new_optimizer_spares_what_the_old_one_spared():
+    model = CLCEModel(transformer(), CLASSES)
+    multipliers = layer_multipliers(model.trainable_variables, decay=0.5)
+    optimizer = LayerwiseAdamW(1e-3, weight_decay=0.1, multipliers=multipliers)
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    model.compile(keras.optimizers.LossScaleOptimizer(optimizer), CLCELoss())
+    model.enable_lora(2)
+    inner = model.optimizer.inner_optimizer
+    assert inner is not optimizer
+    decayed = [v.path for v in model.trainable_variables if inner._use_weight_decay(v)]
+    assert decayed and not any("bias" in path for path in decayed)
+    for variable in model.trainable_variables:
+        if "lora_kernel" in variable.path:
+            kernel = variable.path.rpartition("/")[0] + "/kernel"
+            assert inner._multiplier(variable) == multipliers[kernel] < 1

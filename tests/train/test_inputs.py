@@ -278,3 +278,56 @@ def test_a_training_step_is_traced_once(monkeypatch, stream):
     images, labels = separable()
     model.fit(*((images, labels) if stream is None else (stream(images, labels),)), verbose=0)
     assert len(calls) == 1
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("augmenter", [None, "flips"])
+@pytest.mark.parametrize("stream", [as_tf_data, Batches, as_generator])
+def test_examples_with_names_are_refused_with_the_names(augmenter, stream):
+    images, labels = separable(16)
+
+    class Named(Batches):
+        def __getitem__(self, number):
+            return dict(zip(("image", "label"), super().__getitem__(number), strict=True))
+
+    if stream is as_tf_data:
+        data = stream(images, labels).map(lambda image, label: {"image": image, "label": label})
+    elif stream is Batches:
+        data = Named(images, labels)
+    else:
+        data = (Named(images, labels)[number] for number in range(2))
+    model = compiled(small_model(augmenter and flips()))
+    with pytest.raises(ValueError, match=r"Received: a dict with 'image', 'label'"):
+        model.fit(data, verbose=0)
+
+
+@pytest.mark.any_backend
+def test_validation_of_another_size_is_refused_before_the_first_step():
+    images = np.linspace(0, 1, 8 * 14 * 14 * 3, dtype="float32").reshape(8, 14, 14, 3)
+    labels = np.arange(8) % CLASSES
+    model = compiled(small_model(keras.layers.RandomCrop(*SHAPE[:2])))
+    steps = []
+    counted = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_: steps.append(1))
+    for options in (
+        {"validation_data": (images, labels)},
+        {"validation_split": 0.5},
+        {"validation_data": as_tf_data(images, labels)},
+    ):
+        with pytest.raises(ValueError, match=r"shape \(12, 12, 3\)"):
+            model.fit(images, labels, callbacks=[counted], verbose=0, **options)
+    assert not steps
+    with pytest.raises(ValueError, match=r"shape \(12, 12, 3\)"):
+        model.evaluate(images, labels, verbose=0)
+
+
+@pytest.mark.any_backend
+def test_class_weights_are_for_images_of_one_class():
+    images, labels = separable(8)
+    several = CLCEModel(small_model().backbone, CLASSES, multi_label=True)
+    several.compile("sgd", "clce")
+    with pytest.raises(ValueError, match="`multi_label`, where an image is of several"):
+        several.fit(images, np.eye(CLASSES)[labels], class_weight={0: 2.0}, verbose=0)
+    unlabelled = small_model()
+    unlabelled.compile("sgd", CLCELoss(ignore_unlabelled=True))
+    with pytest.raises(ValueError, match="`ignore_unlabelled`, where an image may be of none"):
+        unlabelled.fit(images, labels, class_weight={0: 2.0}, verbose=0)

@@ -7,9 +7,9 @@ import reference
 from keras import ops
 from losses import variants
 from scipy import stats
-from train.small_models import CLASSES, SHAPE, separable, small_model
+from train.small_models import CLASSES, SHAPE, flips, separable, small_model
 
-from keras_clce import CLCELoss, LACLNLoss, SupConLoss, load_model
+from keras_clce import CLCELoss, LACLNLoss, SupConLoss, load_model, losses
 from keras_clce.train import ImageMixing
 from keras_clce.train.callbacks import RunCheckpoint
 from keras_clce.train.mixing import mix_batch
@@ -268,3 +268,14 @@ def test_what_does_not_go_together_is_refused():
     with pytest.raises(ValueError, match=r"part='cross_entropy' beside a memory.*memory_size=9"):
         mixing = ImageMixing(0.2, part="contrastive")
         model.compile("sgd", loss="clce", mixing=mixing, memory_size=9)
+
+
+def test_a_part_that_is_not_trained_on_may_be_nan():
+    images, labels = separable(16)
+    model = small_model(flips())
+    # Class averaging takes no soft labels, of which cross-entropy alone is trained.
+    loss = losses.get("ce", negatives="class_mean")
+    model.compile("sgd", loss, mixing=ImageMixing(0.2))
+    logs = model.fit(images, labels, batch_size=8, verbose=0).history
+    assert logs["loss"] == pytest.approx(logs["cross_entropy"])
+    assert np.isfinite(logs["loss"]).all() and np.isnan(logs["contrastive"]).all()

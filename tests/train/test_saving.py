@@ -188,3 +188,20 @@ def test_clone_from_config():
     clone = CLCEModel.from_config(model.get_config())
     assert [w.shape for w in clone.get_weights()] == [w.shape for w in model.get_weights()]
     assert isinstance(clone.augmenter, keras.Sequential)
+
+
+@pytest.mark.parametrize("frozen", ["heads", "classifier"])
+def test_frozen_heads_stay_so_and_the_optimizer_goes_on(frozen, tmp_path):
+    images, labels = separable()
+    model = small_model()
+    (model.heads if frozen == "heads" else model.heads.classifier).trainable = False
+    compiled(model).fit(images, labels, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert len(loaded.trainable_variables) == len(model.trainable_variables)
+    assert int(loaded.optimizer.iterations) == int(model.optimizer.iterations) > 0
+    before = keras.ops.convert_to_numpy(loaded.heads.classifier.kernel)
+    loaded.fit(images, labels, verbose=0)
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(loaded.heads.classifier.kernel), before
+    )
