@@ -79,6 +79,11 @@ class _Layout:
         self.query_rows = has_match[np.argsort(place[found[has_match]], kind="stable")]
         self.matches = matches[self.query_rows]
         self.gallery = gallery[self.gallery_rows]
+        if euclidean:
+            # Far from zero, squares would leave no digits for the distances. Whole numbers stay so.
+            center = np.rint(self.gallery.mean(axis=0, dtype="float64")).astype(self.gallery.dtype)
+            self.gallery = self.gallery - center
+            queries = queries - center
         # Of one set, queries are the last rows of the gallery.
         self.first = len(gallery) - len(self.query_rows)
         self.queries = self.gallery[self.first :] if of_one_set else queries[self.query_rows]

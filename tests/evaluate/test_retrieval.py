@@ -184,3 +184,17 @@ def test_clusters_of_blobs_and_of_noise():
     assert abs(noise["ami"]) < 0.05 < noise["nmi"] + 0.05
     with pytest.raises(ValueError, match="`labels` must be 200"):
         clustering_metrics(blobs, labels[:5])
+
+
+def test_distances_far_from_zero_are_told_apart():
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 6
+    rows = (1000 + rng.normal(size=(60, 8)) + 0.5 * labels[:, None]).astype("float32")
+    near = rows.astype("float64") - 1000  # exact, and so are its distances
+    result = retrieval_metrics(rows, labels, metric="euclidean")
+    assert dict(result) == pytest.approx(by_loops(near, labels, metric="euclidean"))
+    parts = (slice(None, 30), slice(30, None))
+    queries, own, gallery, others = (each[part] for part in parts for each in (rows, labels))
+    result = retrieval_metrics(queries, own, gallery, others, metric="euclidean")
+    expected = by_loops(near[:30], own, near[30:], others, metric="euclidean")
+    assert dict(result) == pytest.approx(expected)
