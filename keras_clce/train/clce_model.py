@@ -1,6 +1,5 @@
 """`CLCEModel`: an encoder with two heads that trains on two views of every image."""
 
-import dataclasses
 import inspect
 from collections.abc import Sequence
 from pathlib import Path
@@ -379,7 +378,7 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
             "multi_label": self.multi_label,
             "quantized_heads": quantized_layers(self.heads),
             "frozen_heads": frozen_layers(self.heads),
-            **({"lora": dataclasses.asdict(self.lora)} if self.lora else {}),
+            **self._lora_config(),
         }
 
     @classmethod
@@ -398,5 +397,5 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
         quantize_layers(model.heads, quantized)
         freeze_layers(model.heads, frozen)
         if lora:
-            model.enable_lora(**lora)
+            model._enable_saved_lora(lora)
         return model

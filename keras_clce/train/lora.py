@@ -16,6 +16,7 @@ from keras_clce.checks import check_whole_number
 from keras_clce.models.quantization import quantized_layers
 
 _KINDS = (keras.layers.Dense, keras.layers.EinsumDense)
+_ADAPTERS = ("lora_kernel_a", "lora_kernel_b")
 _INITIALIZER = "he_uniform"  # Keras's own
 
 
@@ -146,6 +147,25 @@ class LoRAModel:
         self.lora = None
         del vars(self)["lora_adapters"]
         _renew_training(self)
+
+    def _lora_config(self) -> dict[str, Any]:
+        """What a saved model knows of its adapters, and of what is trained beside them."""
+        if self.lora is None:
+            return {}
+        trained = [
+            variable.path
+            for variable in self.backbone.trainable_variables
+            if variable.name not in _ADAPTERS
+        ]
+        return {"lora": {**dataclasses.asdict(self.lora), "trained": trained}}
+
+    def _enable_saved_lora(self, config: dict[str, Any]) -> None:
+        """Enable adapters as a saved model had them, by the entry `"lora"` of `_lora_config`."""
+        trained = {*config.get("trained", ())}
+        self.enable_lora(**{name: value for name, value in config.items() if name != "trained"})
+        for layer in self.backbone._flatten_layers():
+            if any(variable.path in trained for variable in layer._trainable_variables):
+                layer.trainable = True
 
     def quantize(self, *args: Any, **kwargs: Any) -> None:
         """Quantise dense layers, as `keras.Model.quantize` does; adapters have to be merged.

@@ -301,3 +301,16 @@ def test_the_new_optimizer_spares_what_the_old_one_spared():
         if "lora_kernel" in variable.path:
             kernel = variable.path.rpartition("/")[0] + "/kernel"
             assert inner._multiplier(variable) == multipliers[kernel] < 1
+
+
+def test_what_is_trained_beside_adapters_is_trained_on(tmp_path):
+    model = CLCEModel(layers_of_keras(), CLASSES)
+    model.enable_lora(2)
+    model.backbone.get_layer("layer_normalization").trainable = True
+    model.compile("adam", CLCELoss())
+    fit(model)
+    model.save(tmp_path / "model.keras")
+    loaded = load_model(tmp_path / "model.keras")
+    names = [[v.name for v in each.backbone.trainable_variables] for each in (model, loaded)]
+    assert names[0] == names[1] and "gamma" in names[0] and "kernel" not in names[0]
+    assert int(loaded.optimizer.iterations) == int(model.optimizer.iterations) > 0
