@@ -41,7 +41,7 @@ def command_of(record: Record) -> str:
         "loss": "ce" if is_frozen else record.loss,
         "label": record.label,
     }
-    loss, *others = flag_lines(unchecked(settings))
+    loss, *others = flag_lines(unchecked(settings), protocol == "few_shot" and not is_frozen)
     flags = ["--frozen"] * is_frozen + [loss, f"--seeds={record.seed}", *others]
     comments = []
     missing = wanted - {*record.settings, "loss", "seed"}

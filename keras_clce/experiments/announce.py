@@ -165,9 +165,18 @@ def announce_fits(
         given: Names of the settings that were given. Defaults to none.
     """
     trained = [run for run in runs if not run.is_frozen]
-    fits = fitted.fits_in_words(asked, trained[0].settings, losses, images)
-    if fits:
-        tell("Defaults", fits)
+    fits = [fitted.fits_in_words(asked, trained[0].settings, losses, images)]
+    if "embedding_dim" not in given:
+        projected = {
+            run.loss: run.settings.embedding_dim
+            for run in trained
+            if run.settings.embedding_dim != asked.embedding_dim
+        }
+        for dim in dict.fromkeys(projected.values()):
+            of = ", ".join(loss for loss in projected if projected[loss] == dim)
+            fits.append(f"--embedding_dim={dim} for {of} on tasks of new classes")
+    if any(fits):
+        tell("Defaults", "; ".join(filter(None, fits)))
     untrained = dict.fromkeys(
         run.settings.loss
         for run in trained

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
+from keras_clce.experiments.resolved import unread_settings
 from keras_clce.experiments.rules import can_train
 from keras_clce.experiments.setting import check_value
 from keras_clce.experiments.settings import Settings, fields
@@ -13,7 +14,7 @@ from keras_clce.experiments.settings_json import unchecked
 from keras_clce.runs.run_folder import completed_settings
 
 LOSSES = ("ce", "clce")
-BATCH_SIZE, WARMUP_EPOCHS = 64, 3.0
+BATCH_SIZE, WARMUP_EPOCHS, PROJECTION = 64, 3.0, 128
 _TAKEN_OVER = (
     "batch_size",
     "warmup_epochs",
@@ -69,6 +70,38 @@ def take_over(
                 check_value(name, found[0], field.kind, field.about)
                 settings = unchecked({**vars(settings), name: found[0]})
     return settings
+
+
+def fit_projection(
+    settings: Settings, begun: Sequence[Mapping[str, Any]], given: Collection[str]
+) -> Settings:
+    """Put the default contrastive part behind a projection, for tasks of new classes.
+
+    There the features before it are classified, and the part at their side costs accuracy.
+
+    Args:
+        settings: The settings of a few-shot run.
+        begun: Settings of runs of the same loss that go on, from their `config.json`.
+        given: Names of settings that must stay as they are.
+
+    Returns:
+        The settings; without a projection where the weight of the part was chosen, or the loss has
+        none.
+
+    Example:
+    ```python
+    fit_projection(Settings(loss="clce"), begun=[], given=()).embedding_dim  # 128
+    ```
+    """
+    if "embedding_dim" in given:
+        return settings
+    if begun:
+        dim = begun[0].get("embedding_dim")
+        is_size = isinstance(dim, int) and not isinstance(dim, bool) and dim > 0
+        return dataclasses.replace(settings, embedding_dim=dim) if is_size else settings
+    if "contrastive_weight" in {*given, *unread_settings(settings.loss)}:
+        return settings
+    return dataclasses.replace(settings, embedding_dim=PROJECTION)
 
 
 def fit_warmup(settings: Settings) -> Settings:

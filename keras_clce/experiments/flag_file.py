@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from keras_clce.experiments.fitted import fit_projection
 from keras_clce.experiments.settings import Settings, fields
 
 # Where a run goes and what it runs on is for whoever runs it.
@@ -12,11 +13,12 @@ _OWN = (
 )
 
 
-def flag_lines(settings: Settings) -> list[str]:
+def flag_lines(settings: Settings, is_few_shot: bool = False) -> list[str]:
     """Flags of a recipe that trains some settings.
 
     Args:
         settings: The settings of one loss.
+        is_few_shot: Whether they are of a few-shot study. Defaults to `False`.
 
     Returns:
         One flag a line: the loss, the data set, and what differs from the defaults of `Settings`.
@@ -36,6 +38,10 @@ def flag_lines(settings: Settings) -> list[str]:
             lines.append(f"--{name}" if value else f"--no{name}")
         else:
             lines.append(f"--{name}={_text(value)}")
+    if is_few_shot:
+        changed = [n for n, field in fields().items() if getattr(settings, n) != field.default]
+        if fit_projection(settings, [], changed) != settings:
+            lines.append("--embedding_dim=none")  # of the study's own choice
     return lines
 
 

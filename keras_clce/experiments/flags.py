@@ -30,6 +30,13 @@ class _NoneOrString(flags.ArgumentParser):
         return None if str(argument).lower() == "none" else argument
 
 
+class _NoneOrInteger(flags.IntegerParser):
+    """A whole number, or none, which takes away what a study would choose."""
+
+    def parse(self, argument: Any) -> int | None:
+        return None if argument == "none" else super().parse(argument)
+
+
 class HelpRequested(Exception):
     """Help was asked for in place of a run."""
 
@@ -241,6 +248,8 @@ def define_field(field: Field, default: Any, values: flags.FlagValues) -> None:
         flags.DEFINE_list(field.name, default, text, **options)
     elif kind.type is bool:
         flags.DEFINE_bool(field.name, default, text, **options)
+    elif kind.type is int and kind.may_be_none:
+        flags.DEFINE(_NoneOrInteger(), field.name, default, text, **options)
     elif kind.type is int:
         flags.DEFINE_integer(field.name, default, text, **options)
     elif kind.type is float:

@@ -122,7 +122,8 @@ class Settings(LossSettings):
     )
     embedding_dim: int | None = setting(
         None,
-        "Size of a projection before the embedding, if any.",
+        "Size of a projection before the embedding, if any; if not given 128 in few-shot studies "
+        "with the default --contrastive_weight.",
         "model",
         _ENCODER,
         least=1,

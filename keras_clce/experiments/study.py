@@ -333,6 +333,9 @@ class Study(StudyBase):
             given = cast(frozenset[str], self.given) | varied.get(run.name, set())
             settings = fitted.take_over(run.settings, [one["settings"] for one in configs], given)
             settings = fitted.fit_warmup(settings)
+            if self.protocol == "few_shot" and not run.is_frozen:
+                of_loss = [c["settings"] for c in configs if c["settings"]["loss"] == run.loss]
+                settings = fitted.fit_projection(settings, of_loss, given)
             run = self._run(settings, run.name, run.is_frozen)
             run.folder.check(run.recorded, resume)
             check_settings(settings)

@@ -101,3 +101,20 @@ def test_a_name_with_signs_of_the_shell_is_quoted():
     _, made = record("transfer")
     made.settings["backbone"] = "my encoder; rm -r.keras"
     assert "'--backbone=my encoder; rm -r.keras'" in command_of(made)
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_said"),
+    [
+        ({"embedding_dim": None}, True),
+        ({"embedding_dim": None, "contrastive_weight": 0.9}, False),
+        ({"embedding_dim": None, "loss": "ce"}, False),
+        ({}, False),
+    ],
+)
+def test_a_few_shot_run_without_a_projection_is_made_again_without(changed, is_said):
+    settings, made = record("few_shot", **changed)
+    *_, flags = parsed(command_of(made))
+    assert ("--embedding_dim=none" in flags) == is_said
+    again = recipe_runs.study("few_shot", *flags)._runs(False)[0].settings
+    assert again.embedding_dim == settings.embedding_dim

@@ -158,6 +158,39 @@ def test_a_run_that_goes_on_keeps_its_classifier():
         assert run_settings(found, "transfer")["classifier_head"] == expected
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], {"ce": None, "clce": 128}),
+        (["--losses=ce_supcon,supcon"], {"ce_supcon": 128, "supcon": None}),
+        (["--contrastive_weight=0.2"], {"ce": None, "clce": None}),
+        (["--embedding_dim=none"], {"ce": None, "clce": None}),
+        (["--embedding_dim=64"], {"ce": 64, "clce": 64}),
+        (["--preset=paper"], {"ce": None, "clce": None}),
+    ],
+)
+def test_new_classes_are_told_apart_before_a_projection(arguments, expected, tmp_path, capsys):
+    asked = recipe_runs.study("few_shot", f"--output_dir={tmp_path}", *arguments)
+    runs = asked._runs(False)
+    assert {run.name: run.settings.embedding_dim for run in runs} == expected
+    assert all(run.recorded["embedding_dim"] == run.settings.embedding_dim for run in runs)
+    announce.announce_fits(asked.settings, runs, None, 1000, asked.given)
+    said = [name for name in expected if expected[name] == 128]
+    words = f"--embedding_dim=128 for {', '.join(said)} on tasks of new classes"
+    assert (words in capsys.readouterr().out) == bool(said)
+    of_transfer = study(f"--output_dir={tmp_path}")._runs(False)
+    assert {run.settings.embedding_dim for run in of_transfer} == {None}
+
+
+def test_few_shot_runs_that_go_on_keep_their_projection():
+    ours = Settings(loss="clce")
+    assert fitted.fit_projection(ours, [{"embedding_dim": None}], ()).embedding_dim is None
+    assert fitted.fit_projection(ours, [{"embedding_dim": 64}], ()).embedding_dim == 64
+    assert fitted.fit_projection(ours, [{"embedding_dim": "64"}], ()).embedding_dim is None
+    given = ("embedding_dim",)
+    assert fitted.fit_projection(ours, [{"embedding_dim": 64}], given).embedding_dim is None
+
+
 @pytest.fixture
 def photos(tmp_path):
     """Two classes of 28 images, 20 of each to train on; one has a name that is half a formula."""

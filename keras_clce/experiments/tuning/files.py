@@ -25,6 +25,7 @@ class TuningFiles:
 
     Args:
         home: Their folder; created by `begin`.
+        is_few_shot: Whether trials are tested on tasks of new classes. Defaults to `False`.
 
     Example:
     ```python
@@ -33,8 +34,9 @@ class TuningFiles:
     ```
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, is_few_shot: bool = False) -> None:
         self.home = home
+        self.is_few_shot = is_few_shot
         self.about = home / "tuning.json"
         self.page = home / "tune.md"
         self.trials = home / "trials.csv"
@@ -117,7 +119,7 @@ class TuningFiles:
                 settings = dataclasses.replace(
                     each.best_settings, label=each.settings.label or "tuned"
                 )
-                lines = "\n".join(flag_lines(settings)) + "\n"
+                lines = "\n".join(flag_lines(settings, self.is_few_shot)) + "\n"
                 write_atomically(self.best(each.loss), _writing(lines))
         content = page(tuned, budget, self)
         write_atomically(self.page, lambda to: to.write_text(content))

@@ -146,7 +146,7 @@ class Tuning(StudyBase):
         tuning.run()[0].best.validation  # 0.1
         ```
         """
-        protocol, files = self._protocol, TuningFiles(self.home)
+        protocol, files = self._protocol, TuningFiles(self.home, self._is_few_shot)
         with told(ValueError, OSError):
             devices = Devices(self._settings)
             files.check(self._as_json(), resume)
