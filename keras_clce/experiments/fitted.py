@@ -98,10 +98,11 @@ def fit_projection(
     if begun:
         dim = begun[0].get("embedding_dim")
         is_size = isinstance(dim, int) and not isinstance(dim, bool) and dim > 0
-        return dataclasses.replace(settings, embedding_dim=dim) if is_size else settings
+        return unchecked({**vars(settings), "embedding_dim": dim}) if is_size else settings
     if "contrastive_weight" in {*given, *unread_settings(settings.loss)}:
         return settings
-    return dataclasses.replace(settings, embedding_dim=PROJECTION)
+    # Of a run that is made again, data may be of a name that is no more.
+    return unchecked({**vars(settings), "embedding_dim": PROJECTION})
 
 
 def fit_warmup(settings: Settings) -> Settings:
