@@ -130,7 +130,7 @@ def code_of(*patterns):
 
 
 def test_commands_and_their_flags_exist():
-    shared = code_of("keras_clce/experiments/*.py")
+    shared = code_of("keras_clce/experiments/**/*.py")
     for path in PAGES:
         for recipe, rest in commands(path):
             file = ROOT / "recipes" / f"{recipe}.py"
@@ -141,7 +141,7 @@ def test_commands_and_their_flags_exist():
 
 
 def test_flags_of_the_text_exist():
-    everywhere = code_of("keras_clce/experiments/*.py", "recipes/*.py")
+    everywhere = code_of("keras_clce/experiments/**/*.py", "recipes/*.py")
     for path in PAGES:
         for flag in re.findall(r"`--([a-z_0-9]+)", path.read_text(encoding="utf-8")):
             assert is_flag(flag, everywhere), f"{id_of(path)}: --{flag}"
