@@ -81,9 +81,10 @@ def unfreeze_last(backbone: keras.Model, count: int) -> None:
         for layer in layers[:-count]:
             layer.trainable = False
         return
-    numbers = {groups.block_of(weight.path) for weight in backbone.weights} - {None}
+    found = (groups.block_of(weight.path) for weight in backbone.weights)
+    numbers = sorted({number for number in found if number is not None})
     _check_count(count, len(numbers), backbone)
-    first = sorted(numbers)[-count]
+    first = numbers[-count]
 
     def lies_before(path):
         block = groups.block_of(path)
