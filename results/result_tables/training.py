@@ -151,6 +151,25 @@ TABLES: dict[str, Callable[[], str]] = {
         [BALANCED, of_group("many"), of_group("medium"), of_group("few"), NEAREST],
         "loss",
     ),
+    "images-per-class": lambda: grid(
+        ["`ce`", "`clce`"],
+        {
+            "the flowers, 5 images per class": _folders(
+                "images_per_class/flowers/", "ce-cosine-5-per-class", "clce-cosine-5-per-class"
+            ),
+            "the flowers, 10": _folders(
+                "stronger_baselines/", "ce-cosine-4e-3", "clce-cosine-4e-3"
+            ),
+            "Tiny-ImageNet, 10": _folders(
+                "classifier_head/unseen_tiny_imagenet_subset/", "ce-cosine", "clce-cosine"
+            ),
+            "CIFAR-100, 20": _folders(
+                "classifier_head/unseen_cifar100/", "ce-cosine", "clce-cosine"
+            ),
+        },
+        "data",
+        most_seeds=1,
+    ),
     "left-open-cifar100": lambda: paired(
         [
             Row("as by default", "left_open/cifar100/clce-outside"),
@@ -209,7 +228,7 @@ TABLES: dict[str, Callable[[], str]] = {
             "`clce`": _batches("clce-plain", 8, 16, 32, 64, 128),
             "`clce`, memory of 512 embeddings": _batches("clce-memory", 8, 16, 32, 64),
             "`clce`, 64 images through the encoder so many views at a time": _batches(
-                "clce-cache", 8
+                "clce-cache", 8, 32
             ),
         },
         "images a step",
