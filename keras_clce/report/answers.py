@@ -146,6 +146,8 @@ def best_in_words(
         best, other = other, best
         found = difference(best, other) or found
     by = f"{percent(found.mean, found.ci95, '+')} points above `{other}`"
+    if np.isnan(found.ci95) and not found.mean:
+        return f"no difference can be told from one seed: `{best}` and `{other}` have the same"
     if np.isnan(found.ci95):
         return f"no difference can be told from one seed: the best, `{best}`, is {by}"
     by += f" {found.over}"

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from keras_clce.report import few_shot_answer, summary_table, transfer_answer
-from keras_clce.report.answers import wrapped
+from keras_clce.report.answers import Difference, best_in_words, wrapped
 from keras_clce.report.names import Name, baseline_of
 from keras_clce.runs import Record
 
@@ -42,6 +42,13 @@ def difference(ours, theirs):
 
 def in_one_line(text):
     return text.replace("\n", " ")
+
+
+def test_the_same_accuracy_with_one_seed_is_said_so():
+    ce, clce = Name("ce", "", False), Name("clce", "", False)
+    same = Difference(0.0, np.nan, np.nan, "over 1 seed")
+    said = best_in_words({ce: 0.9, clce: 0.9}, lambda ours, theirs: same, "ce")
+    assert said == "no difference can be told from one seed: `ce` and `clce` have the same"
 
 
 def test_a_significant_difference_is_called_so():
