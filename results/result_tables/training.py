@@ -92,6 +92,9 @@ TABLES: dict[str, Callable[[], str]] = {
             "4e-3, cosine classifier, the paper's weight": _folders(
                 "stronger_baselines/", "", "clce-cosine-weight-0.9"
             ),
+            "4e-3, cosine classifier, 128 images a step": _folders(
+                "stronger_baselines/", "ce-cosine-batch128", "clce-cosine-batch128"
+            ),
             "4e-3, cosine classifier, 128 images a step in as many steps": _folders(
                 "stronger_baselines/", "ce-cosine-batch128-steps", "clce-cosine-batch128-steps"
             ),
