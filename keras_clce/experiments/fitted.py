@@ -64,11 +64,16 @@ def take_over(
     for name in _TAKEN_OVER:
         found = [values[name] for values in begun if name in values]
         if found and name not in given:
-            field = fields()[name]
-            # What the setting could not be is refused where settings are compared.
-            with contextlib.suppress(ValueError):
-                check_value(name, found[0], field.kind, field.about)
-                settings = unchecked({**vars(settings), name: found[0]})
+            settings = _with_value(settings, name, found[0])
+    return settings
+
+
+def _with_value(settings: Settings, name: str, value: Any) -> Settings:
+    """Settings with a value of a run; what it could not be is refused where they are compared."""
+    field = fields()[name]
+    with contextlib.suppress(ValueError):
+        check_value(name, value, field.kind, field.about)
+        return unchecked({**vars(settings), name: value})
     return settings
 
 
@@ -96,9 +101,7 @@ def fit_projection(
     if "embedding_dim" in given:
         return settings
     if begun:
-        dim = begun[0].get("embedding_dim")
-        is_size = isinstance(dim, int) and not isinstance(dim, bool) and dim > 0
-        return unchecked({**vars(settings), "embedding_dim": dim}) if is_size else settings
+        return _with_value(settings, "embedding_dim", begun[0].get("embedding_dim"))
     if "contrastive_weight" in {*given, *unread_settings(settings.loss)}:
         return settings
     # Of a run that is made again, data may be of a name that is no more.

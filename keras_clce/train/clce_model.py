@@ -396,6 +396,5 @@ class CLCEModel(PresetModel, LoRAModel, TwoViewTraining):
         model = cls(**{**config, **parts})
         quantize_layers(model.heads, quantized)
         freeze_layers(model.heads, frozen)
-        if lora:
-            model._enable_saved_lora(lora)
+        model._enable_saved_lora(lora)
         return model

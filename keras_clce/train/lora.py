@@ -161,6 +161,8 @@ class LoRAModel:
 
     def _enable_saved_lora(self, config: dict[str, Any]) -> None:
         """Enable adapters as a saved model had them, by the entry `"lora"` of `_lora_config`."""
+        if not config:
+            return
         trained = {*config.get("trained", ())}
         self.enable_lora(**{name: value for name, value in config.items() if name != "trained"})
         for layer in self.backbone._flatten_layers():
